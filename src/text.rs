@@ -1,0 +1,55 @@
+//! Strings from outside on their way to a person.
+//!
+//! File names, tags, annotations and the words of registries are untrusted. Printed raw they could move the
+//! cursor, forge lines or turn text around; [`shown`] is the one place where they become harmless.
+
+use std::fmt;
+
+/// Longest piece of a foreign string that is shown, in characters.
+const SHOWN: usize = 300;
+
+/// A foreign string made safe for a terminal, a log line or a comment.
+#[derive(Clone, Copy)]
+pub struct Shown<'a>(&'a str);
+
+/// Makes a foreign string safe to print: control characters, line breaks, bidirectional and invisible
+/// marks become `\u{..}`; what is longer than 300 characters is cut and says so.
+pub fn shown(text: &str) -> Shown<'_> {
+    Shown(text)
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for (i, c) in self.0.chars().enumerate() {
+            if i == SHOWN {
+                return f.write_str("[...]");
+            }
+            if c.is_control() || hidden(c) {
+                write!(f, "{}", c.escape_unicode())?;
+            } else {
+                f.write_char(c)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Characters that print nothing or change the order of what is printed (Unicode, bidirectional algorithm).
+fn hidden(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_from_outside_reaches_the_terminal_raw() {
+        let hostile = "a\u{1b}[2Jb\nc\u{202e}d\u{200b}\u{7}";
+        assert_eq!(shown(hostile).to_string(), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{200b}\\u{7}");
+        assert_eq!(shown("quay.io/übung:1").to_string(), "quay.io/übung:1");
+        assert!(shown(&"x".repeat(1000)).to_string().ends_with("[...]"));
+    }
+}
