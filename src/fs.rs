@@ -184,7 +184,7 @@ impl Dir {
             return Err(too_large());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(file.size()).unwrap_or(0));
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
         if bytes.len() as u64 > limit {
             return Err(too_large());
         }
