@@ -43,6 +43,9 @@ pub enum Error {
     /// A document has other bytes than the signed index says.
     #[error(transparent)]
     Damaged(#[from] Damage),
+    /// A volume that is needed is not at hand.
+    #[error("volume {0} is not here")]
+    VolumeMissing(u32),
     /// The person asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -2,7 +2,12 @@
 
 mod blocks;
 mod error;
+mod open;
+mod parts;
+mod reader;
 mod writer;
 
 pub use error::{Damage, Error};
+pub use open::{OpenError, OpenSet, Remark, open};
+pub use parts::{Checked, PartId};
 pub use writer::{Finished, Piece, VolumeSpec, Writer, smallest_volume};

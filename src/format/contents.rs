@@ -218,6 +218,7 @@ impl Contents {
         }
         self.check_images()?;
         self.check_blobs(index)?;
+        self.check_overlap()?;
         self.check_graph()
     }
 
@@ -255,6 +256,21 @@ impl Contents {
                     return Err(format!("blob {digest}: its inline bytes are others"));
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// No two parts share bytes of a volume: a volume is read once, forwards.
+    fn check_overlap(&self) -> Result<(), String> {
+        let parts = self.blobs.iter().flat_map(|b| &b.parts);
+        let mut spans: Vec<(u32, u64, u64)> = parts.map(|p| (p.volume, p.offset, p.offset + p.size())).collect();
+        spans.sort_unstable();
+        let mut last = (0, 0);
+        for (volume, start, end) in spans {
+            if volume == last.0 && start < last.1 {
+                return Err(format!("two parts overlap in volume {volume}"));
+            }
+            last = (volume, end);
         }
         Ok(())
     }

@@ -239,6 +239,16 @@ impl Index {
     }
 }
 
+impl crate::sign::Streamed for Index {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    fn audience(&self) -> &[String] {
+        &self.audience
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
