@@ -50,12 +50,12 @@ struct Annotated {
 impl Layout {
     /// All images, in the order of the file.
     pub fn images(&self) -> Result<Vec<Image>, Error> {
-        let read = |(i, entry): (usize, &Box<RawValue>)| {
+        let read = |(i, entry): (usize, &RawValue)| {
             let descriptor: Descriptor =
                 serde_json::from_str(entry.get()).map_err(|e| self.malformed(&format!("entry {} of manifests: {e}", i + 1)))?;
             Ok(Image { name: descriptor.annotations.get(REF_NAME).cloned(), descriptor })
         };
-        self.index()?.entries.iter().enumerate().map(read).collect()
+        self.index()?.entries.iter().map(AsRef::as_ref).enumerate().map(read).collect()
     }
 
     /// Finds an image: by digest, by its exact name, by the tag of its full name; without `wanted`, the only image there is.
