@@ -4,4 +4,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod layers;
+mod static_binary;
 mod stores;

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)]
 
+pub mod rust_paths;
 pub mod store_suite;
 
 use std::path::PathBuf;
