@@ -33,16 +33,17 @@ done <<<"$needed"
 # gcc alone cannot link a program.
 if command -v gcc >/dev/null && ! echo '#include <stdio.h>' | gcc -E - >/dev/null 2>&1; then missing+=(libc6-dev); fi
 
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo)
+
 install_missing() {
-    local as_root=()
-    [ "$(id -u)" = 0 ] || as_root=(sudo)
     command -v apt-get >/dev/null || fail "not a Debian system; install by hand what these packages hold: ${missing[*]}"
     [ "$(id -u)" = 0 ] || command -v sudo >/dev/null || fail "neither root nor sudo here; let somebody install: ${missing[*]}"
     # Two of the packages would start servers that listen on every address. Debian asks this file first whether they may.
     local policy=/usr/sbin/policy-rc.d
     if [ ! -e "$policy" ]; then
+        trap '"${as_root[@]}" rm -f /usr/sbin/policy-rc.d' EXIT
         printf '#!/bin/sh\nexit 101\n' | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
-        trap '"${as_root[@]}" rm -f "$policy"' RETURN
     fi
     "${as_root[@]}" apt-get update -q || fail "the package lists cannot be fetched; install by hand: ${missing[*]}"
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" libc6-dev ||
@@ -51,7 +52,7 @@ install_missing() {
 
 if [ ${#missing[@]} -gt 0 ]; then
     echo "missing: ${missing[*]}"
-    install_missing
+    (install_missing)
 fi
 
 command -v cargo >/dev/null || fail "there is no cargo; install Rust 1.89 or newer (https://rustup.rs)"
