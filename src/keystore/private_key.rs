@@ -118,7 +118,7 @@ impl Container {
             if passphrase.is_empty() { Locked::WrongPassphrase } else { KeyFileProblem::Damaged("its key derivation").into() }
         })?;
         let block = lock.cipher.block_size();
-        if plain.len() % block != 0 {
+        if !plain.len().is_multiple_of(block) {
             return Err(KeyFileProblem::Damaged("its length does not fit its cipher").into());
         }
         lock.cipher.decrypt(&key, &iv, &mut plain, lock.tag.map(Into::into)).map_err(|_| Locked::WrongPassphrase)?;

@@ -1,5 +1,7 @@
 //! Keys, signatures and trust files against OpenSSH's own tools.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests are tests
+
 use base64::Engine as _;
 use p256::ecdsa::signature::Signer as _;
 use sealift::digest::Digest;
@@ -14,6 +16,7 @@ use zeroize::Zeroizing;
 const MESSAGE: &[u8] = b"{\"stream\":\"ocp4\"}\n";
 const PASSPHRASE: &str = "correct horse";
 
+#[derive(Debug)]
 struct Index;
 
 impl Streamed for Index {
@@ -486,4 +489,50 @@ fn armored_by_hand(signer: &dyn Signer) -> String {
     let base64 = base64::engine::general_purpose::STANDARD.encode(blob);
     let lines: Vec<&str> = base64.as_bytes().chunks(70).map(|l| std::str::from_utf8(l).unwrap()).collect();
     format!("-----BEGIN SSH SIGNATURE-----\n{}\n-----END SSH SIGNATURE-----\n", lines.join("\n"))
+}
+
+mod whatever_we_accept {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn list(words: &'static [&'static str], most: usize) -> impl Strategy<Value = String> {
+        proptest::collection::vec(proptest::sample::select(words), 1..=most).prop_map(|words| words.join(","))
+    }
+
+    const PRINCIPALS: &[&str] =
+        &["stream:*", "stream:ocp4", "stream:o*?", "!stream:dev", "!stream:o*", "stream:dev", "*", "?*4", "", "a\"b", "#a"];
+    const OPTIONS: &[&str] = &[
+        "namespaces=\"sealift-index@1\"",
+        "namespaces=\"a,sealift-index@1\"",
+        "namespaces=\"!sealift-index@1,*\"",
+        "valid-after=\"20200101\"",
+        "valid-after=\"20200101120000Z\"",
+        "valid-before=\"20990101Z\"",
+        "valid-before=\"202001011200\"",
+        "cert-authority",
+        "Namespaces=\"x\"",
+        "\"",
+        "=\\\"",
+        "",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+        /// Strictness goes one way only: a trust line that lets a signature in here lets it in there.
+        #[test]
+        fn ssh_keygen_accepts(principals in list(PRINCIPALS, 3), options in list(OPTIONS, 3), more in 0usize..3, gap in "[ \t]{1,2}", comment in "[ -~]{0,10}") {
+            let site = Site::new();
+            let key = sign::SoftwareKey::ed25519(&[5; 32]);
+            let named = "namespaces=\"sealift-index@1\"".to_owned();
+            let options = [options.clone(), format!("{named},{options}"), named][more].clone();
+            fs::create_dir(site.path("trust")).unwrap();
+            let line = format!("{principals}{gap}{options}{gap}{}{gap}{comment}", key.public_key().to_line());
+            fs::write(site.trust.allowed_signers(), line).unwrap();
+            let signature = sign::sign_detached(&key, Namespace::Index, MESSAGE).unwrap();
+            if site.trust.load().is_ok_and(|trust| !trust.is_empty()) && site.verify(&signature).is_ok() {
+                prop_assert!(site.ssh_keygen_accepts(&signature, "stream:ocp4"));
+            }
+        }
+    }
 }
