@@ -424,6 +424,15 @@ impl File {
         &self.path
     }
 
+    /// The permission bits when the file is this user's own and anybody else may read or write it: what `ssh` refuses
+    /// in a private key. `None` when it is private, or another user's (who then granted the access on purpose).
+    pub fn exposed(&self) -> Result<Option<u32>, FsError> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = self.inner.metadata().map_err(|e| FsError::new("look at", &*self.path, e))?;
+        let own = meta.uid() == rustix::process::getuid().as_raw();
+        Ok(Some(meta.mode() & 0o777).filter(|mode| own && mode & 0o077 != 0))
+    }
+
     /// Tells the system that the file is read once, in order.
     pub fn read_in_sequence(&self) {
         let _ = rustix::fs::fadvise(&self.inner, 0, None, rustix::fs::Advice::Sequential);

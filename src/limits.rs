@@ -57,5 +57,9 @@ pub const CONFIG_BYTES: u64 = 16 << 20;
 pub const PLAN_BYTES: u64 = 1 << 30;
 /// A private key or a passphrase file.
 pub const KEY_BYTES: u64 = 64 << 10;
+/// Rounds of bcrypt-pbkdf in a private key file: a planted file that computes for years (ssh-keygen writes 16 or 24).
+pub const KDF_ROUNDS: u32 = 10_000;
+/// One answer of an ssh-agent; OpenSSH's own ceiling.
+pub const AGENT_BYTES: u32 = 256 << 10;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;

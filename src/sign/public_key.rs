@@ -159,6 +159,13 @@ impl PublicKey {
         Ok((PublicKey::from_words(kind, base64)?, comment.trim().to_owned()))
     }
 
+    /// True when `text` looks like a key line of any kind, accepted or not, rather than like a name or a path.
+    pub fn is_line(text: &str) -> bool {
+        let (kind, rest) = word(text);
+        let kinds = ["ssh-", "ecdsa-sha2-", "rsa-sha2-", "sk-ssh-", "sk-ecdsa-"];
+        kinds.iter().any(|start| kind.starts_with(start)) && !rest.trim().is_empty()
+    }
+
     /// Reads the two words of a key line.
     pub(super) fn from_words(kind: &str, base64: &str) -> Result<PublicKey, KeyError> {
         let kind = KeyKind::named(kind)?;

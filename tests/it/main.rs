@@ -7,3 +7,6 @@ mod support;
 mod layers;
 mod static_binary;
 mod stores;
+//! Tests of promises that take more than one module, other people's tools, or a whole process.
+
+mod ssh;
