@@ -19,8 +19,8 @@ pub use blocked::Blocked;
 pub use destination::{Collision, Destination, DestinationError, find_collision, max_nested_paths};
 pub use error::{ImageSetError, Kind, Notice, Problem};
 pub use model::{
-    AdditionalImage, Channel, ChannelType, Chart, ChartRepository, DeleteSet, Helm, ImageSet, LocalChart, Operator, Package, PackageChannel,
-    Releases, VersionRange,
+    AdditionalImage, Channel, ChannelType, Chart, ChartRepository, DeleteSet, Helm, ImageSet, LocalChart, Operator, Package,
+    PackageChannel, Releases, VersionRange,
 };
 pub use size::{SizeError, parse_size, volume_size};
 pub use source::{Source, SourceError};
@@ -47,10 +47,7 @@ impl DeleteSet {
 }
 
 /// Builds the tree, reads it, and finds the lines of whatever has to be reported.
-fn run<T>(
-    bytes: &[u8],
-    read: impl FnOnce(&mut Reader, &tree::Node) -> Result<T, error::Fault>,
-) -> Result<(T, Vec<Notice>), ImageSetError> {
+fn run<T>(bytes: &[u8], read: impl FnOnce(&mut Reader, &tree::Node) -> Result<T, error::Fault>) -> Result<(T, Vec<Notice>), ImageSetError> {
     if bytes.len() as u64 > limits::IMAGE_SET_BYTES {
         return Err(ImageSetError { line: None, field: String::new(), problem: Problem::TooLarge });
     }

@@ -18,16 +18,7 @@ const PLATFORM: Names =
 const CHANNEL: Names = Names { known: &["name", "type", "minVersion", "maxVersion", "shortestPath", "full"], old: &["versions"] };
 const PAIR: Names = Names { known: &["os", "architecture"], old: &[] };
 const OPERATOR: Names = Names {
-    known: &[
-        "catalog",
-        "full",
-        "packages",
-        "targetCatalog",
-        "targetTag",
-        "targetCatalogSourceTemplate",
-        "skipDependencies",
-        "platforms",
-    ],
+    known: &["catalog", "full", "packages", "targetCatalog", "targetTag", "targetCatalogSourceTemplate", "skipDependencies", "platforms"],
     old: &["targetName", "originalRef", "headsOnly"],
 };
 const PACKAGE: Names = Names {
@@ -124,7 +115,10 @@ impl Reader {
         let bytes = u64::try_from(gib).map_err(|_| at.fault(Problem::ArchiveSize(gib)))?.saturating_mul(1 << 30);
         let (bytes, clamped) = size::volume_size(bytes);
         if clamped {
-            self.note(&at, "volumes are at most 4294967295 bytes (one byte less than 4 GiB), so that every medium takes them: that size is used");
+            self.note(
+                &at,
+                "volumes are at most 4294967295 bytes (one byte less than 4 GiB), so that every medium takes them: that size is used",
+            );
         }
         Ok(Some(bytes))
     }

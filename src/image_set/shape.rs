@@ -103,9 +103,7 @@ impl<'a> At<'a> {
     /// The items of a list.
     pub(super) fn items(&self) -> Result<Vec<At<'a>>, Fault> {
         match &self.node.value {
-            Value::List(list) => {
-                Ok(list.iter().enumerate().map(|(i, node)| At { node, path: format!("{}[{i}]", self.path) }).collect())
-            }
+            Value::List(list) => Ok(list.iter().enumerate().map(|(i, node)| At { node, path: format!("{}[{i}]", self.path) }).collect()),
             _ => Err(self.wrong_type("a list (- item)", false)),
         }
     }
@@ -212,7 +210,9 @@ mod tests {
     #[test]
     fn typing_errors_find_their_word() {
         let known = ["name", "targetRepo", "targetTag", "platforms"];
-        for (typed, meant) in [("nmae", Some("name")), ("TARGETREPOS", Some("targetRepo")), ("platform", Some("platforms")), ("digest", None)] {
+        for (typed, meant) in
+            [("nmae", Some("name")), ("TARGETREPOS", Some("targetRepo")), ("platform", Some("platforms")), ("digest", None)]
+        {
             assert_eq!(nearest(typed, &known), meant, "{typed}");
         }
         assert_eq!((distance("", "abc"), distance("ca", "ac"), distance("kitten", "sitting")), (3, 1, 3));

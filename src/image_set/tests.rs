@@ -35,11 +35,12 @@ fn lines_and_paths_are_exact() {
 
 #[test]
 fn lines_hold_in_json_and_through_aliases() {
-    let json = "{\n \"kind\": \"ImageSetConfiguration\",\n\t\"mirror\": {\"additionalImages\": [\n {\"name\": \"quay.io/a/\\ud83d\\ude00:1\"}]}}";
+    let json =
+        "{\n \"kind\": \"ImageSetConfiguration\",\n\t\"mirror\": {\"additionalImages\": [\n {\"name\": \"quay.io/a/\\ud83d\\ude00:1\"}]}}";
     let error = ImageSet::parse(json.as_bytes()).unwrap_err();
     assert_eq!((error.line, error.field.as_str()), (Some(4), "mirror.additionalImages[0].name"));
     let error = refused("mirror:\n  operators: &o\n  - catalog: q.io/a:1\n  - catalog: q.io/a:1\n");
-    assert_eq!(error.to_string(), "line 6: mirror.operators[1]: \"q.io/a:1\" is listed more than once, first in line 5".replace("q.io/a:1", "q.io/a:1"));
+    assert_eq!(error.to_string(), "line 6: mirror.operators[1]: \"q.io/a:1\" is listed more than once, first in line 5");
     let error = refused("mirror:\n  additionalImages: &list\n  - name: bad reference\n  samples: *list\n");
     assert_eq!((error.line, error.field.as_str()), (Some(5), "mirror.additionalImages[0].name"));
 }
@@ -116,7 +117,8 @@ fn notices_tell_what_does_not_do_what_it_seems() {
 
 #[test]
 fn the_two_kinds_are_told_apart() {
-    let delete = "kind: DeleteImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\ndelete:\n  additionalImages: [{name: q.io/a:1}]\n";
+    let delete =
+        "kind: DeleteImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\ndelete:\n  additionalImages: [{name: q.io/a:1}]\n";
     let error = ImageSet::parse(delete.as_bytes()).unwrap_err();
     assert_eq!(error.problem, Problem::OtherKind { found: Kind::Delete, wanted: Kind::Mirror });
     assert_eq!(DeleteSet::parse(delete.as_bytes()).unwrap().0.additional_images.len(), 1);
@@ -142,7 +144,9 @@ fn billion_laughs_are_refused() {
 
 #[test]
 fn deep_and_huge_documents_are_refused() {
-    for deep in ["[".repeat(100_000), "{a: ".repeat(50_000), "- ".repeat(100_000), format!("{{\"a\":{}", "[".repeat(200_000)), "? ".repeat(100_000)] {
+    for deep in
+        ["[".repeat(100_000), "{a: ".repeat(50_000), "- ".repeat(100_000), format!("{{\"a\":{}", "[".repeat(200_000)), "? ".repeat(100_000)]
+    {
         ImageSet::parse(deep.as_bytes()).unwrap_err();
     }
     let deep = format!("mirror: {}1{}", "[".repeat(70), "]".repeat(70));
@@ -181,7 +185,8 @@ fn fixtures_get_their_verdict() {
         let name = path.file_name().unwrap().to_str().unwrap().to_owned();
         let bytes = std::fs::read(&path).unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        let expected = text.lines().next().and_then(|line| line.split_once("expect: ")).map(|(_, rest)| rest.trim_end_matches("\",").to_owned());
+        let expected =
+            text.lines().next().and_then(|line| line.split_once("expect: ")).map(|(_, rest)| rest.trim_end_matches("\",").to_owned());
         seen += 1;
         match (ImageSet::parse(&bytes), name.starts_with("valid-")) {
             (Ok(_), true) => {}

@@ -58,6 +58,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document, ImageSetError> {
             Err(_) => {}
         }
     }
+    if brackets(bytes) > MAX_BRACKETS {
+        return Err(ImageSetError { line: None, field: String::new(), problem: Problem::TooDeep });
+    }
     let walk = Walk::default();
     let mut documents = serde_yaml::Deserializer::from_slice(bytes);
     let root = match documents.next() {
@@ -68,6 +71,25 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Document, ImageSetError> {
         None => Node { place: 0, value: Value::Null },
     };
     Ok(Document { root, more_documents: documents.next().is_some(), json: false })
+}
+
+/// The YAML scanner's time grows with the square of open brackets, and it has read everything before the first value can
+/// be counted: 200 kB of `{a: {a: ...` take ten seconds. Far above [`limits::NESTING`], because brackets in texts and
+/// comments are counted as well here.
+const MAX_BRACKETS: usize = 1000;
+
+/// The largest number of brackets open at once, texts not told apart.
+fn brackets(bytes: &[u8]) -> usize {
+    let (mut open, mut most) = (0usize, 0);
+    for byte in bytes {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    most
 }
 
 fn looks_like_json(bytes: &[u8]) -> bool {
