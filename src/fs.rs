@@ -433,6 +433,12 @@ impl File {
         Ok(Some(meta.mode() & 0o777).filter(|mode| own && mode & 0o077 != 0))
     }
 
+    /// True when the group or everybody may read it: worth a word where it holds secrets.
+    pub fn others_may_read(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.inner.metadata().is_ok_and(|meta| meta.mode() & 0o044 != 0)
+    }
+
     /// Tells the system that the file is read once, in order.
     pub fn read_in_sequence(&self) {
         let _ = rustix::fs::fadvise(&self.inner, 0, None, rustix::fs::Advice::Sequential);

@@ -10,3 +10,8 @@ mod stores;
 //! Tests of promises that take more than one module, other people's tools, or a whole process.
 
 mod ssh;
+//! Tests of whole promises, over the public interface.
+
+mod image_sets;
+#[path = "../support/mod.rs"]
+mod support;
