@@ -8,21 +8,30 @@ use std::fmt;
 /// Longest piece of a foreign string that is shown, in characters.
 const SHOWN: usize = 300;
 
+/// Longest sentence of our own, with whatever it quotes, in characters.
+const SENTENCE: usize = 4000;
+
 /// A foreign string made safe for a terminal, a log line or a comment.
 #[derive(Clone, Copy)]
-pub struct Shown<'a>(&'a str);
+pub struct Shown<'a>(&'a str, usize);
 
 /// Makes a foreign string safe to print: control characters, line breaks, bidirectional and invisible
 /// marks become `\u{..}`; what is longer than 300 characters is cut and says so.
 pub fn shown(text: &str) -> Shown<'_> {
-    Shown(text)
+    Shown(text, SHOWN)
+}
+
+/// The last gate before a person: a finished sentence of ours, which should have used [`shown`] for what it quotes. The
+/// same characters are escaped; the limit is wide enough for any honest sentence.
+pub fn sentence(text: &str) -> Shown<'_> {
+    Shown(text, SENTENCE)
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         for (i, c) in self.0.chars().enumerate() {
-            if i == SHOWN {
+            if i == self.1 {
                 return f.write_str("[...]");
             }
             if c.is_control() || hidden(c) {
@@ -36,7 +45,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Characters that print nothing or change the order of what is printed (Unicode, bidirectional algorithm).
-fn hidden(c: char) -> bool {
+pub fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
