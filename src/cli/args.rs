@@ -12,7 +12,7 @@ use clap::{Parser, Subcommand};
 /// Text goes to standard output, messages and progress to standard error. A failure is told as error, causes, remedy and
 /// code; sealift explain CODE gives the page of a code.
 #[derive(Parser, Debug)]
-#[command(name = "sealift", version, propagate_version = true, disable_help_subcommand = false, max_term_width = 110)]
+#[command(name = "sealift", version, max_term_width = 110)]
 #[command(after_help = AFTER)]
 pub struct Arguments {
     /// Options of every command.

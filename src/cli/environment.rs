@@ -80,6 +80,32 @@ pub struct Environment {
     pub fault: Option<String>,
 }
 
+/// The variables and what they do: the section ENVIRONMENT of `sealift(1)`.
+pub const VARIABLES: &[(&str, &str)] = &[
+    ("SEALIFT_HOME", "Folder for everything sealift keeps: config, state and cache lie in it. Overrides the XDG variables and HOME."),
+    ("XDG_CONFIG_HOME", "sealift in it holds keys and trust (default: ~/.config)."),
+    ("XDG_STATE_HOME", "sealift in it holds the ledger and the spool (default: ~/.local/state)."),
+    ("XDG_CACHE_HOME", "sealift in it holds the workspace, which may be deleted between runs (default: ~/.cache)."),
+    ("HOME", "Where the defaults above begin."),
+    ("SEALIFT_PASSPHRASE", "Passphrase of the signing key. Other processes of the same user can read it; --passphrase-file is better."),
+    ("SOURCE_DATE_EPOCH", "Seconds since 1970 that stand for now in what is written, to make a set twice alike."),
+    ("REGISTRY_AUTH_FILE", "The one credentials file to read, when --authfile is not given."),
+    ("XDG_RUNTIME_DIR", "containers/auth.json in it holds the credentials of podman login."),
+    ("DOCKER_CONFIG", "Folder of docker's config.json (default: ~/.docker)."),
+    ("CONTAINERS_REGISTRIES_CONF", "Read in place of the usual registries.conf."),
+    ("CONTAINERS_REGISTRIES_CONF_OVERRIDE", "Read after all other registries.conf files."),
+    ("SSL_CERT_FILE", "Certificates of authorities to trust in place of the system's."),
+    ("SSH_AUTH_SOCK", "Socket of the ssh-agent, for --key agent:..."),
+    ("PATH", "Where credential helpers (docker-credential-NAME) are looked for."),
+    ("HTTPS_PROXY, https_proxy", "Proxy for registries with TLS."),
+    ("http_proxy", "Proxy for registries without TLS. HTTP_PROXY is ignored."),
+    ("ALL_PROXY, all_proxy", "Proxy for either, where no other is set."),
+    ("NO_PROXY, no_proxy", "Hosts that are reached without a proxy."),
+    ("NO_COLOR", "Set to anything: plain lines in place of progress bars."),
+    ("TERM", "dumb: plain lines in place of progress bars."),
+    ("SEALIFT_FAULT", "Makes operations fail, for tests. Without effect in a release build."),
+];
+
 impl Environment {
     /// Reads the variables through `get`. Empty ones count as not set; relative XDG paths are ignored, as their specification demands.
     ///
@@ -187,6 +213,18 @@ mod tests {
         assert_eq!(ours.state().unwrap(), Path::new("/o/state"));
         assert_eq!(ours.user_config.as_deref(), Some(Path::new("/h/.config")));
         assert_eq!(read(&[("HOME", "")]).unwrap().config().unwrap_err().code, Code::Usage);
+    }
+
+    #[test]
+    fn the_manual_lists_exactly_what_is_read() {
+        let read = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let _ = Environment::read(|name| {
+            read.borrow_mut().insert(name.to_owned());
+            None
+        });
+        // With SEALIFT_HOME unset all others are asked for.
+        let listed = VARIABLES.iter().flat_map(|(names, _)| names.split(", ")).map(str::to_owned).collect();
+        assert_eq!(read.into_inner(), listed);
     }
 
     #[test]

@@ -68,10 +68,13 @@ impl Context {
     }
 }
 
+/// Reads an environment variable.
+pub type Variable = Box<dyn Fn(&str) -> Option<OsString>>;
+
 /// What the process was given.
 pub struct World {
-    /// Reads an environment variable.
-    pub variable: Box<dyn Fn(&str) -> Option<OsString>>,
+    /// The environment.
+    pub variable: Variable,
     /// Standard output.
     pub out: Sink,
     /// Standard error.

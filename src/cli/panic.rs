@@ -17,7 +17,8 @@ pub fn install(format: Format) {
 fn describe(info: &PanicHookInfo<'_>) -> Error {
     let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
     let error = Error::bug(format!("sealift {} met a state it holds to be impossible{place}", env!("CARGO_PKG_VERSION")));
-    match info.payload_as_str() {
+    let payload = info.payload();
+    match payload.downcast_ref::<String>().map(String::as_str).or_else(|| payload.downcast_ref::<&str>().copied()) {
         Some(words) => error.because(words),
         None => error,
     }

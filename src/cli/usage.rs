@@ -29,7 +29,8 @@ fn error(text: &str) -> Error {
     for paragraph in paragraphs {
         if let Some(usage) = paragraph.strip_prefix("Usage: ") {
             let usage = joined(usage);
-            let command = usage.split(" [").next().unwrap_or("sealift").split(" <").next().unwrap_or("sealift");
+            let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
+            let command = words.collect::<Vec<_>>().join(" ");
             error.remedy = format!("{usage} (see `{command} --help`)");
         } else if !paragraph.starts_with("For more information") {
             error.causes.extend(paragraph.lines().map(joined).filter(|line| !line.is_empty()));

@@ -112,7 +112,7 @@ pub fn destination(text: &str) -> Result<Destination, String> {
     let text = text.strip_prefix("docker://").unwrap_or(text).trim_end_matches('/');
     let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
     let host_like = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
-    if host.is_empty() || !host.bytes().all(host_like) {
+    if host.is_empty() || text.contains("://") || !host.bytes().all(host_like) {
         return Err("a target is host[:port][/prefix] or oci:FOLDER, without user name and without a scheme such as https".into());
     }
     if !prefix.is_empty() && !is_repository(prefix) {

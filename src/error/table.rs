@@ -188,7 +188,7 @@ codes! {
     VolumeMissing = "VOLUME_MISSING", 12 {
         means: "A volume the index lists is in none of the paths given.",
         why: ["It lies on another medium of the set.", "The copy to this medium was not complete.", "The file was renamed or is still called .incomplete: a run has not finished."],
-        steps: ["See which volumes there are and which medium each lies on.", "$ sealift inspect /media/disc", "Give all paths, or one medium after the other.", "$ sealift verify /media/disc1 /media/disc2", "To check one medium of several alone:", "$ sealift verify --this-medium /media/disc1"],
+        steps: ["See which volumes there are and which medium each lies on.", "$ sealift inspect /media/disc", "Give all paths, or one medium after the other.", "$ sealift verify /media/disc1 /media/disc2", "Or check one medium of several alone.", "$ sealift verify --this-medium /media/disc1"],
         remedy: "give the medium that holds it, or check this one alone with `sealift verify --this-medium`",
     }
 
