@@ -4,6 +4,7 @@
 //!
 //! - `count:FILE` appends one line per operation to FILE
 //! - `kill:PREFIX:N` ends the process, as by a power cut, at the N-th operation that begins with PREFIX
+//! - `panic:PREFIX:N` panics there, `stop:PREFIX:N` sends SIGTERM to the process there, as Ctrl-C would
 //! - `fail:PREFIX:N:ERRNO` makes the N-th fail with ENOSPC, EIO, EROFS, ENODEV or EACCES; `N+` means that one and all later ones
 
 use crate::error::{Code, Error};
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 enum Plan {
     Count(std::fs::File),
     Kill(Trigger),
+    Panic(Trigger),
+    Stop(Trigger),
     Fail(Trigger, Errno),
 }
 
@@ -46,7 +49,7 @@ fn hook(text: &str) -> Result<Hook, Error> {
 fn parse(text: &str) -> Result<Plan, Error> {
     let bad = || {
         Error::new(Code::Usage, format!("SEALIFT_FAULT is not understood: {text}"))
-            .remedy("kill:PREFIX:N, fail:PREFIX:N:ERRNO or count:FILE")
+            .remedy("count:FILE, kill:PREFIX:N, panic:PREFIX:N, stop:PREFIX:N or fail:PREFIX:N:ERRNO")
     };
     match text.split_once(':').ok_or_else(bad)? {
         ("count", path) => {
@@ -54,6 +57,8 @@ fn parse(text: &str) -> Result<Plan, Error> {
             file.map(Plan::Count).map_err(|e| bad().because(e))
         }
         ("kill", rest) => Trigger::parse(rest).map(Plan::Kill).ok_or_else(bad),
+        ("panic", rest) => Trigger::parse(rest).map(Plan::Panic).ok_or_else(bad),
+        ("stop", rest) => Trigger::parse(rest).map(Plan::Stop).ok_or_else(bad),
         ("fail", rest) => {
             let (trigger, errno) = rest.rsplit_once(':').ok_or_else(bad)?;
             Ok(Plan::Fail(Trigger::parse(trigger).ok_or_else(bad)?, named(errno).ok_or_else(bad)?))
@@ -88,6 +93,12 @@ impl Trigger {
     }
 }
 
+/// The only panic written down in this program: what a defect looks like must be seen in a test.
+#[allow(clippy::panic)]
+fn fall(line: &str) -> ! {
+    panic!("as SEALIFT_FAULT wants, at {line}")
+}
+
 impl Plan {
     fn meet(&self, line: &str) -> io::Result<()> {
         match self {
@@ -96,8 +107,10 @@ impl Plan {
                 let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
                 std::process::abort()
             }
+            Plan::Panic(trigger) if trigger.strikes(line) => fall(line),
+            Plan::Stop(trigger) if trigger.strikes(line) => signal_hook::low_level::raise(signal_hook::consts::SIGTERM),
             Plan::Fail(trigger, errno) if trigger.strikes(line) => Err((*errno).into()),
-            Plan::Kill(_) | Plan::Fail(..) => Ok(()),
+            Plan::Kill(_) | Plan::Panic(_) | Plan::Stop(_) | Plan::Fail(..) => Ok(()),
         }
     }
 }

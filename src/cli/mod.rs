@@ -102,6 +102,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, world: World) -> u8 {
         let watch = Watch::new(output.clone(), verbosity(arguments.global), terminal, world.cancel.clone(), world.clock);
         let ctx = Context { environment, output: output.clone(), progress: Arc::new(watch), cancel: world.cancel, ask: world.ask };
         prepare(&ctx)?;
+        crate::fault::point("cli.begin", "").map_err(|e| Error::new(Code::Unclassified, "the command could not begin").because(e))?;
+        ctx.go_on()?;
         dispatch(arguments.command, &ctx)
     });
     output.finish(result).exit()

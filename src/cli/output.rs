@@ -133,7 +133,7 @@ impl Output {
     /// The final object, one line.
     fn object(&self, report: Map<String, Value>, error: Option<&Error>) -> String {
         let code = error.map_or(Code::Done, |error| error.code);
-        let mut object = Map::new();
+        let mut object = report;
         object.insert("ok".into(), json!(error.is_none()));
         object.insert("code".into(), json!(code));
         object.insert("exit".into(), json!(code.exit()));
@@ -143,7 +143,6 @@ impl Output {
             object.insert("remedy".into(), json!(error.remedy));
             object.insert("details".into(), json!(error.details));
         }
-        object.extend(report);
         object.insert("warnings".into(), json!(*lock(&self.warnings)));
         harmless_json(&Value::Object(object).to_string()) + "\n"
     }
@@ -236,6 +235,21 @@ mod tests {
         };
         assert_eq!(run(io::ErrorKind::BrokenPipe), Code::Done);
         assert_eq!(run(io::ErrorKind::StorageFull), Code::NoSpace);
+    }
+
+    #[test]
+    fn a_part_is_reported_with_what_is_missing() {
+        let out = crate::cli::tests::Buffer::default();
+        let output = Output::new(Format::Json, Box::new(out.clone()), Box::new(io::sink()));
+        output.line("not printed");
+        output.warn("w");
+        let missing = Error::new(Code::Partial, "1 of 2 images").detail("quay.io/x:1", Code::SourceMissing, "no such tag");
+        let code = output.finish(Outcome::done().with("images", 1).map(|outcome| outcome.but(Some(missing))));
+        assert_eq!(code, Code::Partial);
+        let object: Value = serde_json::from_str(&out.text()).unwrap();
+        assert_eq!((&object["ok"], &object["exit"], &object["images"]), (&json!(false), &json!(3), &json!(1)));
+        assert_eq!(object["details"], json!([{"subject": "quay.io/x:1", "code": "SOURCE_MISSING", "error": "no such tag"}]));
+        assert_eq!(object["warnings"], json!(["w"]));
     }
 
     #[test]

@@ -201,6 +201,18 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_swallows_no_message() {
+        let Rig { mut watch, err, .. } = rig(Verbosity::Normal, Format::Text);
+        watch.terminal = true;
+        watch.begin("fetch", 10);
+        watch.advance(5);
+        watch.say(Level::Info, "i");
+        watch.say(Level::Warning, "w");
+        watch.end();
+        assert_eq!(err.text(), "i\nwarning: w\nfetch: done, 5 B in 0 s\n");
+    }
+
+    #[test]
     fn quiet_and_json_show_only_warnings() {
         for (verbosity, format) in [(Verbosity::Quiet, Format::Text), (Verbosity::Verbose, Format::Json)] {
             let Rig { watch, err, .. } = rig(verbosity, format);

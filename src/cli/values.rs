@@ -157,7 +157,7 @@ impl Wish {
         match text.strip_prefix("oci:") {
             Some("") => Err(Error::new(Code::BadReference, "oci: is followed by a folder")),
             Some(layout) => Ok(Wish::layout(layout)),
-            None => Reference::parse(text).map(Wish::Registry).map_err(|e| Error::from_chain(Code::BadReference, &e)),
+            None => Ok(Wish::Registry(Reference::parse(text)?)),
         }
     }
 

@@ -6,6 +6,7 @@
 
 mod code;
 mod from_fs;
+mod from_oci;
 mod table;
 
 pub use code::{Entry, FAMILIES, family};

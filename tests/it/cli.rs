@@ -291,3 +291,40 @@ fn a_fault_plan_that_is_not_one_stops_the_run() {
     let output = program().arg("explain").env("SEALIFT_FAULT", "explode").output().unwrap();
     assert_eq!(output.status.code(), Some(2));
 }
+
+/// Runs `explain` in a process of its own under a fault plan.
+#[cfg(debug_assertions)]
+fn under(plan: &str, words: &[&str]) -> std::process::Output {
+    program().arg("explain").args(words).env("SEALIFT_FAULT", plan).output().unwrap()
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_panic_is_told_as_a_bug() {
+    let output = under("panic:cli.begin:1", &[]);
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(70), "{err}");
+    assert!(err.starts_with("error: sealift ") && err.contains("\ncode: BUG (70), see sealift-errors(7)\n"), "{err}");
+    let output = under("panic:cli.begin:1", &["--json"]);
+    let object: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&object["code"], &object["exit"]), (&"BUG".into(), &70.into()));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn one_signal_asks_two_end_the_process() {
+    let once = under("stop:cli.begin:1", &[]);
+    let err = String::from_utf8(once.stderr).unwrap();
+    assert!(once.status.code() == Some(130) && err.contains("code: INTERRUPTED (130)"), "{err}");
+    let twice = under("stop:cli.begin:1;stop:cli.begin:1", &[]);
+    assert_eq!((twice.status.code(), twice.stderr.as_slice()), (Some(130), &b""[..]));
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn fault_plans_kill_and_fail() {
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(under("kill:cli.begin:1", &[]).status.signal(), Some(9));
+    assert_eq!(under("kill:cli.begin:2", &[]).status.code(), Some(0));
+    assert_eq!(under("fail:cli.begin:1:EIO", &[]).status.code(), Some(1));
+}
