@@ -27,6 +27,22 @@ pub fn sentence(text: &str) -> Shown<'_> {
     Shown(text, SENTENCE)
 }
 
+/// Hides `user:password@` in what a person typed where an address was expected: it would stand in logs for ever.
+/// What looks so but is a tag before a digest (`name:tag@sha256:...`) stays.
+pub fn without_userinfo(text: &str) -> String {
+    text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).map(word_without_userinfo).collect()
+}
+
+fn word_without_userinfo(word: &str) -> String {
+    let (scheme, rest) = word.split_once("://").map_or(("", word), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') && !host.starts_with("sha256:") && !host.starts_with("sha512:") => {
+            format!("{scheme}{}(hidden)@{host}", if scheme.is_empty() { "" } else { "://" })
+        }
+        _ => word.to_owned(),
+    }
+}
+
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
@@ -53,6 +69,18 @@ pub fn hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        for (typed, told) in [
+            ("invalid value 'u:pw@r.lan/x' for", "invalid value '(hidden)@r.lan/x' for"),
+            ("docker://u:p/w@quay.io/x:1", "docker://(hidden)@quay.io/x:1"),
+            ("u:p@w@r.lan", "(hidden)@r.lan"),
+            ("q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan", "q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan"),
+        ] {
+            assert_eq!(without_userinfo(typed), told);
+        }
+    }
 
     #[test]
     fn nothing_from_outside_reaches_the_terminal_raw() {

@@ -5,7 +5,7 @@
 //! who has gone away (`| head`) is no error; a full disk behind standard output is.
 
 use crate::error::{Code, Error};
-use crate::text::sentence;
+use crate::text::{sentence, shown};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
@@ -91,6 +91,20 @@ impl Output {
     /// Several lines of text; each is a [`Output::line`].
     pub fn lines(&self, text: &str) {
         text.lines().for_each(|line| self.line(line));
+    }
+
+    /// Rows with their columns aligned, two spaces apart. Cells may hold foreign words: each is shortened and made harmless.
+    pub fn table(&self, rows: &[Vec<String>]) {
+        let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| shown(cell).to_string()).collect()).collect();
+        let mut widths: Vec<usize> = Vec::new();
+        for row in &rows {
+            widths.resize(widths.len().max(row.len()), 0);
+            widths.iter_mut().zip(row).for_each(|(width, cell)| *width = (*width).max(cell.chars().count()));
+        }
+        for row in &rows {
+            let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}"));
+            self.line(cells.collect::<Vec<_>>().join("  ").trim_end());
+        }
     }
 
     /// One line on standard error. A message that cannot be written is lost; there is nobody left to tell.
@@ -258,6 +272,14 @@ mod tests {
         let text = harmless_json(&value.to_string());
         assert!(text.is_ascii() && !text.contains('\u{1b}') && !text.contains('\u{7f}'), "{text}");
         assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn tables_align_and_are_harmless() {
+        let out = crate::cli::tests::Buffer::default();
+        let output = Output::new(Format::Text, Box::new(out.clone()), Box::new(io::sink()));
+        output.table(&[vec!["a".into(), "b".into()], vec!["long".into(), "x\ny".into()], vec![]]);
+        assert_eq!(out.text(), "a     b\nlong  x\\u{a}y\n\n");
     }
 
     #[test]

@@ -87,13 +87,13 @@ impl Stage {
     }
 }
 
+const BAR: &str = "{msg}: [{bar:30}] {decimal_bytes} of {decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left";
+const ENDLESS: &str = "{msg}: {decimal_bytes} {decimal_bytes_per_sec}";
+
 /// A bar with bytes, rate and time left; without a total, bytes and rate. The only thing beside [`Output`] that writes to
 /// the terminal, since it must know where the cursor is.
 fn bar(name: &str, total: u64) -> ProgressBar {
-    let template = match total {
-        0 => "{msg}: {decimal_bytes} {decimal_bytes_per_sec}",
-        _ => "{msg}: [{bar:30}] {decimal_bytes} of {decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left",
-    };
+    let template = if total == 0 { ENDLESS } else { BAR };
     let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(5));
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
@@ -198,6 +198,11 @@ mod tests {
             err.text(),
             "fetch: begins, 1.00 kB\nfetch: 501 B of 1.00 kB (50 %)\nfetch: 510 B of 1.00 kB (51 %)\nfetch: done, 510 B in 12 s\n"
         );
+    }
+
+    #[test]
+    fn the_templates_are_understood() {
+        assert!(ProgressStyle::with_template(BAR).is_ok() && ProgressStyle::with_template(ENDLESS).is_ok());
     }
 
     #[test]

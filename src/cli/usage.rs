@@ -16,7 +16,7 @@ pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
             text.lines().for_each(|line| output.message(line));
             Err(Error::new(Code::Usage, "a command is missing"))
         }
-        _ => Err(error(&text)),
+        _ => Err(error(&crate::text::without_userinfo(&text))),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::oci::{ManifestError, ReferenceError, WalkError};
 
 impl From<ReferenceError> for Error {
     fn from(error: ReferenceError) -> Error {
-        Error::from_chain(Code::BadReference, &error)
+        Error::new(Code::BadReference, crate::text::without_userinfo(&error.to_string()))
     }
 }
 
@@ -51,6 +51,8 @@ mod tests {
     fn wishes_and_manifests_have_codes_of_their_own() {
         let error = Error::from(Reference::parse("Not A Reference").unwrap_err());
         assert_eq!((error.code, error.causes.len()), (Code::BadReference, 0));
+        let error = Error::from(Reference::parse("docker://u:hunter2@quay.io/x:1").unwrap_err());
+        assert!(!error.to_string().contains("hunter2"), "{error}");
         assert_eq!(Error::from(ManifestError::Schema1).code, Code::CannotCarry);
         let digest = Digest::sha256(b"");
         let walk: WalkError<ManifestError> = WalkError::Manifest { digest, error: ManifestError::Schema1 };

@@ -42,6 +42,17 @@ pub struct Detail {
     pub error: String,
 }
 
+impl Detail {
+    /// A failure of one thing, as an entry of a list: its sentence, and the nearest cause behind it.
+    pub fn of(subject: impl fmt::Display, error: &Error) -> Detail {
+        let told = match error.causes.first() {
+            Some(cause) => format!("{}: {cause}", error.what),
+            None => error.what.clone(),
+        };
+        Detail { subject: subject.to_string(), code: error.code, error: told }
+    }
+}
+
 impl Error {
     /// A failure with the remedy its code usually has.
     pub fn new(code: Code, what: impl Into<String>) -> Error {
@@ -83,6 +94,11 @@ impl Error {
     pub fn detail(mut self, subject: impl fmt::Display, code: Code, error: impl fmt::Display) -> Error {
         self.details.push(Detail { subject: subject.to_string(), code, error: error.to_string() });
         self
+    }
+
+    /// `PARTIAL` for what is in the list; nothing when the list is empty.
+    pub fn partial(what: impl Into<String>, details: Vec<Detail>) -> Option<Error> {
+        (!details.is_empty()).then(|| Error { details, ..Error::new(Code::Partial, what) })
     }
 
     /// The run was asked to stop and has left a state it can go on from.
@@ -148,6 +164,14 @@ mod tests {
              remedy: insert medium 2 and run the same command again\n\
              code: VOLUME_MISSING (12), see sealift-errors(7)"
         );
+    }
+
+    #[test]
+    fn a_list_of_failures_is_partial_an_empty_one_is_none() {
+        assert_eq!(Error::partial("0 of 2 images", Vec::new()), None);
+        let one = Detail::of("quay.io/x:1", &Error::new(Code::SourceMissing, "there is no such tag").because("404"));
+        let error = Error::partial("1 of 2 images could not be fetched", vec![one]).unwrap();
+        assert!(error.to_string().contains("\n  quay.io/x:1: there is no such tag: 404 (SOURCE_MISSING)\n"), "{error}");
     }
 
     #[test]

@@ -187,6 +187,33 @@ fn explain_has_a_page_for_every_code_and_number() {
 }
 
 #[test]
+fn a_password_on_the_command_line_is_not_repeated() {
+    for line in ["sealift unpack OUT --to u:hunter2@r.lan/x", "sealift pack docker://u:hunter2@quay.io/x:1 OUT", "sealift u:hunter2@r.lan"]
+    {
+        let ran = run(line);
+        assert!(ran.exit == 2 && !ran.err.contains("hunter2"), "{}", ran.err);
+    }
+}
+
+/// Scripts rely on these: a line may be added, none changed or removed.
+#[test]
+fn names_and_numbers_stay_as_they_are() {
+    let known = "DONE 0, UNCLASSIFIED 1, USAGE 2, BAD_IMAGESET 2, BAD_REFERENCE 2, BAD_DOCUMENT 2, BAD_TRUST 2, BAD_KEY 2, FILE_MISSING 2, \
+        NOT_READABLE 2, PARTIAL 3, MEDIA_AWAITED 3, TAGS_KEPT 3, SIGNATURE_INVALID 10, SIGNATURE_MISSING 10, SIGNATURES_TOO_FEW 10, \
+        KEY_UNKNOWN 11, KEY_REVOKED 11, KEYRING_EMPTY 11, VOLUME_MISSING 12, SET_MISSING 12, SET_AMBIGUOUS 12, CONTENT_DAMAGED 13, \
+        MEDIUM_UNREADABLE 13, VOLUME_FOREIGN 13, FORMAT_UNKNOWN 14, BASE_MISSING 15, FORK 16, STREAM_NOT_TRUSTED 17, \
+        AUDIENCE_MISMATCH 17, FIRST_SET 17, REGISTRY_UNREACHABLE 20, CERTIFICATE_UNTRUSTED 20, REGISTRY_FAILED 20, LOGIN_REFUSED 21, \
+        PUSH_REFUSED 22, SOURCE_MISSING 23, SOURCE_WRONG 24, CANNOT_CARRY 25, NAME_COLLISION 26, NO_SPACE 30, NOT_WRITABLE 31, \
+        IN_USE 32, NOT_EMPTY 32, BUG 70, INTERRUPTED 130";
+    for line in known.split(", ") {
+        let (name, exit) = line.split_once(' ').unwrap();
+        let code = Code::from_name(name).unwrap_or_else(|| panic!("{name} is gone"));
+        assert_eq!(code.exit().to_string(), exit, "{name}");
+    }
+    assert_eq!(known.split(", ").count(), Code::ALL.len(), "a new code belongs into this list");
+}
+
+#[test]
 fn an_error_is_told_exactly_so() {
     let ran = run("sealift explain NOTHING");
     assert_eq!(
