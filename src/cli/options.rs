@@ -62,7 +62,7 @@ pub struct Target {
 /// What is taken of the images.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Selection {
-    /// Take only this platform of images that have several: os/architecture[/variant]. May be given several times; default:
+    /// Take only this platform of images that have several: linux/amd64, linux/arm/v7. May be given several times; default:
     /// what the ImageSet says, else all
     #[arg(long = "platform", value_name = "PLATFORM", help_heading = "Selection")]
     pub platforms: Vec<crate::oci::Platform>,

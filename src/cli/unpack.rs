@@ -14,8 +14,9 @@ pub struct Args {
     /// Folders or volume files of the set
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
     pub paths: Vec<PathBuf>,
-    /// Target: host[:port][/prefix], or oci:FOLDER for an OCI layout
-    #[arg(long, value_name = "TARGET", value_parser = values::destination)]
+    /// Where to.
+    // Not in the comment: rustdoc would read the brackets as links.
+    #[arg(long, help = "Target: host[:port][/prefix], or oci:FOLDER for an OCI layout", value_name = "TARGET", value_parser = values::destination)]
     pub to: values::Destination,
     /// Accept the first set of a stream for this target; without effect afterwards
     #[arg(long)]
