@@ -7,12 +7,16 @@
 
 mod contents;
 mod index;
+mod ledger;
 mod names;
+mod receipt;
 pub mod volume;
 
 pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Part, Root, STORED};
 pub use index::{ContentsRef, FileRef, Index, Missing, Producer, SCHEMA, VolumeRef, block_size};
+pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
+pub use receipt::{Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
 
 /// Why a document of the archive cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
