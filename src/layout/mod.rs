@@ -20,9 +20,10 @@ pub use partial::PartialBlob;
 pub use tree::{Lack, Missing};
 
 use crate::digest::{Algorithm, Digest};
-use crate::fs::{Dir, INCOMPLETE, Trouble};
+use crate::fs::{Dir, FsError, INCOMPLETE, Trouble};
 use oci_spec::OciSpecError;
 use oci_spec::image::{ImageIndexBuilder, MediaType, OciLayout, OciLayoutBuilder};
+use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -30,8 +31,6 @@ use std::sync::{Arc, OnceLock};
 const MARK: &str = "oci-layout";
 /// The list of images.
 const INDEX: &str = "index.json";
-/// Held while a layout is being made.
-const MAKING: &str = "oci-layout.lock";
 /// The version this program writes; it reads every 1.x.
 const VERSION: &str = "1.0.0";
 /// The mark is a few dozen bytes; a folder that calls itself a layout may hold anything.
@@ -67,17 +66,11 @@ impl Layout {
             return Layout::open(path);
         }
         // What another or an interrupted `create` may have left; anything else belongs to somebody.
-        let ours = |name: &str| matches!(name.strip_suffix(INCOMPLETE).unwrap_or(name), MARK | INDEX | MAKING | "blobs");
+        let ours = |name: &str| matches!(name.strip_suffix(INCOMPLETE).unwrap_or(name), MARK | INDEX | "blobs");
         if !root.list()?.iter().all(|entry| ours(&entry.name)) {
             return Err(Error::NotEmpty { path: path.to_owned() });
         }
-        let held = root.open_held(MAKING)?;
-        // Another run may have been faster and may have listed images already.
-        if root.size_of(MARK)?.is_none() {
-            make(&root)?;
-        }
-        root.remove(MAKING)?;
-        drop(held);
+        make(&root)?;
         Layout::open(path)
     }
 
@@ -137,15 +130,25 @@ impl Layout {
     }
 }
 
-/// Writes what an empty layout consists of. The mark comes last: a folder is a layout once everything is there.
+/// Writes what an empty layout consists of. The mark comes last, so a folder is a layout once everything is there; while it grows
+/// it keeps other runs out, and its renaming lets them in, so no lock file stays behind.
 fn make(root: &Dir) -> Result<(), Error> {
     let cannot = |e: OciSpecError| Error::Malformed { path: root.path().to_owned(), why: e.to_string() };
     let empty = ImageIndexBuilder::default().schema_version(2u32).media_type(MediaType::ImageIndex).manifests(Vec::new()).build();
     let mark = OciLayoutBuilder::default().image_layout_version(VERSION).build();
+    let staging = format!("{MARK}{INCOMPLETE}");
+    let mut held = root.open_held(&staging)?;
+    // Another run may have been faster and may have listed images already.
+    if root.size_of(MARK)?.is_some() {
+        return Ok(root.remove(&staging)?);
+    }
     root.make_sub("blobs")?.make_sub(Algorithm::Sha256.name())?;
     root.publish(INDEX, empty.and_then(|index| index.to_string()).map_err(cannot)?.as_bytes())?;
-    root.publish(MARK, mark.and_then(|mark| mark.to_string()).map_err(cannot)?.as_bytes())?;
-    Ok(())
+    held.truncate(0)?;
+    let mark = mark.and_then(|mark| mark.to_string()).map_err(cannot)?;
+    held.write_all(mark.as_bytes()).map_err(|e| FsError::from_io(e, "write", &root.join(MARK)))?;
+    held.sync()?;
+    Ok(root.rename(&staging, MARK)?)
 }
 
 /// What a blob's file is called until it is whole and proven.

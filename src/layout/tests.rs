@@ -5,7 +5,7 @@ use crate::blob::{BlobSink, BlobSource, Wrong, open_verified};
 use crate::limits;
 use crate::oci::{Descriptor, media};
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 
@@ -334,6 +334,21 @@ fn two_runs_lose_no_entry_of_each_other() {
         }
     });
     assert_eq!(layout.images().unwrap().len(), 80);
+}
+
+#[test]
+fn two_runs_that_make_one_layout_lose_no_entry_either() {
+    let temp = tempfile::tempdir().unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let path = temp.path().join("l");
+            scope.spawn(move || {
+                let layout = Layout::create(&path).unwrap().durable(false);
+                layout.tag(&format!("t{thread}"), &blob(b"x")).unwrap();
+            });
+        }
+    });
+    assert_eq!(Layout::open(&temp.path().join("l")).unwrap().images().unwrap().len(), 8);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod crash_layout;
 mod layers;
 mod static_binary;
 mod stores;
