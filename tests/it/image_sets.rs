@@ -1,7 +1,7 @@
 //! The reader's verdict on configurations found in the wild.
 #![allow(clippy::panic, clippy::unwrap_used)]
 
-use crate::support::data::shared_data;
+use crate::support::shared_data;
 use Verdict::{Accept, Delete, Refuse};
 use sealift::image_set::{DeleteSet, ImageSet, Kind, Problem};
 use std::collections::BTreeSet;

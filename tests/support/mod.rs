@@ -32,6 +32,3 @@ fn say_skipped(reason: &str) {
     let name = std::thread::current().name().unwrap_or("a test").to_owned();
     let _ = writeln!(std::io::stderr(), "skipped: {reason} ({name})");
 }
-//! What several tests share.
-
-pub mod data;
