@@ -208,12 +208,12 @@ impl Download {
                     if let Some(found) = reply.length().filter(|n| *n != self.blob.size) {
                         return Err(Error::WrongSize { target: self.target.clone(), expected: self.blob.size, found }.into());
                     }
-                    return self.stream(reply, self.at).await;
+                    return self.stream(*reply, self.at).await;
                 }
-                206 if asked_range && self.continues(&reply) => return self.stream(reply, 0).await,
+                206 if asked_range && self.continues(&reply) => return self.stream(*reply, 0).await,
                 // Another part than asked for, or no such part: from the start, without asking for parts again.
                 206 | 416 if asked_range => self.ranges = false,
-                _ => return Err(self.host.refusal(&self.core, reply, &self.target, Asked::Blob).await.into()),
+                _ => return Err(self.host.refusal(&self.core, *reply, &self.target, Asked::Blob).await.into()),
             }
         }
     }

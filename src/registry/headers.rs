@@ -62,7 +62,8 @@ impl ContentRange {
 pub(super) fn warning(value: &str) -> Option<String> {
     let text = value.trim().strip_prefix("299")?.trim_start();
     let (_, text) = text.split_once(' ')?;
-    let text = text.trim().trim_matches('"').replace("\\\"", "\"");
+    let text = text.trim();
+    let text = text.strip_prefix('"').map_or(text, |t| t.strip_suffix('"').unwrap_or(t)).replace("\\\"", "\"");
     (!text.is_empty()).then_some(text)
 }
 

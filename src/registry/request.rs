@@ -171,9 +171,13 @@ impl Reply {
 
 /// What became of a request with a login.
 pub(super) enum Exchange {
-    Reply(Reply),
+    Reply(Box<Reply>),
     /// The token was renewed, but the body is gone: to be sent again.
     Again,
+}
+
+fn answered(reply: Reply) -> Exchange {
+    Exchange::Reply(Box::new(reply))
 }
 
 impl Core {
@@ -181,7 +185,7 @@ impl Core {
     pub async fn exchange(&self, host: &Host, call: &mut Call) -> Result<Exchange, Error> {
         let entrance = host.enter(self).await?;
         if !call.login {
-            return self.follow(host, entrance, call, None).await.map(Exchange::Reply);
+            return self.follow(host, entrance, call, None).await.map(answered);
         }
         let (repository, scopes) = (call.target.repository.clone(), call.scopes.clone());
         let party = Party { core: self, host, entrance, repository: &repository, scopes: &scopes };
@@ -190,11 +194,11 @@ impl Core {
         reply.credentials = login.credentials;
         // A 401 from behind a redirect is not about this login.
         if reply.response.status() != 401 || reply.from.is_some() || !call.renew {
-            return Ok(Exchange::Reply(reply));
+            return Ok(answered(reply));
         }
         let fresh = host.learn(reply.response.headers());
         let Some(Login { header, credentials, .. }) = party.renew(&login, fresh).await? else {
-            return Ok(Exchange::Reply(reply));
+            return Ok(answered(reply));
         };
         reply.drain(self).await;
         if matches!(call.body, Payload::Stream(None, _)) {
@@ -202,7 +206,7 @@ impl Core {
         }
         let mut reply = self.follow(host, entrance, call, header).await?;
         reply.credentials = credentials;
-        Ok(Exchange::Reply(reply))
+        Ok(answered(reply))
     }
 
     /// A whole request: sent until an answer in `accept` comes, or a failure that is final.
@@ -212,8 +216,8 @@ impl Core {
         loop {
             let failure = match self.exchange(host, &mut call).await {
                 Ok(Exchange::Again) => continue,
-                Ok(Exchange::Reply(reply)) if accept.contains(&reply.response.status().as_u16()) => return Ok(reply),
-                Ok(Exchange::Reply(reply)) => host.refusal(self, reply, &call.target, call.asked).await,
+                Ok(Exchange::Reply(reply)) if accept.contains(&reply.response.status().as_u16()) => return Ok(*reply),
+                Ok(Exchange::Reply(reply)) => host.refusal(self, *reply, &call.target, call.asked).await,
                 Err(error) => error,
             };
             attempt += 1;

@@ -321,10 +321,10 @@ impl<'a> Upload<'a> {
         match exchange {
             // The token ended while the body was already gone: a new session with a new token.
             Exchange::Again => Err(Error::Stalled { target: self.target.clone(), after: Duration::ZERO }),
-            Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(reply),
+            Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(*reply),
             Exchange::Reply(reply) => {
                 let (status, to) = (reply.response.status().as_u16(), location::authority(&reply.url));
-                let error = self.repository.wait(async { Ok(host.refusal(&self.core, reply, &self.target, Asked::Upload).await) })?;
+                let error = self.repository.wait(async { Ok(host.refusal(&self.core, *reply, &self.target, Asked::Upload).await) })?;
                 let foreign = self.session.as_ref().is_some_and(|s| !s.own);
                 Err(match status {
                     401 | 403 if foreign => Error::ForeignLocation { target: self.target.clone(), to },
