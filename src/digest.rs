@@ -27,6 +27,7 @@ impl Algorithm {
     }
 
     /// Length of the hash in bytes.
+    #[allow(clippy::len_without_is_empty)] // no hash is empty
     pub fn len(self) -> usize {
         match self {
             Algorithm::Sha256 => 32,

@@ -139,6 +139,11 @@ impl Dir {
         self
     }
 
+    /// True when what is published here is synced.
+    pub fn is_durable(&self) -> bool {
+        self.durable
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         &self.path
@@ -152,6 +157,29 @@ impl Dir {
     /// Opens a sub-directory (one or more components below this one), making it where it is missing.
     pub fn sub(&self, name: &str) -> Result<Dir, FsError> {
         Ok(Dir::create(&self.join(name))?.durable(self.durable))
+    }
+
+    /// Opens one existing directory directly below this one. A link there is refused: the folder's owner is not who opens it.
+    pub fn open_sub(&self, name: &str) -> Result<Dir, FsError> {
+        let path = self.join(name);
+        let fail = |e: io::Error| FsError::new("open folder", &path, e);
+        fault::at("fs.opendir", &path).map_err(fail)?;
+        let flags = OFlags::DIRECTORY | OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = rustix::fs::openat(self.fd.as_fd(), name, flags, Mode::empty()).map_err(|e| fail(e.into()))?;
+        Ok(Dir { fd: Arc::new(fd), path, durable: self.durable })
+    }
+
+    /// [`Dir::open_sub`], making the directory where it is missing.
+    pub fn make_sub(&self, name: &str) -> Result<Dir, FsError> {
+        let path = self.join(name);
+        let fail = |e: io::Error| FsError::new("make folder", &path, e);
+        fault::at("fs.mkdir", &path).map_err(fail)?;
+        match rustix::fs::mkdirat(self.fd.as_fd(), name, Mode::from_raw_mode(0o777)) {
+            Ok(()) => self.sync()?,
+            Err(rustix::io::Errno::EXIST) => {}
+            Err(e) => return Err(fail(e.into())),
+        }
+        self.open_sub(name)
     }
 
     /// Opens a regular file for reading. Links, devices, pipes and folders are refused without being touched.
@@ -184,7 +212,7 @@ impl Dir {
             return Err(too_large());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(file.size()).unwrap_or(0));
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
         if bytes.len() as u64 > limit {
             return Err(too_large());
         }
@@ -242,6 +270,31 @@ impl Dir {
     /// Opens (or makes) a file that survives an interrupted run under its own name, for writing at offsets.
     pub fn open_partial(&self, name: &str) -> Result<File, FsError> {
         self.open_write(name, OFlags::empty(), 0o600)
+    }
+
+    /// Opens (or makes) a file for writing at offsets and holds it against every other writer, of this process or another,
+    /// until it is closed. Waits for them; if the one before finished or removed the file meanwhile, a new one is made.
+    /// Do not ask twice for one name in one thread.
+    pub fn open_held(&self, name: &str) -> Result<File, FsError> {
+        loop {
+            let file = self.open_write(name, OFlags::NONBLOCK, 0o644)?;
+            let fail = |e: io::Error| FsError::new("lock", self.join(name), e);
+            let meta = file.inner.metadata().map_err(fail)?;
+            if !meta.is_file() {
+                return Err(fail(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")));
+            }
+            match file.inner.lock() {
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                // Without locks (some FUSE drivers) going on beats not going on.
+                Ok(()) | Err(_) => {}
+            }
+            use std::os::unix::fs::MetadataExt;
+            match rustix::fs::statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+                Ok(now) if now.st_ino == meta.ino() => return Ok(File { size: now.st_size as u64, ..file }),
+                Ok(_) | Err(rustix::io::Errno::NOENT) => {}
+                Err(e) => return Err(fail(e.into())),
+            }
+        }
     }
 
     fn open_write(&self, name: &str, extra: OFlags, mode: u32) -> Result<File, FsError> {
@@ -403,6 +456,13 @@ impl File {
         let fail = |e| FsError::new("read", &*self.path, e).into_io();
         fault::at("fs.read", &self.path).map_err(fail)?;
         self.inner.read_at(bytes, offset).map_err(fail)
+    }
+
+    /// Cuts the file off at `size`.
+    pub fn truncate(&self, size: u64) -> Result<(), FsError> {
+        let fail = |e: io::Error| FsError::new("cut off", &*self.path, e);
+        fault::at("fs.truncate", &self.path).map_err(fail)?;
+        self.inner.set_len(size).map_err(fail)
     }
 
     /// Makes the content survive a power cut.
@@ -584,6 +644,33 @@ mod tests {
         assert_eq!(dir.lock("l").unwrap_err().trouble(), Trouble::InUse);
         drop(held);
         dir.lock("l").unwrap();
+    }
+
+    #[test]
+    fn folders_behind_links_are_not_entered() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        dir.make_sub("real").unwrap().publish("x", b"y").unwrap();
+        assert_eq!(dir.make_sub("real").unwrap().read("x", 1).unwrap(), b"y");
+        std::os::unix::fs::symlink("real", temp.path().join("link")).unwrap();
+        assert!(dir.open_sub("link").is_err() && dir.make_sub("link").is_err());
+        assert_eq!(dir.open_sub("absent").unwrap_err().trouble(), Trouble::Absent);
+    }
+
+    #[test]
+    fn a_held_file_is_one_writers_and_is_looked_up_again_after_the_wait() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap();
+        let mut held = dir.open_held("f").unwrap();
+        held.write_all(b"first").unwrap();
+        let waiting = std::thread::spawn({
+            let dir = dir.clone();
+            move || dir.open_held("f").unwrap().size()
+        });
+        dir.rename("f", "done").unwrap();
+        drop(held);
+        assert_eq!(waiting.join().unwrap(), 0, "the file that was waited for is finished: this is a new one");
+        assert_eq!(dir.read("done", 9).unwrap(), b"first");
     }
 
     #[test]

@@ -49,6 +49,8 @@ pub const TOKEN_BYTES: u64 = 1 << 20;
 pub const ERROR_BODY_BYTES: u64 = 64 << 10;
 /// One page of a tag list or referrers list.
 pub const LIST_BYTES: u64 = 16 << 20;
+/// The index of a foreign image layout: endless entries, each kept in memory while one is changed.
+pub const LAYOUT_INDEX_BYTES: u64 = 64 << 20;
 /// An ImageSetConfiguration, a plan, a credentials file or a trust file given by the user.
 pub const CONFIG_BYTES: u64 = 16 << 20;
 /// A saved plan or a receipt: grows with the set.

@@ -1,1 +1,9 @@
-//! x
+//! The program as a whole, and what holds for all of its parts: one test binary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod layers;
+mod static_binary;
+mod stores;
