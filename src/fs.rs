@@ -449,6 +449,15 @@ impl File {
         let _ = rustix::fs::fadvise(&self.inner, 0, None, rustix::fs::Advice::DontNeed);
     }
 
+    /// True when reading at `offset` would be answered from memory, as far as the system tells: a read that may not wait for
+    /// the drive succeeds only then.
+    pub fn is_cached(&self, offset: u64) -> bool {
+        let mut byte = [0];
+        let mut slices = [io::IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&self.inner, &mut slices, offset, rustix::io::ReadWriteFlags::NOWAIT);
+        !matches!(read, Err(rustix::io::Errno::AGAIN))
+    }
+
     /// Reserves `size` bytes on disk, so that a full disk shows now and not in the middle; file systems that cannot are left alone.
     pub fn reserve(&self, size: u64) -> Result<(), FsError> {
         let fail = |e: io::Error| FsError::new("reserve space for", &*self.path, e);

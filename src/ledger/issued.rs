@@ -26,8 +26,25 @@ pub enum Wanted {
 #[derive(Debug)]
 pub struct Issued {
     dir: Dir,
-    streams: BTreeMap<String, BTreeMap<u64, Digest>>,
+    streams: BTreeMap<String, BTreeMap<u64, Owner>>,
     _lock: Lock,
+}
+
+/// The plan a sequence was given to, and when.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    plan: Digest,
+    created: u64,
+}
+
+/// A sequence given to a plan. `created` (seconds since 1970) is that of the first time, so that packing the same plan again
+/// makes the same index and not a fork of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The sequence.
+    pub sequence: u64,
+    /// When it was given out first.
+    pub created: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -43,13 +60,14 @@ struct Line {
     stream: String,
     sequence: u64,
     plan: Digest,
+    created: u64,
 }
 
 impl Issued {
     /// Opens `issued.json` in `dir`.
     pub fn open(dir: &Dir) -> Result<Issued, LedgerError> {
         let lock = dir.lock("issued.lock")?;
-        let mut streams: BTreeMap<String, BTreeMap<u64, Digest>> = BTreeMap::new();
+        let mut streams: BTreeMap<String, BTreeMap<u64, Owner>> = BTreeMap::new();
         if let Some(bytes) = dir.read_if_there(FILE, limits::CONFIG_BYTES)? {
             let bad = |why: String| LedgerError::Document { path: dir.join(FILE), error: FormatError::malformed("list of sequences", why) };
             let wire: Wire = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
@@ -57,7 +75,8 @@ impl Issued {
                 return Err(LedgerError::Document { path: dir.join(FILE), error: FormatError::Schema(wire.schema) });
             }
             for line in wire.issued {
-                if streams.entry(line.stream).or_default().insert(line.sequence, line.plan).is_some() {
+                if streams.entry(line.stream).or_default().insert(line.sequence, Owner { plan: line.plan, created: line.created }).is_some()
+                {
                     return Err(bad(format!("sequence {} is listed twice", line.sequence)));
                 }
             }
@@ -68,11 +87,15 @@ impl Issued {
     /// Gives `plan` its sequence and remembers it on disk.
     ///
     /// A plan that has one keeps it (a run that goes on, a rebuild), unless another is asked for explicitly; a sequence is
-    /// never given to two plans.
-    pub fn assign(&mut self, stream: &str, plan: Digest, wanted: Wanted) -> Result<u64, LedgerError> {
+    /// never given to two plans. `now` is in seconds since 1970.
+    pub fn assign(&mut self, stream: &str, plan: Digest, wanted: Wanted, now: u64) -> Result<Assigned, LedgerError> {
         let known = self.streams.entry(stream.to_owned()).or_default();
         let newest = known.keys().next_back().copied();
-        let own = known.iter().rev().find(|(_, owner)| **owner == plan).map(|(sequence, _)| *sequence);
+        let own = known
+            .iter()
+            .rev()
+            .find(|(_, owner)| owner.plan == plan)
+            .map(|(sequence, owner)| Assigned { sequence: *sequence, created: owner.created });
         let sequence = match (wanted, own, newest) {
             (Wanted::Exactly(sequence), ..) => sequence,
             (Wanted::FromClock(_), Some(own), _) => return Ok(own),
@@ -83,19 +106,21 @@ impl Issued {
             (Wanted::FromClock(now), None, Some(newest)) => now.max(newest.saturating_add(1)),
         };
         match known.get(&sequence) {
-            Some(owner) if *owner == plan => return Ok(sequence),
-            Some(owner) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: *owner }),
-            None => known.insert(sequence, plan),
+            Some(owner) if owner.plan == plan => return Ok(Assigned { sequence, created: owner.created }),
+            Some(owner) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: owner.plan }),
+            None => known.insert(sequence, Owner { plan, created: now }),
         };
         self.save()?;
-        Ok(sequence)
+        Ok(Assigned { sequence, created: now })
     }
 
     fn save(&self) -> Result<(), LedgerError> {
         let issued = self
             .streams
             .iter()
-            .flat_map(|(stream, known)| known.iter().map(|(n, plan)| Line { stream: stream.clone(), sequence: *n, plan: *plan }))
+            .flat_map(|(stream, known)| {
+                known.iter().map(|(n, plan)| Line { stream: stream.clone(), sequence: *n, plan: plan.plan, created: plan.created })
+            })
             .collect();
         let error = |e| LedgerError::Document { path: self.dir.join(FILE), error: FormatError::malformed("list of sequences", e) };
         let bytes = serde_json::to_vec_pretty(&Wire { schema: SCHEMA, issued }).map_err(error)?;
@@ -113,16 +138,18 @@ mod tests {
         let dir = Dir::open(temp.path()).unwrap().durable(false);
         let plan = |text: &str| Digest::sha256(text.as_bytes());
         let mut issued = Issued::open(&dir).unwrap();
-        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(1000)).unwrap(), 1000);
-        assert_eq!(issued.assign("s", plan("b"), Wanted::FromClock(1000)).unwrap(), 1001, "two sets in one second");
+        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(1000), 9).unwrap().sequence, 1000);
+        assert_eq!(issued.assign("s", plan("b"), Wanted::FromClock(1000), 9).unwrap().sequence, 1001, "two sets in one second");
         drop(issued);
         let mut issued = Issued::open(&dir).unwrap();
-        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(5000)).unwrap(), 1000, "a run that goes on keeps its own");
-        assert!(matches!(issued.assign("s", plan("c"), Wanted::Exactly(1000)), Err(LedgerError::Reused { sequence: 1000, .. })));
-        assert_eq!(issued.assign("s", plan("c"), Wanted::FromClock(3)).unwrap(), 1002, "a clock set back");
-        assert_eq!(issued.assign("t", plan("c"), Wanted::Exactly(1000)).unwrap(), 1000, "streams count apart");
+        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(5000), 9).unwrap().sequence, 1000, "a run that goes on keeps its own");
+        assert!(matches!(issued.assign("s", plan("c"), Wanted::Exactly(1000), 9), Err(LedgerError::Reused { sequence: 1000, .. })));
+        assert_eq!(issued.assign("s", plan("c"), Wanted::FromClock(3), 9).unwrap().sequence, 1002, "a clock set back");
+        assert_eq!(issued.assign("t", plan("c"), Wanted::Exactly(1000), 9).unwrap().sequence, 1000, "streams count apart");
         let future = 1002 + JUMP_SECONDS + 1;
-        assert!(matches!(issued.assign("s", plan("d"), Wanted::FromClock(future)), Err(LedgerError::Jump { newest: 1002, .. })));
-        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future)).unwrap(), future);
+        assert!(matches!(issued.assign("s", plan("d"), Wanted::FromClock(future), 9), Err(LedgerError::Jump { newest: 1002, .. })));
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 77).unwrap().created, 77);
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 99).unwrap().created, 77, "the first time stays");
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 9).unwrap().sequence, future);
     }
 }

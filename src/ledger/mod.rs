@@ -9,7 +9,7 @@ mod issued;
 mod log;
 
 pub use accepted::{Found, Ledger};
-pub use issued::{Issued, Wanted};
+pub use issued::{Assigned, Issued, Wanted};
 pub use log::{Action, Entry, Log};
 
 use crate::digest::Digest;

@@ -24,6 +24,9 @@ pub enum Reason {
     /// The workspace, while a blob was stored: the disk, or wrong bytes from the source.
     #[error(transparent)]
     Workspace(#[from] layout::Error),
+    /// It shares a blob that failed for another image.
+    #[error("it needs {0}, which could not be fetched")]
+    Shared(crate::digest::Digest),
     /// A blob broke off while it was read from its source.
     #[error("{0}")]
     Read(io::Error),
@@ -104,7 +107,7 @@ pub enum Error {
     Fs(#[from] fs::FsError),
     /// The ledger of issued sequences.
     #[error(transparent)]
-    Ledger(#[from] ledger::Error),
+    Ledger(#[from] ledger::LedgerError),
     /// The key.
     #[error(transparent)]
     Sign(#[from] sign::SignError),

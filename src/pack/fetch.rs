@@ -7,7 +7,7 @@ use crate::blob::BlobSink;
 use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::progress::Progress;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
@@ -114,14 +114,16 @@ impl<'a> Fetch<'a> {
         }
     }
 
-    /// What failed, per image.
+    /// What failed: one entry for every image that lacks something now.
     pub(super) fn failures(self) -> Vec<Failure> {
-        let by_blob = self.failures.into_inner().unwrap_or_default();
+        let mut reasons = self.failures.into_inner().unwrap_or_default();
+        let lost: BTreeSet<Digest> = reasons.keys().copied().collect();
         let mut failures = Vec::new();
-        for (digest, reason) in by_blob {
-            let images = self.plan.blobs.iter().find(|b| b.digest == digest).map(|b| b.images.clone()).unwrap_or_default();
-            let name = images.first().and_then(|i| self.plan.images.get(*i)).map_or(digest.to_string(), |i| i.source.clone());
-            failures.push(Failure { name, reason });
+        for image in &self.plan.images {
+            let Some(digest) = self.plan.blobs_of(image).find(|digest| lost.contains(digest)) else { continue };
+            // The reason is told once; the other images that share the blob refer to it.
+            let reason = reasons.remove(&digest).unwrap_or(Reason::Shared(digest));
+            failures.push(Failure { name: image.source.clone(), reason });
         }
         failures
     }

@@ -158,7 +158,8 @@ impl PackPlan {
         Ok(plan)
     }
 
-    fn derived(&self) -> Result<PackPlan, Error> {
+    /// The plan made anew from its images and manifests.
+    pub(super) fn derived(&self) -> Result<PackPlan, Error> {
         let by_digest: BTreeMap<Digest, &ManifestData> = self.manifests.iter().map(|m| (m.digest, m)).collect();
         let mut trees = Vec::new();
         for image in &self.images {
@@ -189,6 +190,21 @@ impl PackPlan {
     pub fn manifest_bytes(&self, digest: &Digest) -> Option<Vec<u8>> {
         let at = self.manifests.binary_search_by_key(digest, |m| m.digest).ok()?;
         self.manifests.get(at).map(ManifestData::bytes)
+    }
+
+    /// Digests of everything an image consists of.
+    pub(super) fn blobs_of(&self, image: &Image) -> impl Iterator<Item = Digest> + use<> {
+        let mut digests = BTreeSet::new();
+        let mut pending = vec![image.root.digest];
+        while let Some(digest) = pending.pop() {
+            let at = self.manifests.binary_search_by_key(&digest, |m| m.digest).ok().and_then(|at| self.manifests.get(at));
+            let Some(data) = at.filter(|_| digests.insert(digest)) else { continue };
+            if let Ok(manifest) = Manifest::parse(&data.bytes(), Some(&data.media_type)) {
+                digests.extend(manifest.blobs().map(|b| b.digest));
+                pending.extend(manifest.children().iter().map(|c| c.digest));
+            }
+        }
+        digests.into_iter()
     }
 
     /// What it will take, as upper bounds.
@@ -247,7 +263,12 @@ impl PackPlan {
                 .map_err(fail)?;
             manifests.push(descriptor);
         }
-        let index = ImageIndexBuilder::default().schema_version(SCHEMA_VERSION).media_type(MediaType::ImageIndex).manifests(manifests).build().map_err(fail)?;
+        let index = ImageIndexBuilder::default()
+            .schema_version(SCHEMA_VERSION)
+            .media_type(MediaType::ImageIndex)
+            .manifests(manifests)
+            .build()
+            .map_err(fail)?;
         serde_json::to_vec(&index).map_err(|e| Error::Plan(e.to_string()))
     }
 }

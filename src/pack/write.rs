@@ -54,7 +54,8 @@ pub(super) fn volumes(
 /// Opens a blob for writing. One that was hashed while it was fetched in this very run is not hashed again; all others are.
 fn open(blob: &PlannedBlob, ready: &Ready, workspace: &Layout) -> Result<Box<dyn Read + Send>, Error> {
     let descriptor = blob.descriptor();
-    let origin = |e| Error::Failed { failures: vec![super::Failure { name: blob.digest.to_string(), reason: super::Reason::Origin(e) }], total: 1 };
+    let origin =
+        |e| Error::Failed { failures: vec![super::Failure { name: blob.digest.to_string(), reason: super::Reason::Origin(e) }], total: 1 };
     Ok(match ready {
         Ready::Fresh => workspace.open(&descriptor)?,
         Ready::Kept => Box::new(Verified::new(workspace.open(&descriptor)?, blob.digest, blob.size)),
