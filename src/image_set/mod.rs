@@ -51,6 +51,8 @@ fn run<T>(bytes: &[u8], read: impl FnOnce(&mut Reader, &tree::Node) -> Result<T,
     if bytes.len() as u64 > limits::IMAGE_SET_BYTES {
         return Err(ImageSetError { line: None, field: String::new(), problem: Problem::TooLarge });
     }
+    // The byte order mark some editors write; the parsers do not all know it.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let document = tree::parse(bytes)?;
     let mut reader = Reader::default();
     let read = read(&mut reader, &document.root);
