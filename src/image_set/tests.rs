@@ -172,6 +172,9 @@ fn catalogs_are_unique_as_they_arrive() {
     assert!(matches!(refused(&two("q.io/a/b:1", "q.io/a/c:1, targetCatalog: a/b")).problem, Problem::Repeated { .. }));
     assert_eq!(set(&two("q.io/a/b:1", "q.io/a/b:2")).operators.len(), 2);
     assert_eq!(set(&two("q.io/a/b:1", "q.io/a/b:1, targetTag: other")).operators.len(), 2);
+    assert_eq!(set(&two("oci:///a/index", "oci:///b/index")).operators.len(), 2);
+    assert!(matches!(refused(&two("oci:///a/index", "oci:/a/index/")).problem, Problem::Repeated { .. }));
+    assert!(matches!(refused(&two("oci:///a/x, targetCatalog: i", "oci:///b/y, targetCatalog: i")).problem, Problem::Repeated { .. }));
     let digest = Digest::sha256(b"");
     assert!(matches!(refused(&two(&format!("q.io/a@{digest}"), &format!("q.io/a@{digest}"))).problem, Problem::Repeated { .. }));
 }
