@@ -20,15 +20,20 @@ pub(super) fn unique<'a>(items: impl Iterator<Item = (&'a At<'a>, String)>) -> R
     Ok(())
 }
 
-/// What makes a catalog unique: its host, and repository and tag as they will be at the destination.
+/// What makes a catalog unique: its host (or `oci:`), and repository and tag as they will be at the destination. A layout's
+/// own name is known only once it is opened, so its folder stands for it here.
 pub(super) fn catalog_name(operator: &Operator) -> String {
-    let host = match &operator.source {
-        Source::Registry(reference) => reference.host.as_str(),
-        Source::Layout { .. } => "oci:",
-    };
-    match Destination::of(&operator.source, None, operator.target_catalog.as_deref(), operator.target_tag.as_deref()) {
-        Ok(destination) => format!("{host}/{}:{}", destination.repository, destination.tag),
-        Err(_) => operator.catalog.clone(),
+    let (repo, tag) = (operator.target_catalog.as_deref(), operator.target_tag.as_deref());
+    match &operator.source {
+        Source::Registry(reference) => match Destination::of(&operator.source, None, repo, tag) {
+            Ok(destination) => format!("{}/{destination}", reference.host),
+            Err(_) => operator.catalog.clone(),
+        },
+        Source::Layout { dir, tag: own, digest } => {
+            let digest = digest.as_ref().map(|digest| digest.to_string());
+            let tag = tag.or(own.as_deref()).or(digest.as_deref()).unwrap_or("latest");
+            format!("oci:{}:{tag}", repo.unwrap_or(dir.trim_end_matches('/')))
+        }
     }
 }
 

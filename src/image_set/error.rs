@@ -83,7 +83,7 @@ pub enum Problem {
     #[error("{:?} is not a kind known here; it must be ImageSetConfiguration", shown(.0).to_string())]
     UnknownKind(String),
     /// The other kind.
-    #[error("this is a {}, but a {} is wanted here", .found.name(), .wanted.name())]
+    #[error("this file is of kind {}, but kind {} is wanted here", .found.name(), .wanted.name())]
     OtherKind {
         /// What the file is.
         found: Kind,
@@ -91,7 +91,7 @@ pub enum Problem {
         wanted: Kind,
     },
     /// The section of the other kind.
-    #[error("it does not belong into a {}, whose section is {}:", .0.name(), .0.section())]
+    #[error("it does not belong into kind {}, whose section is {}:", .0.name(), .0.section())]
     OtherSection(Kind),
     /// A member that must be there.
     #[error("it is missing; it must be given and not empty")]

@@ -1,7 +1,7 @@
 //! What the user asked for: the strict reader of `ImageSetConfiguration` v2alpha1, the model it fills, and the names
 //! content gets at the destination. Pure: bytes in, values out.
 //!
-//! Order of reading: [`tree`](self) of values with their places, grammar (`read`), rules between values (`check`).
+//! Order of reading: a `tree` of values with their places, the grammar (`read`), rules for and between values (`check`).
 //! A file that works with oc-mirror v2 works here; what is refused says line, field, fault and what would be right.
 
 mod blocked;
@@ -51,6 +51,8 @@ fn run<T>(bytes: &[u8], read: impl FnOnce(&mut Reader, &tree::Node) -> Result<T,
     if bytes.len() as u64 > limits::IMAGE_SET_BYTES {
         return Err(ImageSetError { line: None, field: String::new(), problem: Problem::TooLarge });
     }
+    // The byte order mark some editors write; the parsers do not all know it.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let document = tree::parse(bytes)?;
     let mut reader = Reader::default();
     let read = read(&mut reader, &document.root);

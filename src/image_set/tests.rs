@@ -77,6 +77,7 @@ fn what_go_reads_is_read() {
     let merged = set("mirror:\n  additionalImages:\n  - &a {name: q.io/a:1, targetTag: x}\n  - {<<: *a, name: q.io/b:1}\n");
     assert_eq!(merged.additional_images[1].name, "q.io/b:1");
     assert_eq!(merged.additional_images[1].target_tag.as_deref(), Some("x"));
+    assert!(ImageSet::parse(format!("\u{feff}{HEAD}mirror: {{}}").as_bytes()).is_ok());
     assert_eq!(set("archiveSize: 3.0\nmirror: {}").archive_size, Some(3 << 30));
 }
 
@@ -171,6 +172,9 @@ fn catalogs_are_unique_as_they_arrive() {
     assert!(matches!(refused(&two("q.io/a/b:1", "q.io/a/c:1, targetCatalog: a/b")).problem, Problem::Repeated { .. }));
     assert_eq!(set(&two("q.io/a/b:1", "q.io/a/b:2")).operators.len(), 2);
     assert_eq!(set(&two("q.io/a/b:1", "q.io/a/b:1, targetTag: other")).operators.len(), 2);
+    assert_eq!(set(&two("oci:///a/index", "oci:///b/index")).operators.len(), 2);
+    assert!(matches!(refused(&two("oci:///a/index", "oci:/a/index/")).problem, Problem::Repeated { .. }));
+    assert!(matches!(refused(&two("oci:///a/x, targetCatalog: i", "oci:///b/y, targetCatalog: i")).problem, Problem::Repeated { .. }));
     let digest = Digest::sha256(b"");
     assert!(matches!(refused(&two(&format!("q.io/a@{digest}"), &format!("q.io/a@{digest}"))).problem, Problem::Repeated { .. }));
 }
@@ -202,6 +206,25 @@ fn fixtures_get_their_verdict() {
 }
 
 proptest! {
+    #[test]
+    fn the_line_is_that_of_the_fault(filler in proptest::collection::vec(0usize..4, 1..20), at in any::<prop::sample::Index>()) {
+        let at = at.index(filler.len());
+        let mut lines: Vec<String> = HEAD.lines().map(str::to_owned).collect();
+        lines.extend(["mirror:".to_owned(), "  additionalImages:".to_owned()]);
+        let mut expected = 0;
+        for (i, kind) in filler.iter().enumerate() {
+            lines.extend(["", "  # name: x", "  -", ""].get(*kind).map(|line| (*line).to_owned()));
+            let dash = if *kind == 2 { "   " } else { "  -" };
+            lines.push(format!("{dash} {}: 'quay.io/a/b:{i}'", if i == at { "title" } else { "name" }));
+            if i == at {
+                expected = lines.len();
+            }
+        }
+        let error = ImageSet::parse(lines.join("\n").as_bytes()).unwrap_err();
+        prop_assert_eq!(error.line, Some(expected));
+        prop_assert_eq!(error.field, format!("mirror.additionalImages[{at}].title"));
+    }
+
     #[test]
     fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text in "(kind|mirror|[-:&*<{}\\[\\],|>'\"#? \n\t!]|[a-z]){0,40}") {
         let _ = ImageSet::parse(&bytes);

@@ -262,8 +262,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
 /// Applies YAML 1.1 merge keys (`<<: *anchor`): members of the merged mappings, unless written out beside it; of
 /// several mappings the first wins. Moves values, so it cannot multiply them.
 fn merged(entries: Vec<Entry>) -> Vec<Entry> {
-    let (merges, mut own): (Vec<Entry>, Vec<Entry>) =
-        entries.into_iter().partition(|e| e.key == "<<" && matches!(e.node.value, Value::Map(_) | Value::List(_)));
+    let (merges, mut own): (Vec<Entry>, Vec<Entry>) = entries.into_iter().partition(|e| e.key == "<<" && mergeable(&e.node.value));
     if merges.is_empty() {
         return own;
     }
@@ -279,6 +278,15 @@ fn merged(entries: Vec<Entry>) -> Vec<Entry> {
         }
     }
     own
+}
+
+/// A mapping or a list of mappings; anything else under `<<` is left to be refused as an unknown member.
+fn mergeable(value: &Value) -> bool {
+    match value {
+        Value::Map(_) => true,
+        Value::List(list) => list.iter().all(|node| matches!(node.value, Value::Map(_))),
+        _ => false,
+    }
 }
 
 /// Reads the key of a member: a text, or a scalar that Go's YAML turns into one.

@@ -88,7 +88,8 @@ fn parse(path: &Path, kind: FileKind, bytes: &[u8]) -> Result<Content, Credentia
     }
     let content: Content = json(path, bytes)?;
     let Some(wrapped) = content.data.as_ref().and_then(|data| data.config.as_ref()) else { return Ok(content) };
-    let compact = Zeroizing::new(wrapped.split_ascii_whitespace().collect::<String>());
+    let mut compact = Zeroizing::new(String::with_capacity(wrapped.len()));
+    compact.extend(wrapped.split_ascii_whitespace());
     let inner = BASE64.decode(compact.as_bytes()).map_err(|_| CredentialError::BadSecret { path: path.to_owned() })?;
     json(path, &Zeroizing::new(inner))
 }

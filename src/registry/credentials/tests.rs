@@ -2,6 +2,7 @@ use super::*;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 struct Home {
     folder: tempfile::TempDir,
@@ -23,11 +24,12 @@ impl Home {
 
     fn helper(self, name: &str, script: &str) -> Home {
         let path = self.folder.path().join(format!("docker-credential-{name}"));
-        // A copy under another name, then renamed: a file just written by a forking test process can be "busy".
         let draft = self.folder.path().join("draft");
         std::fs::write(&draft, format!("#!/bin/sh\n{script}\n")).unwrap();
-        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::rename(draft, path).unwrap();
+        // Written by another process: a child forked meanwhile by another test would hold this one's handle open for
+        // writing, and the system then refuses to run the file.
+        assert!(Command::new("cp").arg(&draft).arg(&path).status().unwrap().success());
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
         self
     }
 
@@ -41,15 +43,26 @@ fn auth(user: &str) -> String {
     format!("{{\"auth\":\"{}\"}}", STANDARD.encode(user))
 }
 
-fn one(content: &str) -> AuthFiles {
-    leak(Home::new().file("auth.json", FileKind::AuthJson, content))
+/// Opened files together with the folder they lie in.
+struct Opened {
+    files: AuthFiles,
+    _home: Home,
 }
 
-/// Keeps the folder for the length of the test process; the system's temporary folder is emptied elsewhere.
-fn leak(home: Home) -> AuthFiles {
-    let files = home.open();
-    std::mem::forget(home);
-    files
+impl std::ops::Deref for Opened {
+    type Target = AuthFiles;
+
+    fn deref(&self) -> &AuthFiles {
+        &self.files
+    }
+}
+
+fn keep(home: Home) -> Opened {
+    Opened { files: home.open(), _home: home }
+}
+
+fn one(content: &str) -> Opened {
+    keep(Home::new().file("auth.json", FileKind::AuthJson, content))
 }
 
 fn found(files: &AuthFiles, host: &str, repository: &str) -> String {
@@ -215,7 +228,7 @@ fn secrets_are_never_printed() {
     let credential = files.lookup("h", "x").unwrap();
     let token = Credential::IdentityToken(Zeroizing::new("hunter2".into()));
     let fixed = Fixed { host: "h".into(), credential: token };
-    assert!(!format!("{credential:?} {fixed:?} {files:?}").contains("hunter2"));
+    assert!(!format!("{credential:?} {fixed:?} {:?}", files.files).contains("hunter2"));
 }
 
 #[test]
@@ -259,7 +272,7 @@ fn helpers_are_asked_once_per_host_before_auths() {
 fn helpers_without_credentials_fall_through() {
     let script = "cat >/dev/null; echo 'credentials not found in native keychain'; exit 1";
     let content = format!("{{\"credHelpers\":{{\"h.test\":\"none\"}},\"auths\":{{\"h.test\":{}}}}}", auth("a:1"));
-    assert_eq!(found(&leak(Home::new().file("auth.json", FileKind::AuthJson, &content).helper("none", script)), "h.test", "x"), "a:1");
+    assert_eq!(found(&keep(Home::new().file("auth.json", FileKind::AuthJson, &content).helper("none", script)), "h.test", "x"), "a:1");
 }
 
 #[test]
@@ -308,12 +321,12 @@ fn helper_names_that_are_paths_are_refused() {
 #[test]
 fn dockers_store_is_asked_last_and_only_for_dockers_file() {
     let content = format!("{{\"credsStore\":\"spy\",\"auths\":{{\"h.test\":{{}},\"known.test\":{}}}}}", auth("a:1"));
-    let docker = leak(Home::new().file("config.json", FileKind::DockerConfig, &content).helper("spy", SPY));
+    let docker = keep(Home::new().file("config.json", FileKind::DockerConfig, &content).helper("spy", SPY));
     assert_eq!(found(&docker, "known.test", "x"), "a:1");
     assert_eq!(found(&docker, "h.test", "x"), "u:s-h.test");
     assert_eq!(found(&docker, "docker.io", "x"), "u:s-https://index.docker.io/v1/");
-    assert_eq!(found(&leak(Home::new().file("auth.json", FileKind::AuthJson, &content).helper("spy", SPY)), "h.test", "x"), "none");
-    let missing = leak(Home::new().file("config.json", FileKind::DockerConfig, "{\"credsStore\":\"desktop\"}"));
+    assert_eq!(found(&keep(Home::new().file("auth.json", FileKind::AuthJson, &content).helper("spy", SPY)), "h.test", "x"), "none");
+    let missing = keep(Home::new().file("config.json", FileKind::DockerConfig, "{\"credsStore\":\"desktop\"}"));
     assert_eq!(found(&missing, "h.test", "x"), "none");
     assert!(
         matches!(&missing.take_warnings()[..], [CredentialWarning::StoreMissing { helper, .. }] if helper == "docker-credential-desktop")
