@@ -1,7 +1,11 @@
 //! `sealift inspect`: what a set holds.
 
-use super::{Context, Outcome, values};
+use super::output::bytes;
+use super::{Context, Outcome, sets, values};
+use crate::archive::OpenSet;
 use crate::error::Error;
+use crate::format::{Image, Manifests};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Shows what a set holds
@@ -32,6 +36,141 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let _ = (args, ctx);
-    Err(super::not_linked("inspect"))
+    let sets = sets::open(ctx, std::slice::from_ref(&args.path), args.stream.as_deref())?;
+    let mut reports = Vec::new();
+    for set in &sets {
+        show(set, &args, ctx);
+        reports.push(report(set));
+    }
+    Outcome::done().with("sets", reports)
+}
+
+fn show(set: &OpenSet, args: &Args, ctx: &Context) {
+    let (index, contents) = (set.index(), set.contents());
+    let content: u64 = contents.blobs.iter().map(|b| b.size).sum();
+    ctx.output.line(&format!("set {}, packed {} by sealift {}", set.name(), index.created, index.producer.sealift));
+    ctx.output.line(&format!("identity {}", set.identity()));
+    ctx.output.line(&format!("signed by {}", sets::signers(set)));
+    ctx.output.line(&format!(
+        "{} images, {} blobs and manifests of {}, in {} volumes of {}",
+        contents.images.len(),
+        contents.blobs.len(),
+        bytes(content),
+        index.volumes.len(),
+        bytes(index.volume_bytes())
+    ));
+    for missing in &index.missing {
+        ctx.output.line(&format!("NOT in the set: {} ({}: {})", missing.name, missing.code, missing.reason));
+    }
+    let all = !(args.images || args.blobs || args.volumes || args.signatures);
+    if args.images || all {
+        ctx.output.table(&images(set));
+    }
+    if args.volumes {
+        ctx.output.table(&volumes(set));
+    }
+    if args.blobs {
+        ctx.output.table(&blobs(set));
+    }
+    if args.signatures {
+        ctx.output.table(&signatures(set));
+    }
+}
+
+fn header<const N: usize>(names: [&str; N]) -> Vec<Vec<String>> {
+    vec![names.map(str::to_owned).to_vec()]
+}
+
+/// Bytes of everything an image consists of, and the volumes it lies in.
+fn extent(set: &OpenSet, image: &Image, manifests: &Manifests) -> (u64, BTreeSet<u32>) {
+    let mut pending = vec![image.root.digest];
+    let mut wanted = BTreeSet::new();
+    while let Some(digest) = pending.pop() {
+        if let Some(manifest) = manifests.get(&digest).filter(|_| wanted.insert(digest)) {
+            wanted.extend(manifest.blobs().map(|b| b.digest));
+            pending.extend(manifest.children().iter().map(|c| c.digest));
+        }
+    }
+    let blobs = set.contents().blobs.iter().filter(|b| wanted.contains(&b.digest));
+    let (mut size, mut volumes) = (0, BTreeSet::new());
+    for blob in blobs {
+        size += blob.size;
+        volumes.extend(blob.parts.iter().map(|p| p.volume));
+    }
+    (size, volumes)
+}
+
+fn platforms(image: &Image, manifests: &Manifests) -> Vec<String> {
+    let root = manifests.get(&image.root.digest);
+    let there = root.iter().flat_map(|m| m.children()).filter(|c| manifests.contains_key(&c.digest));
+    there.filter_map(|c| c.platform.as_ref()).map(ToString::to_string).collect()
+}
+
+fn images(set: &OpenSet) -> Vec<Vec<String>> {
+    let manifests = set.contents().manifests().unwrap_or_default();
+    let mut rows = header(["IMAGE", "DIGEST", "SIZE", "PLATFORMS", "VOLUMES"]);
+    for image in &set.contents().images {
+        let (size, volumes) = extent(set, image, &manifests);
+        let volumes = volumes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
+        let name = format!("{}:{}", image.repository, image.tag);
+        rows.push(vec![name, image.root.digest.to_string(), bytes(size), platforms(image, &manifests).join(" "), volumes]);
+    }
+    rows
+}
+
+fn volumes(set: &OpenSet) -> Vec<Vec<String>> {
+    let mut rows = header(["VOLUME", "FILE", "SIZE", "HERE"]);
+    for (i, volume) in set.index().volumes.iter().enumerate() {
+        let number = i as u32 + 1;
+        let here = set.volume_path(number).map_or("no".to_owned(), |p| p.display().to_string());
+        rows.push(vec![number.to_string(), volume.name.clone(), bytes(volume.size), here]);
+    }
+    rows
+}
+
+fn blobs(set: &OpenSet) -> Vec<Vec<String>> {
+    let mut rows = header(["BLOB", "SIZE", "ENCODING", "VOLUMES"]);
+    for blob in &set.contents().blobs {
+        let volumes = blob.parts.iter().map(|p| p.volume.to_string()).collect::<Vec<_>>().join(" ");
+        rows.push(vec![blob.digest.to_string(), blob.size.to_string(), blob.encoding.clone(), volumes]);
+    }
+    rows
+}
+
+fn signatures(set: &OpenSet) -> Vec<Vec<String>> {
+    let mut rows = header(["SIGNATURE BY", "OWNER", "COUNTS"]);
+    for signer in set.index().signers() {
+        rows.push(vec![signer.fingerprint.to_string(), signer.owner.clone(), "yes".into()]);
+    }
+    for rejected in set.index().rejected() {
+        rows.push(vec![format!("number {}", rejected.position + 1), String::new(), format!("no: {}", rejected.why)]);
+    }
+    rows
+}
+
+fn report(set: &OpenSet) -> serde_json::Value {
+    let manifests = set.contents().manifests().unwrap_or_default();
+    let images = set.contents().images.iter().map(|image| {
+        let (size, volumes) = extent(set, image, &manifests);
+        serde_json::json!({
+            "name": format!("{}:{}", image.repository, image.tag), "repository": image.repository, "tag": image.tag,
+            "source": image.source, "digest": image.root.digest, "mediaType": image.root.media_type, "size": size,
+            "platforms": platforms(image, &manifests), "partial": !image.platforms.is_empty(), "volumes": volumes,
+        })
+    });
+    let images: Vec<_> = images.collect();
+    let volumes = set.index().volumes.iter().enumerate().map(|(i, volume)| {
+        serde_json::json!({"number": i + 1, "name": volume.name, "size": volume.size, "here": set.volumes_here().contains(&(i as u32 + 1))})
+    });
+    let volumes: Vec<_> = volumes.collect();
+    let blobs = set.contents().blobs.iter().map(|b| {
+        serde_json::json!({"digest": b.digest, "size": b.size, "encoding": b.encoding, "volumes": b.parts.iter().map(|p| p.volume).collect::<Vec<_>>()})
+    });
+    let index = set.index();
+    serde_json::json!({
+        "name": set.name().to_string(), "identity": set.identity(), "stream": index.stream, "sequence": index.sequence,
+        "created": index.created, "producer": index.producer, "audience": index.audience, "labels": index.labels,
+        "missing": index.missing, "images": images, "volumes": volumes, "blobs": blobs.collect::<Vec<_>>(),
+        "signers": index.signers().iter().map(|s| serde_json::json!({"fingerprint": s.fingerprint.to_string(), "owner": s.owner})).collect::<Vec<_>>(),
+    })
 }

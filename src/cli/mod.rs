@@ -5,6 +5,7 @@
 //! be run inside a test.
 
 pub mod args;
+pub mod connections;
 pub mod demo;
 pub mod environment;
 pub mod explain;
@@ -19,13 +20,16 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod sets;
 pub mod sign;
+pub mod signing;
 pub mod signals;
 pub mod trust;
 pub mod unpack;
 mod usage;
 pub mod values;
 pub mod verify;
+pub mod wishes;
 
 pub use output::Outcome;
 
@@ -66,6 +70,17 @@ impl Context {
             false => Ok(()),
         }
     }
+}
+
+/// Seconds since 1970, by this machine's clock.
+pub fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// A time for people and documents (RFC 3339, UTC).
+pub fn rfc3339(seconds: u64) -> String {
+    let time = i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok());
+    time.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
 /// Reads an environment variable.

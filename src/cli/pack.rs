@@ -1,7 +1,14 @@
 //! `sealift pack`: images become a signed set of volumes.
 
-use super::{Context, Outcome, options, plan, values};
+use super::output::bytes;
+use super::wishes::{Asked, Planned, code_of, detail, planned};
+use super::{Context, Outcome, options, plan, signing, values};
 use crate::error::{Code, Error};
+use crate::format::SetName;
+use crate::fs::Dir;
+use crate::layout::Layout;
+use crate::ledger::{Issued, Wanted};
+use crate::pack::{self, PackPlan, Seal};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -71,6 +78,88 @@ fn out_folder(word: &OsStr) -> Result<PathBuf, Error> {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let _ = (args.split()?, ctx);
-    Err(super::not_linked("pack"))
+    let (wishes, out) = args.split()?;
+    // The key first: a forgotten passphrase shall not be noticed after hours.
+    let signer = signing::signer(ctx, &args.signing)?;
+    let workspace = match &args.workspace.workspace {
+        Some(path) => path.clone(),
+        None => ctx.environment.cache()?.join("workspace"),
+    };
+    let workspace = Layout::create(&workspace)?.durable(!args.no_sync);
+    let asked = Asked { wishes, identity: &args.identity, selection: &args.selection, shape: &args.shape, source: &args.source };
+    let Planned { plan, failures, sources, parallel } = planned(asked, ctx)?;
+    let now = clock(ctx);
+    let ledger = Dir::create_private(ctx.environment.state()?)?;
+    let wanted = args.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
+    let seal = |plan: &PackPlan| seal(plan, &ledger, wanted, now);
+    let job = pack::Job {
+        plan,
+        failures,
+        keep_going: args.selection.keep_going,
+        origins: &sources,
+        workspace: &workspace,
+        out: &out,
+        seal: &seal,
+        signer: signer.as_deref(),
+        read_back: !args.no_read_back,
+        durable: !args.no_sync,
+        parallel,
+        code: &code_of,
+        now,
+        progress: ctx.progress.as_ref(),
+    };
+    let report = pack::run(job)?;
+    told(&report, &out, ctx)
+}
+
+/// Seconds since 1970; `SOURCE_DATE_EPOCH` stands in for the clock.
+fn clock(ctx: &Context) -> u64 {
+    ctx.environment.source_date_epoch.unwrap_or_else(super::now)
+}
+
+/// Gives a plan its sequence and time: those it had before, when it was packed before.
+fn seal(plan: &PackPlan, ledger: &Dir, wanted: Wanted, now: u64) -> Result<Seal, pack::Error> {
+    let stream = &plan.options.stream;
+    let given = Issued::open(ledger)?.assign(stream, plan.digest()?, wanted, now)?;
+    let name = SetName::new(stream, given.sequence).ok_or(pack::Error::Name { stream: stream.clone(), sequence: given.sequence })?;
+    Ok(Seal { name, created: super::rfc3339(given.created) })
+}
+
+fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
+    let total: u64 = report.volumes.iter().map(|(_, size)| size).sum();
+    for (name, size) in &report.volumes {
+        ctx.output.line(&format!("{name}  {}", bytes(*size)));
+    }
+    ctx.output.line(&format!(
+        "set {}: {} images, {} in {} volumes, identity {}",
+        report.name,
+        report.images,
+        bytes(total),
+        report.volumes.len(),
+        report.identity
+    ));
+    match report.read_back {
+        Some(true) => ctx.output.line("read back from the medium: every blob is as it should be"),
+        Some(false) => ctx.output.line("read back, in part from memory: `sealift verify --deep` after plugging the medium in again proves the medium"),
+        None => {}
+    }
+    match report.signed {
+        true => ctx.output.line(&format!("next: carry {} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY", out.display())),
+        false => ctx.output.line(&format!("NOT FINISHED: sign it with `sealift sign {} --key KEY`", out.display())),
+    }
+    let shortfall = Error::partial(
+        format!("{} images are not in the set", report.failures.len()),
+        report.failures.iter().map(detail).collect(),
+    );
+    let volumes: Vec<_> = report.volumes.iter().map(|(name, size)| serde_json::json!({"name": name, "size": size})).collect();
+    Ok(Outcome::done()
+        .with("set", report.name.to_string())?
+        .with("identity", report.identity)?
+        .with("volumes", volumes)?
+        .with("images", report.images)?
+        .with("blobs", report.blobs)?
+        .with("content", report.content)?
+        .with("signed", report.signed)?
+        .with("readBack", report.read_back)?
+        .but(shortfall))
 }

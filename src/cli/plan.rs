@@ -1,7 +1,11 @@
 //! `sealift plan`: what a pack would carry.
 
-use super::{Context, Outcome, options};
-use crate::error::Error;
+use super::output::bytes;
+use super::wishes::{Asked, Planned, detail, planned};
+use super::{Context, Outcome, options, values};
+use crate::error::{Code, Error};
+use crate::fs::Dir;
+use crate::pack::PackPlan;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -43,6 +47,52 @@ quay.io/org/name:1.2 or docker.io/library/nginx@sha256:HEX. Several references m
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let _ = (args, ctx);
-    Err(super::not_linked("plan"))
+    let wishes = args.wishes.iter().map(|w| values::Wish::sort(w)).collect::<Result<_, _>>()?;
+    let asked = Asked { wishes, identity: &args.identity, selection: &args.selection, shape: &args.shape, source: &args.source };
+    let Planned { plan, failures, .. } = planned(asked, ctx)?;
+    let estimate = plan.estimate()?;
+    show(&plan, ctx)?;
+    if let Some(path) = &args.output {
+        save(path, &plan.to_bytes()?)?;
+        ctx.output.line(&format!("plan saved as {}; `sealift pack {} OUT` carries exactly this", path.display(), path.display()));
+    }
+    let failed = failures.iter().map(detail).collect();
+    let shortfall = Error::partial(format!("{} images cannot be packed", failures.len()), failed);
+    Ok(Outcome::done().with("images", &plan.images)?.with("blobs", plan.blobs.len())?.with("estimate", estimate)?.but(shortfall))
+}
+
+fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
+    let estimate = plan.estimate()?;
+    let mut rows = vec![["IMAGE", "FROM", "DIGEST", "PLATFORMS"].map(str::to_owned).to_vec()];
+    for image in &plan.images {
+        let platforms = match image.platforms.as_slice() {
+            [] => "all".to_owned(),
+            some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        };
+        rows.push(vec![format!("{}:{}", image.repository, image.tag), image.source.clone(), image.root.digest.short(), platforms]);
+    }
+    ctx.output.table(&rows);
+    ctx.output.line("");
+    ctx.output.line(&format!(
+        "{} images, {} blobs and manifests, {}",
+        plan.images.len(),
+        plan.blobs.len(),
+        bytes(estimate.content)
+    ));
+    ctx.output.line(&format!(
+        "at most {} volumes of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",
+        estimate.volumes,
+        plan.options.volume_size,
+        bytes(estimate.volumes_bytes),
+        bytes(estimate.staging()),
+        bytes(estimate.content)
+    ));
+    Ok(())
+}
+
+fn save(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let name = path.file_name().and_then(|n| n.to_str());
+    let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
+    Ok(Dir::open(parent)?.publish(name, bytes)?)
 }

@@ -1,52 +1,26 @@
 //! Words of the command line that mean more than their letters.
 
 use crate::error::{Code, Error};
-use crate::limits;
-use crate::oci::{Reference, is_repository, is_tag};
+use crate::image_set::Source;
+use crate::oci::is_repository;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-/// Reads a size in bytes: `4MB` = 4 000 000, `4MiB` = 4 194 304, a bare number is bytes; B, k/M/G/T with or without B or iB.
+/// Reads a size in bytes: `4MB` = 4 000 000, `4MiB` = 4 194 304, a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
-        "" | "b" => 1,
-        "k" | "kb" => 1000,
-        "m" | "mb" => 1_000_000,
-        "g" | "gb" => 1_000_000_000,
-        "t" | "tb" => 1_000_000_000_000,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        _ => return Err("a size is a whole number and a unit: 700MB, 4GiB, 25GB".into()),
-    };
-    let number: u64 = number.parse().map_err(|_| "a size begins with a whole number: 700MB, 4GiB".to_owned())?;
-    number.checked_mul(factor).ok_or_else(|| "that is more bytes than can be counted".into())
+    crate::image_set::parse_size(text).map_err(|e| e.to_string())
 }
 
 /// Reads the size of a volume. Exactly 2 GiB and 4 GiB mean one byte less: what file systems and scanners with that limit take.
 pub fn volume_size(text: &str) -> Result<u64, String> {
-    let bytes = match size(text)? {
-        bytes if bytes == 1 << 31 || bytes == 1 << 32 => bytes - 1,
-        bytes => bytes,
-    };
-    if bytes < limits::VOLUME_BYTES_MIN {
-        return Err("a volume has at least 256 KiB".into());
-    }
-    if bytes > limits::VOLUME_BYTES_MAX {
-        return Err("a volume has at most 4294967295 bytes (4GiB is read so): FAT32, ISO 9660 and scanners take no larger file".into());
-    }
-    Ok(bytes)
+    size(text)
 }
 
 /// Reads the name of a stream (archive page, "Files of a set"): 1 to 32 of `a-z 0-9 -`.
 pub fn stream(text: &str) -> Result<String, String> {
-    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
-    match (1..=32).contains(&text.len()) && text.bytes().all(good) {
+    match crate::format::is_stream(text) {
         true => Ok(text.to_owned()),
-        false => Err("a stream is 1 to 32 of a-z, 0-9 and -".into()),
+        false => Err("a stream is 1 to 32 of a-z, 0-9 and -, beginning and ending with a letter or digit".into()),
     }
 }
 
@@ -128,15 +102,8 @@ pub enum Wish {
     ImageSet(PathBuf),
     /// A plan saved by `plan -o`.
     Plan(PathBuf),
-    /// An image in a registry.
-    Registry(Reference),
-    /// An image in an OCI image layout.
-    Layout {
-        /// The layout's folder.
-        path: PathBuf,
-        /// Name of the image in it (`org.opencontainers.image.ref.name`); without one, all it holds.
-        tag: Option<String>,
-    },
+    /// An image in a registry or a layout.
+    Image(Source),
 }
 
 impl Wish {
@@ -154,21 +121,7 @@ impl Wish {
         let Some(text) = text.to_str() else {
             return Err(Error::new(Code::BadReference, format!("{} is neither a file nor a reference", path.display())));
         };
-        match text.strip_prefix("oci:") {
-            Some("") => Err(Error::new(Code::BadReference, "oci: is followed by a folder")),
-            Some(layout) => Ok(Wish::layout(layout)),
-            None => Ok(Wish::Registry(Reference::parse(text)?)),
-        }
-    }
-
-    /// `FOLDER[:TAG]`; what follows the last colon is a tag when it can be one and the whole is not a folder itself.
-    fn layout(text: &str) -> Wish {
-        match text.rsplit_once(':') {
-            Some((folder, tag)) if !folder.is_empty() && is_tag(tag) && !Path::new(text).is_dir() => {
-                Wish::Layout { path: folder.into(), tag: Some(tag.to_owned()) }
-            }
-            _ => Wish::Layout { path: text.into(), tag: None },
-        }
+        Ok(Wish::Image(Source::parse(text)?))
     }
 }
 
@@ -180,11 +133,10 @@ mod tests {
     fn sizes_are_exact() {
         assert_eq!(size("4MB"), Ok(4_000_000));
         assert_eq!(size("4MiB"), Ok(4 << 20));
-        assert_eq!(size("17"), Ok(17));
         assert_eq!(volume_size("2GiB"), Ok((1 << 31) - 1));
         assert_eq!(volume_size("4GiB"), Ok((1 << 32) - 1));
         assert_eq!(volume_size("4294967295"), Ok(u64::from(u32::MAX)));
-        for bad in ["", "MB", "4.7GB", "-1", "4XB", "99999999999999TB", "1 MB x"] {
+        for bad in ["", "MB", "-1", "4XB", "99999999999999TB", "1 MB x"] {
             assert!(size(bad).is_err(), "{bad}");
         }
         for bad in ["5GiB", "4294967297", "100k"] {
@@ -221,10 +173,9 @@ mod tests {
         assert_eq!(sort("imageset.yaml").unwrap(), Wish::ImageSet("imageset.yaml".into()));
         assert_eq!(Wish::sort(file.as_os_str()).unwrap(), Wish::ImageSet(file));
         assert_eq!(sort("plan.json").unwrap(), Wish::Plan("plan.json".into()));
-        assert_eq!(sort("oci:d/e:1.0").unwrap(), Wish::Layout { path: "d/e".into(), tag: Some("1.0".into()) });
-        assert_eq!(sort("oci:d:5/e").unwrap(), Wish::Layout { path: "d:5/e".into(), tag: None });
-        assert!(matches!(sort("quay.io/x/y:1").unwrap(), Wish::Registry(_)));
-        assert_eq!(sort("Quay Io").unwrap_err().code, Code::BadReference);
+        assert!(matches!(sort("oci:d/e:1.0").unwrap(), Wish::Image(Source::Layout { .. })));
+        assert!(matches!(sort("quay.io/x/y:1").unwrap(), Wish::Image(Source::Registry(_))));
+        assert!(sort("Quay Io").is_err() && sort("quay.io/x/y").is_err());
     }
 
     #[test]

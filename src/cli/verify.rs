@@ -1,7 +1,10 @@
 //! `sealift verify`: is this medium good, ours, and meant for us?
 
-use super::{Context, Outcome, values};
-use crate::error::Error;
+use super::{Context, Outcome, sets, values};
+use crate::archive::OpenSet;
+use crate::error::{Code, Detail, Error};
+use crate::ledger::Action;
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// Checks media: is this good, ours, and meant for us?
@@ -27,6 +30,85 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let _ = (args, ctx);
-    Err(super::not_linked("verify"))
+    let one_file = args.paths.iter().all(|path| path.is_file());
+    let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
+    let mut reports = Vec::new();
+    let mut troubles = Vec::new();
+    let mut missing = false;
+    for set in &sets {
+        let (report, mut found) = check(set, &args, ctx)?;
+        let absent = set.volumes_missing();
+        if !absent.is_empty() && !args.this_medium && !one_file {
+            missing = true;
+            found.extend(absent.iter().map(|number| absence(set, *number)));
+        }
+        sets::log(ctx, Action::Verify, set, &paths(&args), if found.is_empty() { "good" } else { "not good" });
+        reports.push(report);
+        troubles.extend(found);
+    }
+    let damaged = troubles.iter().any(|d| d.code != Code::VolumeMissing);
+    let outcome = Outcome::done().with("sets", reports)?;
+    if troubles.is_empty() {
+        return Ok(outcome);
+    }
+    let code = if damaged { Code::ContentDamaged } else { Code::VolumeMissing };
+    let what = match (damaged, missing) {
+        (true, _) => "the media are not as they were packed",
+        (false, _) => "what is here is good, but volumes are missing",
+    };
+    Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+}
+
+fn paths(args: &Args) -> String {
+    args.paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(" ")
+}
+
+/// A volume that is not here, with what waits for it.
+fn absence(set: &OpenSet, number: u32) -> Detail {
+    let images = set.images_with(&set.blobs_in(&BTreeSet::from([number])));
+    let name = set.index().volumes.get(number as usize - 1).map_or(String::new(), |v| v.name.clone());
+    let error = format!("volume {number} of {} is not here; it is needed for {}", set.index().volumes.len(), some(&images));
+    Detail { subject: name, code: Code::VolumeMissing, error }
+}
+
+/// The first few names, and how many more.
+fn some(names: &[String]) -> String {
+    match names.split_at_checked(5) {
+        Some((first, rest)) if !rest.is_empty() => format!("{} and {} more", first.join(", "), rest.len()),
+        _ => names.join(", "),
+    }
+}
+
+fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value, Vec<Detail>), Error> {
+    let index = set.index();
+    let here: u64 = set.volumes_here().iter().filter_map(|n| index.volumes.get(*n as usize - 1)).map(|v| v.size).sum();
+    ctx.output.line(&format!("set {}: packed {}, signed by {}", set.name(), index.created, sets::signers(set)));
+    ctx.progress.begin("verifying", here);
+    let checked = set.check(args.deep, ctx.progress.as_ref());
+    ctx.progress.end();
+    let checked = checked?;
+    for number in &checked.good {
+        let path = set.volume_path(*number).unwrap_or_default();
+        ctx.output.line(&format!("good: volume {number} of {}, {}", index.volumes.len(), path.display()));
+    }
+    if args.deep {
+        let whole = set.contents().images.len() - set.images_with(&checked.lost).len();
+        let told = match checked.elsewhere {
+            0 => format!("{} blobs proven, {whole} of {} images whole", checked.proven, set.contents().images.len()),
+            n => format!("{} blobs proven, {n} need volumes that are not here", checked.proven),
+        };
+        ctx.output.line(&told);
+    }
+    let hit = set.images_with(&checked.lost);
+    let details = checked.damage.iter().map(|(_, damage)| {
+        let error = Error::from(crate::archive::Error::Damaged(damage.clone()));
+        Detail { subject: set.name().to_string(), code: error.code, error: format!("{damage}; it hits {}", if hit.is_empty() { "no image".into() } else { some(&hit) }) }
+    });
+    let details: Vec<Detail> = details.collect();
+    let report = serde_json::json!({
+        "set": set.name().to_string(), "identity": set.identity(), "good": checked.good, "missing": set.volumes_missing(),
+        "damage": checked.damage.iter().map(|(volume, d)| serde_json::json!({"volume": volume, "error": d.to_string()})).collect::<Vec<_>>(),
+        "imagesHit": hit, "blobsProven": checked.proven, "blobsElsewhere": checked.elsewhere, "deep": args.deep,
+    });
+    Ok((report, details))
 }

@@ -12,7 +12,7 @@ mod names;
 mod receipt;
 pub mod volume;
 
-pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Part, Root, STORED};
+pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Manifests, Part, Root, STORED};
 pub use index::{ContentsRef, FileRef, Index, Missing, Producer, SCHEMA, VolumeRef, block_size};
 pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};

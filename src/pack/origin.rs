@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::image_set::Source;
 use crate::layout::{self, Layout};
 use crate::oci::{Descriptor, ManifestError};
+use crate::registry::{ManifestRef, Repository};
 use std::io::Read;
 use std::sync::Arc;
 
@@ -39,6 +40,14 @@ pub enum OriginError {
     /// A layout.
     #[error(transparent)]
     Layout(#[from] layout::Error),
+    /// The repository answers, but has no such tag.
+    #[error("{name} has no image {tag:?}")]
+    NoImage {
+        /// Host and repository.
+        name: String,
+        /// The tag asked for.
+        tag: String,
+    },
     /// A manifest cannot be carried.
     #[error("manifest {digest}: {error}")]
     Manifest {
@@ -89,4 +98,31 @@ impl Origin for Layout {
     fn is_local(&self) -> bool {
         true
     }
+}
+
+impl Origin for Repository {
+    fn resolve(&self, source: &Source) -> Result<(Digest, Option<String>), OriginError> {
+        let Source::Registry(reference) = source else { return Err(no_image(self, "")) };
+        if let Some(digest) = reference.digest {
+            return Ok((digest, None));
+        }
+        let tag = reference.tag.clone().unwrap_or_default();
+        match self.head_manifest(&ManifestRef::Tag(tag.clone()))? {
+            Some(head) => Ok((head.digest, None)),
+            None => Err(no_image(self, &tag)),
+        }
+    }
+
+    fn manifest(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), OriginError> {
+        let fetched = Repository::manifest(self, &ManifestRef::Digest(*digest))?;
+        Ok((fetched.bytes, fetched.content_type))
+    }
+
+    fn open_at(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, OriginError> {
+        Ok(Box::new(Repository::open_at(self, blob, offset)?))
+    }
+}
+
+fn no_image(repository: &Repository, tag: &str) -> OriginError {
+    OriginError::NoImage { name: format!("{}/{}", repository.host(), repository.name()), tag: tag.to_owned() }
 }

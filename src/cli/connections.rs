@@ -1,0 +1,98 @@
+//! Registries and layouts as the options and the environment say they are to be spoken to.
+
+use super::{Context, options};
+use crate::error::Error;
+use crate::image_set::Source;
+use crate::layout::Layout;
+use crate::pack::{Origin, OriginError, Origins};
+use crate::progress::Level;
+use crate::registry::certs::CertDirs;
+use crate::registry::credentials::{self, AuthFiles, auth_files};
+use crate::registry::{Client, Options, Repository};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+/// Places where podman, CRI-O and docker keep certificates per host; the user's own first.
+const SYSTEM_CERTS: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
+
+/// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.
+pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>) -> Result<Client, Error> {
+    let environment = &ctx.environment;
+    let own_certs = environment.user_config.iter().map(|config| config.join("containers/certs.d"));
+    let tls = CertDirs {
+        dirs: own_certs.chain(SYSTEM_CERTS.map(PathBuf::from)).collect(),
+        ca_files: access.ca_file.iter().cloned().collect(),
+        client_cert: access.client_cert.clone(),
+        client_key: access.client_key.clone(),
+        insecure_hosts: Vec::new(),
+    };
+    let files = auth_files(&credentials::Environment {
+        authfile: access.authfile.clone(),
+        registry_auth_file: environment.auth_file.clone(),
+        xdg_runtime_dir: environment.runtime.clone(),
+        xdg_config_home: environment.user_config.clone(),
+        home: environment.home.clone(),
+        docker_config: environment.docker_config.clone(),
+        uid: rustix::process::getuid().as_raw(),
+    });
+    let helper_path = environment.path.as_deref().map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
+    let parallel = access.parallel.map(usize::from);
+    let defaults = Options::default();
+    let (cancel, progress) = (ctx.cancel.clone(), ctx.progress.clone());
+    let options = Options {
+        tls: Arc::new(tls),
+        credentials: Arc::new(AuthFiles::new(files, helper_path)),
+        verify_tls: verify.unwrap_or(true),
+        downloads: parallel.unwrap_or(defaults.downloads),
+        uploads: parallel.unwrap_or(defaults.uploads),
+        cancelled: Arc::new(move || cancel.load(Ordering::Relaxed)),
+        warn: Arc::new(move |line| progress.say(Level::Warning, line)),
+        ..defaults
+    };
+    Ok(Client::new(options)?)
+}
+
+/// The sources of a pack: each repository and each layout opened once.
+pub struct Sources {
+    client: Client,
+    repositories: Mutex<HashMap<(String, String), Arc<Repository>>>,
+    layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
+}
+
+impl Sources {
+    /// Sources spoken to by `client`.
+    pub fn new(client: Client) -> Sources {
+        Sources { client, repositories: Mutex::default(), layouts: Mutex::default() }
+    }
+
+    fn repository(&self, host: &str, name: &str) -> Arc<Repository> {
+        let fresh = || Arc::new(self.client.repository(host, name));
+        match self.repositories.lock() {
+            Ok(mut known) => known.entry((host.to_owned(), name.to_owned())).or_insert_with(fresh).clone(),
+            Err(_) => fresh(),
+        }
+    }
+
+    fn layout(&self, dir: &str) -> Result<Arc<Layout>, OriginError> {
+        let path = Path::new(dir).to_owned();
+        if let Some(known) = self.layouts.lock().ok().and_then(|known| known.get(&path).cloned()) {
+            return Ok(known);
+        }
+        let layout = Arc::new(Layout::open(&path)?);
+        if let Ok(mut known) = self.layouts.lock() {
+            known.insert(path, layout.clone());
+        }
+        Ok(layout)
+    }
+}
+
+impl Origins for Sources {
+    fn open(&self, source: &Source) -> Result<Arc<dyn Origin>, OriginError> {
+        Ok(match source {
+            Source::Registry(reference) => self.repository(&reference.host, &reference.repository),
+            Source::Layout { dir, .. } => self.layout(dir)?,
+        })
+    }
+}
