@@ -212,7 +212,7 @@ impl Dir {
             return Err(too_large());
         }
         let mut bytes = Vec::with_capacity(usize::try_from(file.size()).unwrap_or(0));
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
+        file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", &path))?;
         if bytes.len() as u64 > limit {
             return Err(too_large());
         }
@@ -424,6 +424,21 @@ impl File {
         &self.path
     }
 
+    /// The permission bits when the file is this user's own and anybody else may read or write it: what `ssh` refuses
+    /// in a private key. `None` when it is private, or another user's (who then granted the access on purpose).
+    pub fn exposed(&self) -> Result<Option<u32>, FsError> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = self.inner.metadata().map_err(|e| FsError::new("look at", &*self.path, e))?;
+        let own = meta.uid() == rustix::process::getuid().as_raw();
+        Ok(Some(meta.mode() & 0o777).filter(|mode| own && mode & 0o077 != 0))
+    }
+
+    /// True when the group or everybody may read it: worth a word where it holds secrets.
+    pub fn others_may_read(&self) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        self.inner.metadata().is_ok_and(|meta| meta.mode() & 0o044 != 0)
+    }
+
     /// Tells the system that the file is read once, in order.
     pub fn read_in_sequence(&self) {
         let _ = rustix::fs::fadvise(&self.inner, 0, None, rustix::fs::Advice::Sequential);
@@ -432,6 +447,15 @@ impl File {
     /// Lets go of what the system caches of it (works after a sync only).
     pub fn forget_cached(&self) {
         let _ = rustix::fs::fadvise(&self.inner, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
+    /// True when reading at `offset` would be answered from memory, as far as the system tells: a read that may not wait for
+    /// the drive succeeds only then.
+    pub fn is_cached(&self, offset: u64) -> bool {
+        let mut byte = [0];
+        let mut slices = [io::IoSliceMut::new(&mut byte)];
+        let read = rustix::io::preadv2(&self.inner, &mut slices, offset, rustix::io::ReadWriteFlags::NOWAIT);
+        !matches!(read, Err(rustix::io::Errno::AGAIN))
     }
 
     /// Reserves `size` bytes on disk, so that a full disk shows now and not in the middle; file systems that cannot are left alone.

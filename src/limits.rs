@@ -53,9 +53,21 @@ pub const LIST_BYTES: u64 = 16 << 20;
 pub const LAYOUT_INDEX_BYTES: u64 = 64 << 20;
 /// An ImageSetConfiguration, a plan, a credentials file or a trust file given by the user.
 pub const CONFIG_BYTES: u64 = 16 << 20;
+/// An ImageSetConfiguration: the parser keeps some hundred bytes per event, so a few megabytes are already generous.
+pub const IMAGE_SET_BYTES: u64 = 4 << 20;
+/// Values of an ImageSetConfiguration once its aliases are followed ("billion laughs").
+pub const IMAGE_SET_VALUES: usize = 1 << 19;
+/// Bytes of text in an ImageSetConfiguration once its aliases are followed (one long text repeated by alias).
+pub const IMAGE_SET_TEXT: usize = 16 << 20;
+/// What the compiled expressions of all `blockedImages` together may take in memory.
+pub const BLOCKED_PATTERN_BYTES: usize = 64 << 20;
 /// A saved plan or a receipt: grows with the set.
 pub const PLAN_BYTES: u64 = 1 << 30;
 /// A private key or a passphrase file.
 pub const KEY_BYTES: u64 = 64 << 10;
+/// Rounds of bcrypt-pbkdf in a private key file: a planted file that computes for years (ssh-keygen writes 16 or 24).
+pub const KDF_ROUNDS: u32 = 10_000;
+/// One answer of an ssh-agent; OpenSSH's own ceiling.
+pub const AGENT_BYTES: u32 = 256 << 10;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;

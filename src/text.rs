@@ -8,21 +8,46 @@ use std::fmt;
 /// Longest piece of a foreign string that is shown, in characters.
 const SHOWN: usize = 300;
 
+/// Longest sentence of our own, with whatever it quotes, in characters.
+const SENTENCE: usize = 4000;
+
 /// A foreign string made safe for a terminal, a log line or a comment.
 #[derive(Clone, Copy)]
-pub struct Shown<'a>(&'a str);
+pub struct Shown<'a>(&'a str, usize);
 
 /// Makes a foreign string safe to print: control characters, line breaks, bidirectional and invisible
 /// marks become `\u{..}`; what is longer than 300 characters is cut and says so.
 pub fn shown(text: &str) -> Shown<'_> {
-    Shown(text)
+    Shown(text, SHOWN)
+}
+
+/// The last gate before a person: a finished sentence of ours, which should have used [`shown`] for what it quotes. The
+/// same characters are escaped; the limit is wide enough for any honest sentence.
+pub fn sentence(text: &str) -> Shown<'_> {
+    Shown(text, SENTENCE)
+}
+
+/// Hides `user:password@` in what a person typed where an address was expected: it would stand in logs for ever.
+/// What looks so but is a tag before a digest (`name:tag@sha256:...`) stays.
+pub fn without_userinfo(text: &str) -> String {
+    text.split_inclusive(|c: char| c.is_whitespace() || matches!(c, '\'' | '"')).map(word_without_userinfo).collect()
+}
+
+fn word_without_userinfo(word: &str) -> String {
+    let (scheme, rest) = word.split_once("://").map_or(("", word), |(scheme, rest)| (scheme, rest));
+    match rest.rsplit_once('@') {
+        Some((user, host)) if user.contains(':') && !host.starts_with("sha256:") && !host.starts_with("sha512:") => {
+            format!("{scheme}{}(hidden)@{host}", if scheme.is_empty() { "" } else { "://" })
+        }
+        _ => word.to_owned(),
+    }
 }
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         for (i, c) in self.0.chars().enumerate() {
-            if i == SHOWN {
+            if i == self.1 {
                 return f.write_str("[...]");
             }
             if c.is_control() || hidden(c) {
@@ -36,7 +61,7 @@ impl fmt::Display for Shown<'_> {
 }
 
 /// Characters that print nothing or change the order of what is printed (Unicode, bidirectional algorithm).
-fn hidden(c: char) -> bool {
+pub fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
@@ -44,6 +69,18 @@ fn hidden(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_in_an_address_is_not_repeated() {
+        for (typed, told) in [
+            ("invalid value 'u:pw@r.lan/x' for", "invalid value '(hidden)@r.lan/x' for"),
+            ("docker://u:p/w@quay.io/x:1", "docker://(hidden)@quay.io/x:1"),
+            ("u:p@w@r.lan", "(hidden)@r.lan"),
+            ("q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan", "q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan"),
+        ] {
+            assert_eq!(without_userinfo(typed), told);
+        }
+    }
 
     #[test]
     fn nothing_from_outside_reaches_the_terminal_raw() {

@@ -1,1 +1,169 @@
-//! (being built)
+//! The command line: arguments in, text or JSON out, exit number back.
+//!
+//! One file per command, each with its arguments and `run(args, &Context) -> Result<Outcome, Error>`. Only here the program
+//! knows a terminal, the environment, a home, an exit. [`run`] takes all of that as a [`World`], so that the whole program can
+//! be run inside a test.
+
+pub mod args;
+pub mod demo;
+pub mod environment;
+pub mod explain;
+#[cfg(debug_assertions)]
+pub mod faults;
+pub mod inspect;
+pub mod key;
+pub mod options;
+pub mod output;
+pub mod pack;
+pub mod panic;
+pub mod passphrase;
+pub mod plan;
+pub mod progress;
+pub mod sign;
+pub mod signals;
+pub mod trust;
+pub mod unpack;
+mod usage;
+pub mod values;
+pub mod verify;
+
+pub use output::Outcome;
+
+use crate::error::{Code, Error};
+use crate::progress::Progress;
+use args::{Arguments, Command, Global};
+use clap::{CommandFactory, Parser};
+use environment::Environment;
+use output::{Format, Output, Sink};
+use passphrase::Ask;
+use progress::{Clock, Verbosity, Watch};
+use std::ffi::OsString;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// What a command may use of the world.
+pub struct Context {
+    /// What the environment said when the process began.
+    pub environment: Environment,
+    /// The one place that prints.
+    pub output: Arc<Output>,
+    /// Watches the work; knows whether the person asked to stop.
+    pub progress: Arc<dyn Progress>,
+    /// Set by a signal.
+    pub cancel: Arc<AtomicBool>,
+    /// Asks for a passphrase; `None` without a terminal.
+    pub ask: Option<Ask>,
+}
+
+impl Context {
+    /// An error once the person asked to stop; for between the steps of a command.
+    ///
+    /// # Errors
+    /// `INTERRUPTED`.
+    pub fn go_on(&self) -> Result<(), Error> {
+        match self.cancel.load(Ordering::Relaxed) {
+            true => Err(Error::interrupted()),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Reads an environment variable.
+pub type Variable = Box<dyn Fn(&str) -> Option<OsString>>;
+
+/// What the process was given.
+pub struct World {
+    /// The environment.
+    pub variable: Variable,
+    /// Standard output.
+    pub out: Sink,
+    /// Standard error.
+    pub err: Sink,
+    /// Standard error is a terminal.
+    pub terminal: bool,
+    /// Asks for a passphrase; `None` without a terminal.
+    pub ask: Option<Ask>,
+    /// Set by a signal.
+    pub cancel: Arc<AtomicBool>,
+    /// Time since the process began.
+    pub clock: Clock,
+}
+
+/// Runs one command line (the program's name first) and returns the exit number.
+pub fn run(argv: impl IntoIterator<Item = OsString>, world: World) -> u8 {
+    let argv: Vec<OsString> = argv.into_iter().collect();
+    let output = Arc::new(Output::new(wanted_format(&argv), world.out, world.err));
+    let arguments = match Arguments::try_parse_from(&argv) {
+        Ok(arguments) => arguments,
+        Err(refusal) => return output.finish(usage::told(&refusal, &output)).exit(),
+    };
+    let result = Environment::read(&*world.variable).and_then(|environment| {
+        let terminal = world.terminal && !environment.plain;
+        let watch = Watch::new(output.clone(), verbosity(arguments.global), terminal, world.cancel.clone(), world.clock);
+        let ctx = Context { environment, output: output.clone(), progress: Arc::new(watch), cancel: world.cancel, ask: world.ask };
+        prepare(&ctx)?;
+        crate::fault::point("cli.begin", "").map_err(|e| Error::new(Code::Unclassified, "the command could not begin").because(e))?;
+        ctx.go_on()?;
+        dispatch(arguments.command, &ctx)
+    });
+    output.finish(result).exit()
+}
+
+/// The definition of the command line, for the manual.
+pub fn definition() -> clap::Command {
+    Arguments::command()
+}
+
+/// `--json` anywhere before `--`; needed before the arguments are known to be right, and when the program panics.
+pub fn wanted_format(argv: &[OsString]) -> Format {
+    match argv.iter().take_while(|word| *word != "--").any(|word| word == "--json") {
+        true => Format::Json,
+        false => Format::Text,
+    }
+}
+
+fn verbosity(global: Global) -> Verbosity {
+    match (global.quiet, global.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (false, true) => Verbosity::Verbose,
+        (false, false) => Verbosity::Normal,
+    }
+}
+
+/// Installs the fault plan of a test, where there is one.
+#[cfg(debug_assertions)]
+fn prepare(ctx: &Context) -> Result<(), Error> {
+    ctx.environment.fault.as_deref().map_or(Ok(()), faults::install)
+}
+
+/// A release build knows no fault plans: it goes on, and says that nothing will be made to fail.
+#[cfg(not(debug_assertions))]
+fn prepare(ctx: &Context) -> Result<(), Error> {
+    if ctx.environment.fault.is_some() {
+        ctx.output.warn("SEALIFT_FAULT is set and has no effect in a release build");
+    }
+    Ok(())
+}
+
+fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
+    match command {
+        Command::Key(args) => key::run(args, ctx),
+        Command::Trust(args) => trust::run(args, ctx),
+        Command::Plan(args) => plan::run(args, ctx),
+        Command::Pack(args) => pack::run(args, ctx),
+        Command::Sign(args) => sign::run(args, ctx),
+        Command::Verify(args) => verify::run(args, ctx),
+        Command::Inspect(args) => inspect::run(args, ctx),
+        Command::Unpack(args) => unpack::run(args, ctx),
+        Command::Explain(args) => explain::run(args, ctx),
+        Command::Demo(args) => demo::run(args, ctx),
+    }
+}
+
+/// A command whose parts are not in this build.
+fn not_linked(command: &str) -> Error {
+    Error::new(Code::Bug, format!("`sealift {command}` is not in this build")).remedy("use a build that has it")
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,1 +1,30 @@
-//! (being built)
+//! The connected side: from a wish to a signed set of volumes.
+//!
+//! ```text
+//! Wish -> resolve -> PackPlan -> fetch into the workspace -> write volumes -> seal -> read back
+//! ```
+//!
+//! [`plan()`] asks the sources and decides everything; [`run()`] decides nothing new. Both sides of the run, fetching and
+//! writing, overlap: a blob is written as soon as it and all before it in the plan are there.
+
+mod error;
+mod fetch;
+mod origin;
+mod pieces;
+mod plan;
+mod resolve;
+mod run;
+mod seal;
+mod wish;
+mod write;
+
+pub use error::{Error, Failure, Reason};
+pub use origin::{Origin, OriginError, Origins};
+pub use plan::{Estimate, Options, PackPlan, PlannedBlob};
+pub use resolve::plan;
+pub use run::{Job, Report, run};
+pub use seal::{README, Seal, sign_set};
+pub use wish::{Ask, Wish};
+
+#[cfg(test)]
+mod tests;

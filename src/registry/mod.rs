@@ -1,1 +1,33 @@
-//! (being built)
+//! A client of the OCI distribution specification (and of what registries make of it), with a synchronous face.
+//!
+//! [`Client`] owns the network threads and what is known of each host: scheme, challenges, tokens, back-off.
+//! [`Repository`] is one repository at one host: a [`crate::blob::BlobSource`] and [`crate::blob::BlobSink`] with
+//! manifests and tags. Its methods block the calling thread, which must not itself be a thread of an async runtime.
+//!
+//! Only bytes and digests are believed. Media types, `Docker-Content-Digest`, lengths of error bodies and ranges
+//! of uploads are all wrong somewhere.
+
+mod answer;
+mod auth;
+pub mod certs;
+mod challenge;
+mod client;
+pub mod credentials;
+mod download;
+mod error;
+mod headers;
+mod host;
+mod location;
+mod manifests;
+mod options;
+mod request;
+mod tls;
+mod token;
+mod upload;
+mod upload_body;
+
+pub use client::{Client, Repository};
+pub use download::BlobReader;
+pub use error::{Answer, Error, Missing, Reason, Target};
+pub use manifests::{FetchedManifest, ManifestHead, ManifestRef};
+pub use options::{Options, Timing};

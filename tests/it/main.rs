@@ -4,7 +4,11 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
 mod crash_layout;
+mod image_sets;
 mod layers;
+mod manual;
+mod ssh;
 mod static_binary;
 mod stores;

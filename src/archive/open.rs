@@ -1,0 +1,369 @@
+//! Finding and opening sets (`sealift-archive(5)`, V1 to V7).
+//!
+//! Folders may hold anything: several sets, foreign files, traps. Names find candidates, signatures and digests decide.
+
+use super::error::{Damage, Error};
+use super::reader::Volume;
+use crate::codec::frame;
+use crate::digest::Digest;
+use crate::format::{Contents, FileKind, FormatError, Index, SetName, volume};
+use crate::fs::{Dir, FsError, Trouble};
+use crate::limits;
+use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Why no set could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// No index anywhere.
+    #[error("there is no set in {}", list(.0))]
+    NoSet(Vec<PathBuf>),
+    /// More indexes than anybody carries.
+    #[error("more than {} indexes lie in {}", limits::CANDIDATE_INDEXES, list(.0))]
+    TooMany(Vec<PathBuf>),
+    /// An index is not accepted.
+    #[error("{}: {source}", .path.display())]
+    NotVerified {
+        /// The index.
+        path: PathBuf,
+        /// Why.
+        source: VerifyError<FormatError>,
+    },
+    /// Neither copy of the contents is what the index says.
+    #[error("neither copy of the contents document can be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Contents(Vec<Error>),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// Something odd about the media that does not stop the work.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remark {
+    /// An index beside a good one could not be verified.
+    IgnoredIndex {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// The main document was unusable; its copy was used.
+    UsedCopy {
+        /// The unusable file.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A volume that belongs to another set.
+    StrayVolume {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// A verified set and what of it lies on the media at hand.
+#[derive(Debug)]
+pub struct OpenSet {
+    index: Verified<Index>,
+    name: SetName,
+    contents: Contents,
+    volumes: BTreeMap<u32, (Dir, String)>,
+    numbers: BTreeSet<u32>,
+    folders: Vec<Dir>,
+    remarks: Vec<Remark>,
+}
+
+/// A folder to look at, and the only volume to look at in it where the user named a file.
+struct Place {
+    dir: Dir,
+    only: Option<String>,
+    files: Vec<(SetName, FileKind, String)>,
+    archives: Vec<String>,
+}
+
+/// Opens every set found in `paths` (folders, or volume files whose folder has the index). `now` is in seconds since 1970.
+pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, OpenError> {
+    let places: Vec<Place> = paths.iter().map(|path| look(path)).collect::<Result<_, _>>()?;
+    let names: BTreeSet<&SetName> =
+        places.iter().flat_map(|p| &p.files).filter(|f| matches!(f.1, FileKind::Index { .. })).map(|f| &f.0).collect();
+    if names.is_empty() {
+        return Err(OpenError::NoSet(paths.to_vec()));
+    }
+    if names.len() > limits::CANDIDATE_INDEXES {
+        return Err(OpenError::TooMany(paths.to_vec()));
+    }
+    let mut sets = Vec::new();
+    let mut refused = Vec::new();
+    for name in names {
+        match open_one(name, &places, trust, now) {
+            Ok(found) => sets.extend(found),
+            Err(OpenError::Fs(e)) if e.trouble() != Trouble::Medium => return Err(OpenError::Fs(e)),
+            Err(e) => refused.push((name.clone(), e)),
+        }
+    }
+    if sets.is_empty() {
+        return Err(refused.into_iter().next().map_or(OpenError::NoSet(paths.to_vec()), |(_, e)| e));
+    }
+    for (_, error) in refused {
+        let (path, why) = match &error {
+            OpenError::NotVerified { path, source } => (path.clone(), source.to_string()),
+            other => (PathBuf::new(), other.to_string()),
+        };
+        if let Some(set) = sets.first_mut() {
+            set.remarks.push(Remark::IgnoredIndex { path, why });
+        }
+    }
+    sets.sort_by_key(|set| (set.index.stream.clone(), set.index.sequence));
+    Ok(sets)
+}
+
+fn look(path: &Path) -> Result<Place, FsError> {
+    let folder = std::fs::metadata(path).map_err(|e| FsError::new("open", path, e))?.is_dir();
+    let (dir, only) = if folder {
+        (Dir::open(path)?, None)
+    } else {
+        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        (Dir::open(parent)?, path.file_name().and_then(|n| n.to_str()).map(str::to_owned))
+    };
+    let entries = dir.list()?;
+    let regular = || entries.iter().filter(|e| e.regular);
+    let files = regular().filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone()))).collect();
+    let archives = regular().map(|e| e.name.clone()).filter(|n| n.ends_with(".tar.zst") || only.as_ref() == Some(n)).collect();
+    Ok(Place { dir, only, files, archives })
+}
+
+/// Opens the sets of one name: normally one; two different ones are two sets.
+fn open_one(name: &SetName, places: &[Place], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, OpenError> {
+    let signatures = read_signatures(name, places)?;
+    let mut candidates: BTreeMap<Digest, (PathBuf, Vec<u8>)> = BTreeMap::new();
+    let mut remarks = Vec::new();
+    let mut refused = None;
+    for (dir, file) in documents(name, places, |kind| matches!(kind, FileKind::Index { .. })) {
+        match dir.read(file, limits::INDEX_BYTES) {
+            Ok(bytes) => {
+                candidates.entry(Digest::sha256(&bytes)).or_insert((dir.join(file), bytes));
+            }
+            Err(e) => {
+                remarks.push(Remark::UsedCopy { path: dir.join(file), why: e.to_string() });
+                refused = refused.or(Some(OpenError::Fs(e)));
+            }
+        }
+    }
+    let mut verified = Vec::new();
+    for (path, bytes) in candidates.into_values() {
+        match verify(&bytes, &signatures, trust, Namespace::Index, now, Index::parse) {
+            Ok(index) => verified.push(index),
+            Err(source) => {
+                remarks.push(Remark::UsedCopy { path: path.clone(), why: source.to_string() });
+                let better = refused.as_ref().is_none_or(|known| !is_telling(known));
+                if better {
+                    refused = Some(OpenError::NotVerified { path, source });
+                }
+            }
+        }
+    }
+    if verified.is_empty() {
+        return Err(refused.unwrap_or_else(|| OpenError::NoSet(places.iter().map(|p| p.dir.path().to_owned()).collect())));
+    }
+    let mut sets = Vec::new();
+    for index in verified {
+        let mut set = complete(name, index, places)?;
+        set.remarks.append(&mut remarks);
+        sets.push(set);
+    }
+    Ok(sets)
+}
+
+/// A reason that says more than "no signature".
+fn is_telling(error: &OpenError) -> bool {
+    !matches!(error, OpenError::Fs(_) | OpenError::NotVerified { source: VerifyError::NoSignature, .. })
+}
+
+/// The files of one set in all places, originals before copies.
+fn documents<'a>(name: &'a SetName, places: &'a [Place], is: impl Fn(&FileKind) -> bool + 'a) -> impl Iterator<Item = (&'a Dir, &'a str)> {
+    let mut found: Vec<(FileKind, &Dir, &str)> = places
+        .iter()
+        .flat_map(|place| place.files.iter().map(move |(n, kind, file)| (n, kind, &place.dir, file.as_str())))
+        .filter(|(n, kind, ..)| *n == name && is(kind))
+        .map(|(_, kind, dir, file)| (*kind, dir, file))
+        .collect();
+    found.sort_by_key(|(kind, ..)| *kind);
+    found.into_iter().map(|(_, dir, file)| (dir, file))
+}
+
+fn read_signatures(name: &SetName, places: &[Place]) -> Result<Vec<Vec<u8>>, OpenError> {
+    let mut signatures: BTreeSet<Vec<u8>> = BTreeSet::new();
+    for (dir, file) in documents(name, places, |kind| matches!(kind, FileKind::Signature { .. })) {
+        if signatures.len() == limits::SIGNATURES {
+            break;
+        }
+        // An unreadable or oversized signature file is no signature; whether the others suffice is judged as a whole.
+        if let Ok(bytes) = dir.read(file, limits::SIGNATURE_BYTES) {
+            signatures.insert(bytes);
+        }
+    }
+    Ok(signatures.into_iter().collect())
+}
+
+fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<OpenSet, OpenError> {
+    let mut remarks = Vec::new();
+    let contents = read_contents(name, &index, places, &mut remarks)?;
+    let volumes = find_volumes(&index, places, &mut remarks);
+    let numbers = volumes.keys().copied().collect();
+    let folders = places.iter().map(|p| p.dir.clone()).collect();
+    Ok(OpenSet { index, name: name.clone(), contents, volumes, numbers, folders, remarks })
+}
+
+/// V7: either copy of the contents will do; each is judged by the digest in the index before it is decompressed.
+fn read_contents(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> Result<Contents, OpenError> {
+    let mut errors = Vec::new();
+    for (dir, file) in documents(name, places, |kind| matches!(kind, FileKind::Contents { .. })) {
+        match contents_of(dir, file, index) {
+            Ok(contents) => {
+                remarks.extend(errors.iter().map(|e: &Error| Remark::UsedCopy { path: PathBuf::new(), why: e.to_string() }));
+                return Ok(contents);
+            }
+            Err(e) => errors.push(e),
+        }
+    }
+    if errors.is_empty() {
+        let dir = places.first().map(|p| p.dir.join(&name.file(FileKind::Contents { copy: false }))).unwrap_or_default();
+        errors.push(Error::Fs(FsError::new("open", dir, io::Error::from(io::ErrorKind::NotFound))));
+    }
+    Err(OpenError::Contents(errors))
+}
+
+fn contents_of(dir: &Dir, file: &str, index: &Index) -> Result<Contents, Error> {
+    let path = dir.join(file);
+    let found = dir.size_of(file)?.unwrap_or(0);
+    if found != index.contents.size {
+        return Err(Damage::Length { path, expected: index.contents.size, found }.into());
+    }
+    let bytes = dir.read(file, index.contents.size)?;
+    if Digest::sha256(&bytes) != index.contents.digest {
+        return Err(Damage::File { path }.into());
+    }
+    let malformed = |why: String| Error::Format { path: dir.join(file), source: FormatError::Malformed { document: "contents", why } };
+    let plain = frame::unfold(&bytes, index.contents.plain_size).map_err(|e| malformed(e.to_string()))?;
+    if plain.len() as u64 != index.contents.plain_size {
+        return Err(malformed("it is shorter than the index says".into()));
+    }
+    Contents::parse(&plain, index).map_err(|source| Error::Format { path: dir.join(file), source })
+}
+
+/// Which of the files at hand are volumes of this set. A file is what its first block says it is; where that is damaged, its tag
+/// and its name say what it was meant to be, so that the damage can be reported.
+fn find_volumes(index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String)> {
+    let mut volumes = BTreeMap::new();
+    for place in places {
+        for file in &place.archives {
+            if place.only.as_ref().is_some_and(|only| only != file) {
+                continue;
+            }
+            match recognise(index, &place.dir, file) {
+                Some((number, true)) => {
+                    volumes.insert(number, (place.dir.clone(), file.clone()));
+                }
+                Some((number, false)) => {
+                    volumes.entry(number).or_insert((place.dir.clone(), file.clone()));
+                }
+                None if place.only.is_some() || index.volumes.iter().any(|v| v.name == *file) => {
+                    remarks.push(Remark::StrayVolume { path: place.dir.join(file) });
+                }
+                None => {}
+            }
+        }
+    }
+    volumes
+}
+
+/// The number of the volume a file is, and whether its first block is right; `None` for a volume of another set.
+fn recognise(index: &Index, dir: &Dir, file: &str) -> Option<(u32, bool)> {
+    let named = index.volumes.iter().position(|v| v.name == file).map(|i| i as u32 + 1);
+    let beginning = beginning(dir, file);
+    let tagged = beginning.as_deref().and_then(volume::read_tag);
+    let candidate = match tagged {
+        Some((plan, number)) if plan == index.plan => Some(number),
+        Some(_) => return None,
+        None => named,
+    };
+    let number = candidate.filter(|n| (1..=index.volumes.len() as u64).contains(&u64::from(*n)))?;
+    let right = volume_at(index, number, dir, file).is_ok_and(|v| v.begins_right());
+    Some((number, right))
+}
+
+fn beginning(dir: &Dir, file: &str) -> Option<Vec<u8>> {
+    let file = dir.open_file(file).ok()?;
+    let mut bytes = vec![0; 4096];
+    let n = file.read_at(&mut bytes, 0).ok()?;
+    bytes.truncate(n);
+    Some(bytes)
+}
+
+fn volume_at(index: &Index, number: u32, dir: &Dir, file: &str) -> Result<Volume, Error> {
+    let missing = || FsError::new("open", dir.join(file), io::Error::from(io::ErrorKind::NotFound));
+    let entry = (number as usize).checked_sub(1).and_then(|i| index.volumes.get(i)).ok_or_else(missing)?;
+    let file = dir.open_file(file)?;
+    file.read_in_sequence();
+    Ok(Volume { file, size: entry.size, block_size: index.block_size, hashes: entry.block_hashes() })
+}
+
+impl OpenSet {
+    /// The verified index.
+    pub fn index(&self) -> &Verified<Index> {
+        &self.index
+    }
+
+    /// SHA-256 of the index: the identity of the set.
+    pub fn identity(&self) -> Digest {
+        self.index.digest()
+    }
+
+    /// Stream and sequence.
+    pub fn name(&self) -> &SetName {
+        &self.name
+    }
+
+    /// What is in it.
+    pub fn contents(&self) -> &Contents {
+        &self.contents
+    }
+
+    /// Numbers of the volumes at hand.
+    pub fn volumes_here(&self) -> &BTreeSet<u32> {
+        &self.numbers
+    }
+
+    /// Numbers of the volumes that are not at hand.
+    pub fn volumes_missing(&self) -> Vec<u32> {
+        (1..=self.index.volumes.len() as u32).filter(|n| !self.numbers.contains(n)).collect()
+    }
+
+    /// The file of a volume at hand.
+    pub fn volume_path(&self, number: u32) -> Option<PathBuf> {
+        self.volumes.get(&number).map(|(dir, file)| dir.join(file))
+    }
+
+    /// Oddities found on the way.
+    pub fn remarks(&self) -> &[Remark] {
+        &self.remarks
+    }
+
+    /// The folders looked at.
+    pub fn folders(&self) -> &[Dir] {
+        &self.folders
+    }
+
+    pub(super) fn volume(&self, number: u32) -> Result<Volume, Error> {
+        match self.volumes.get(&number) {
+            Some((dir, file)) => volume_at(&self.index, number, dir, file),
+            None => Err(Error::VolumeMissing(number)),
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! Parts of blobs out of volumes, and the check of whole volumes.
+
+use super::error::{Damage, Error};
+use super::open::OpenSet;
+use crate::blob::Wrong;
+use crate::digest::{Digest, Hasher};
+use crate::format::{Blob, Part};
+use crate::progress::Progress;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
+
+/// A part of a blob: positions in [`crate::format::Contents::blobs`] and in the blob's parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PartId {
+    /// Position of the blob.
+    pub blob: usize,
+    /// Position of the part.
+    pub part: usize,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Checked {
+    /// Volumes read to their end without a fault.
+    pub good: Vec<u32>,
+    /// Faults, each with its volume (0: a file that is no volume).
+    pub damage: Vec<(u32, Damage)>,
+    /// Blobs whose bytes were proven (deep check only).
+    pub proven: u64,
+    /// Blobs that are damaged or unfold to something else.
+    pub lost: BTreeSet<Digest>,
+    /// Blobs that could not be judged because a volume is not at hand.
+    pub elsewhere: u64,
+}
+
+impl OpenSet {
+    fn part(&self, id: PartId) -> Option<(&Blob, &Part)> {
+        let blob = self.contents().blobs.get(id.blob)?;
+        Some((blob, blob.parts.get(id.part)?))
+    }
+
+    /// All parts that lie in a volume, in the order they lie there.
+    pub fn parts_in(&self, volume: u32) -> Vec<PartId> {
+        let mut parts: Vec<(u64, PartId)> = Vec::new();
+        for (b, blob) in self.contents().blobs.iter().enumerate() {
+            let here = blob.parts.iter().enumerate().filter(|(_, part)| part.volume == volume);
+            parts.extend(here.map(|(p, part)| (part.offset, PartId { blob: b, part: p })));
+        }
+        parts.sort_unstable();
+        parts.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// Reads the wanted parts of one volume once, in the order they lie there. `each` gets the plain bytes of a part; what it
+    /// answers ends the run only when it is an error. Damage comes out of the reader ([`Damage::of`]) and concerns that part alone.
+    pub fn read_parts(
+        &self,
+        volume: u32,
+        wanted: &[PartId],
+        each: &mut dyn FnMut(PartId, &mut dyn Read) -> io::Result<()>,
+    ) -> Result<(), Error> {
+        let file = self.volume(volume)?;
+        let mut wanted: Vec<(u64, PartId)> = wanted.iter().filter_map(|id| Some((self.part(*id)?.1.offset, *id))).collect();
+        wanted.sort_unstable();
+        let blocks: BTreeSet<usize> =
+            wanted.iter().filter_map(|(_, id)| self.part(*id)).flat_map(|(_, part)| file.blocks_of(part)).collect();
+        file.with_blocks(blocks.into_iter().collect(), |blocks| {
+            for (_, id) in wanted {
+                let Some((blob, part)) = self.part(id) else { continue };
+                let mut reader = file.unfold(part, blob.digest, blocks).map_err(|e| stopped(blob, e))?;
+                each(id, &mut reader).map_err(|e| stopped(blob, e))?;
+            }
+            Ok(())
+        })
+    }
+
+    /// Reads whole volumes and compares every block; `deep` also unfolds everything and proves every blob whose parts are
+    /// all at hand. Goes on after damage and reports all of it.
+    pub fn check(&self, deep: bool, progress: &dyn Progress) -> Result<Checked, Error> {
+        let mut checked = Checked::default();
+        self.check_files(&mut checked)?;
+        let mut under_way: BTreeMap<usize, Option<Hasher>> = BTreeMap::new();
+        for &number in self.volumes_here() {
+            let before = checked.damage.len();
+            if deep {
+                self.check_parts(number, &mut checked, &mut under_way, progress)?;
+            } else {
+                self.check_blocks(number, &mut checked, progress)?;
+            }
+            if checked.damage.len() == before {
+                checked.good.push(number);
+            }
+        }
+        if deep {
+            let empty = self.contents().blobs.iter().filter(|b| b.parts.is_empty());
+            checked.proven += empty.count() as u64;
+            checked.elsewhere = self.contents().blobs.len() as u64 - checked.proven - checked.lost.len() as u64;
+        }
+        Ok(checked)
+    }
+
+    /// README.txt and the like, where they are at hand.
+    fn check_files(&self, checked: &mut Checked) -> Result<(), Error> {
+        for file in &self.index().files {
+            for dir in self.folders() {
+                let right = match dir.size_of(&file.name)? {
+                    None => true,
+                    Some(size) => size == file.size && Digest::sha256(&dir.read(&file.name, file.size)?) == file.digest,
+                };
+                if !right {
+                    checked.damage.push((0, Damage::File { path: dir.join(&file.name) }));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_blocks(&self, number: u32, checked: &mut Checked, progress: &dyn Progress) -> Result<(), Error> {
+        let file = self.volume(number)?;
+        note_length(number, &file, checked);
+        let mut hit = Vec::new();
+        file.with_blocks((0..file.blocks()).collect(), |blocks| {
+            while let Some((block, result)) = blocks.next() {
+                match result {
+                    Ok(bytes) => progress.advance(bytes.len() as u64),
+                    Err(damage) => {
+                        hit.push(*block);
+                        note(checked, number, damage);
+                    }
+                }
+                if progress.cancelled() {
+                    return Err(Error::Interrupted);
+                }
+            }
+            Ok(())
+        })?;
+        for id in self.parts_in(number) {
+            if let Some((blob, part)) = self.part(id)
+                && file.blocks_of(part).any(|block| hit.contains(&block))
+            {
+                checked.lost.insert(blob.digest);
+            }
+        }
+        Ok(())
+    }
+
+    fn check_parts(
+        &self,
+        number: u32,
+        checked: &mut Checked,
+        under_way: &mut BTreeMap<usize, Option<Hasher>>,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        let file = self.volume(number)?;
+        note_length(number, &file, checked);
+        let ids = self.parts_in(number);
+        let mut read = BTreeSet::new();
+        let mut buffer = vec![0; 256 << 10];
+        for id in &ids {
+            if let Some((_, part)) = self.part(*id) {
+                read.extend(file.blocks_of(part));
+            }
+        }
+        self.read_parts(number, &ids, &mut |id, reader| {
+            let Some((blob, part)) = self.part(id) else { return Ok(()) };
+            if progress.cancelled() {
+                return Err(io::Error::from(io::ErrorKind::Interrupted));
+            }
+            let state = under_way.remove(&id.blob);
+            let hasher = if id.part == 0 { Some(Hasher::new(blob.digest.algorithm())) } else { state.flatten() };
+            match hash_all(reader, hasher, &mut buffer) {
+                Ok(hasher) => {
+                    if id.part + 1 < blob.parts.len() {
+                        under_way.insert(id.blob, hasher);
+                    } else if let Some(hasher) = hasher {
+                        conclude(blob, part, hasher, number, checked, &file);
+                    }
+                }
+                Err(e) => match Damage::of(&e) {
+                    Some(damage) => {
+                        note(checked, number, damage);
+                        checked.lost.insert(blob.digest);
+                    }
+                    None => return Err(e),
+                },
+            }
+            progress.advance(part.size());
+            Ok(())
+        })?;
+        self.check_rest(number, &file, &read, checked)
+    }
+
+    /// Blocks that hold no part (the beginning, the end) are compared too.
+    fn check_rest(&self, number: u32, file: &super::reader::Volume, read: &BTreeSet<usize>, checked: &mut Checked) -> Result<(), Error> {
+        let rest: Vec<usize> = (0..file.blocks()).filter(|block| !read.contains(block)).collect();
+        file.with_blocks(rest, |blocks| {
+            while let Some((_, result)) = blocks.next() {
+                if let Err(damage) = result {
+                    note(checked, number, damage);
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// Names of the images that need any of these blobs or manifests.
+    pub fn images_with(&self, lost: &BTreeSet<Digest>) -> Vec<String> {
+        let Ok(manifests) = self.contents().manifests() else { return Vec::new() };
+        let hit = |image: &&crate::format::Image| {
+            let mut pending = vec![image.root.digest];
+            let mut seen = BTreeSet::new();
+            while let Some(digest) = pending.pop() {
+                if lost.contains(&digest) {
+                    return true;
+                }
+                let Some(manifest) = manifests.get(&digest).filter(|_| seen.insert(digest)) else { continue };
+                if manifest.blobs().any(|b| lost.contains(&b.digest)) {
+                    return true;
+                }
+                pending.extend(manifest.children().iter().map(|c| c.digest));
+            }
+            false
+        };
+        self.contents().images.iter().filter(hit).map(|i| format!("{}:{}", i.repository, i.tag)).collect()
+    }
+
+    /// Blobs that have a part in any of these volumes.
+    pub fn blobs_in(&self, volumes: &BTreeSet<u32>) -> BTreeSet<Digest> {
+        let blobs = self.contents().blobs.iter();
+        blobs.filter(|b| b.parts.iter().any(|p| volumes.contains(&p.volume))).map(|b| b.digest).collect()
+    }
+}
+
+/// Damage is reported once per place, however many parts touch it.
+fn note(checked: &mut Checked, volume: u32, damage: &Damage) {
+    let entry = (volume, damage.clone());
+    if !checked.damage.contains(&entry) {
+        checked.damage.push(entry);
+    }
+}
+
+fn note_length(number: u32, file: &super::reader::Volume, checked: &mut Checked) {
+    if file.file.size() != file.size {
+        let damage = Damage::Length { path: file.path().to_owned(), expected: file.size, found: file.file.size() };
+        checked.damage.push((number, damage));
+    }
+}
+
+/// Reads to the end; hashes where a hasher is there (a blob whose earlier part is missing has none).
+fn hash_all(reader: &mut dyn Read, mut hasher: Option<Hasher>, buffer: &mut [u8]) -> io::Result<Option<Hasher>> {
+    loop {
+        let n = reader.read(buffer)?;
+        if n == 0 {
+            return Ok(hasher);
+        }
+        if let (Some(hasher), Some(bytes)) = (hasher.as_mut(), buffer.get(..n)) {
+            hasher.update(bytes);
+        }
+    }
+}
+
+fn conclude(blob: &Blob, part: &Part, hasher: Hasher, number: u32, checked: &mut Checked, file: &super::reader::Volume) {
+    let found = hasher.finish();
+    if found == blob.digest {
+        checked.proven += 1;
+        return;
+    }
+    let why = Wrong::Digest { expected: blob.digest, found }.to_string();
+    note(checked, number, &Damage::Frame { path: file.path().to_owned(), offset: part.offset, digest: blob.digest, why });
+    checked.lost.insert(blob.digest);
+}
+
+fn stopped(blob: &Blob, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::Interrupted => Error::Interrupted,
+        _ => match Damage::of(&error) {
+            Some(damage) => Error::Damaged(damage.clone()),
+            None => Error::Source { digest: blob.digest, source: error },
+        },
+    }
+}

@@ -1,0 +1,118 @@
+//! Options several commands share.
+
+use super::values;
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which key signs.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Signing {
+    /// Key to sign with: a stored name, a path (when it contains a slash), or agent:FINGERPRINT or agent:PUBFILE for a key in
+    /// the ssh-agent
+    #[arg(long, value_name = "KEY", value_parser = values::key, help_heading = "Signing")]
+    pub key: Option<values::KeyChoice>,
+    /// File whose first line is the key's passphrase; without it SEALIFT_PASSPHRASE is used, else the terminal is asked
+    #[arg(long, value_name = "FILE", help_heading = "Signing")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// How a registry is spoken to, on either side.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Access {
+    /// Credentials file as podman and docker write it; only this one is read then. Default: REGISTRY_AUTH_FILE, else the usual
+    /// places
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    pub authfile: Option<PathBuf>,
+    /// Certificates (PEM) of authorities to trust beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    pub ca_file: Option<PathBuf>,
+    /// Client certificate (PEM) to show to the registry
+    #[arg(long, value_name = "FILE", requires = "client_key", help_heading = "Registry")]
+    pub client_cert: Option<PathBuf>,
+    /// Private key (PEM) of the client certificate
+    #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "Registry")]
+    pub client_key: Option<PathBuf>,
+    /// Transfers at a time, 1 to 64 (default: 6 downloads, 4 uploads)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Registry")]
+    pub parallel: Option<u8>,
+}
+
+/// How sources are spoken to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Source {
+    /// What both sides share.
+    #[command(flatten)]
+    pub access: Access,
+    /// false: accept any certificate and plain HTTP from the sources. Digests are verified all the same
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Registry")]
+    pub src_tls_verify: Option<bool>,
+}
+
+/// How the target is spoken to.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Target {
+    /// What both sides share.
+    #[command(flatten)]
+    pub access: Access,
+    /// false: accept any certificate and plain HTTP from the target
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Registry")]
+    pub dest_tls_verify: Option<bool>,
+}
+
+/// What is taken of the images.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Selection {
+    /// Take only this platform of images that have several: linux/amd64, linux/arm/v7. May be given several times; default:
+    /// what the ImageSet says, else all
+    #[arg(long = "platform", value_name = "PLATFORM", help_heading = "Selection")]
+    pub platforms: Vec<crate::oci::Platform>,
+    /// Leave out images that cannot be had, list them, and exit with 3
+    #[arg(long, help_heading = "Selection")]
+    pub keep_going: bool,
+}
+
+/// What the set is called and meant for.
+#[derive(Args, Clone, Debug)]
+pub struct Identity {
+    /// Stream the set belongs to: 1 to 32 of a-z, 0-9 and -. Keys are trusted per stream
+    #[arg(long, default_value = "default", value_parser = values::stream, help_heading = "Set")]
+    pub stream: String,
+    /// Sequence number, higher than that of the stream's earlier sets (default: seconds since 1970)
+    #[arg(long, value_name = "N", help_heading = "Set")]
+    pub sequence: Option<u64>,
+    /// Site the set is meant for; others refuse it. May be given several times (default: any site)
+    #[arg(long, value_name = "LABEL", help_heading = "Set")]
+    pub audience: Vec<String>,
+    /// Note in the signed index. May be given several times
+    #[arg(long = "label", value_name = "KEY=VALUE", value_parser = values::label, help_heading = "Set")]
+    pub labels: Vec<(String, String)>,
+}
+
+/// How images become volumes.
+#[derive(Args, Clone, Debug)]
+pub struct Shape {
+    /// Exact upper bound of each volume: 700MB, 4GiB; at least 256KiB, at most 4294967295 bytes
+    #[arg(long, value_name = "SIZE", value_parser = values::volume_size, help_heading = "Volumes")]
+    pub volume_size: Option<u64>,
+    /// How hard to squeeze
+    #[arg(long, value_enum, default_value_t = Compression::Fast, help_heading = "Volumes")]
+    pub compression: Compression,
+    /// zstd level for what is compressed at all, 1 to 19
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "Volumes")]
+    pub level: i32,
+}
+
+/// The ways to encode blobs.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compression {
+    /// Blobs travel as they are; stock tar and zstd open the volumes as an OCI layout
+    Fast,
+}
+
+/// Where work in progress lies.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Workspace {
+    /// Folder for what has been fetched; it makes runs resumable (default: the cache folder)
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub workspace: Option<PathBuf>,
+}

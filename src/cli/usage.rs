@@ -1,0 +1,44 @@
+//! What the argument parser refuses, in the outer form of every other error.
+
+use super::output::{Outcome, Output};
+use crate::error::{Code, Error};
+use clap::error::ErrorKind;
+
+/// Help and version are text; anything else is a `USAGE` error.
+pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
+    let text = refusal.render().to_string();
+    match refusal.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output.lines(&text);
+            Outcome::done().with("text", text)
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            text.lines().for_each(|line| output.message(line));
+            Err(Error::new(Code::Usage, "a command is missing"))
+        }
+        _ => Err(error(&crate::text::without_userinfo(&text))),
+    }
+}
+
+/// Takes the parser's text apart: the first paragraph is the fact, tips are causes, the usage becomes the remedy.
+fn error(text: &str) -> Error {
+    let mut paragraphs = text.split("\n\n").map(str::trim);
+    let first = paragraphs.next().unwrap_or_default();
+    let fact = first.strip_prefix("error: ").unwrap_or(first);
+    let mut error = Error::new(Code::Usage, joined(fact));
+    for paragraph in paragraphs {
+        if let Some(usage) = paragraph.strip_prefix("Usage: ") {
+            let usage = joined(usage);
+            let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
+            let command = words.collect::<Vec<_>>().join(" ");
+            error.remedy = format!("{usage} (see `{command} --help`)");
+        } else if !paragraph.starts_with("For more information") {
+            error.causes.extend(paragraph.lines().map(joined).filter(|line| !line.is_empty()));
+        }
+    }
+    error
+}
+
+fn joined(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,237 @@
+//! Words of the command line that mean more than their letters.
+
+use crate::error::{Code, Error};
+use crate::limits;
+use crate::oci::{Reference, is_repository, is_tag};
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+/// Reads a size in bytes: `4MB` = 4 000 000, `4MiB` = 4 194 304, a bare number is bytes; B, k/M/G/T with or without B or iB.
+pub fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let factor: u64 = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        "tib" => 1 << 40,
+        _ => return Err("a size is a whole number and a unit: 700MB, 4GiB, 25GB".into()),
+    };
+    let number: u64 = number.parse().map_err(|_| "a size begins with a whole number: 700MB, 4GiB".to_owned())?;
+    number.checked_mul(factor).ok_or_else(|| "that is more bytes than can be counted".into())
+}
+
+/// Reads the size of a volume. Exactly 2 GiB and 4 GiB mean one byte less: what file systems and scanners with that limit take.
+pub fn volume_size(text: &str) -> Result<u64, String> {
+    let bytes = match size(text)? {
+        bytes if bytes == 1 << 31 || bytes == 1 << 32 => bytes - 1,
+        bytes => bytes,
+    };
+    if bytes < limits::VOLUME_BYTES_MIN {
+        return Err("a volume has at least 256 KiB".into());
+    }
+    if bytes > limits::VOLUME_BYTES_MAX {
+        return Err("a volume has at most 4294967295 bytes (4GiB is read so): FAT32, ISO 9660 and scanners take no larger file".into());
+    }
+    Ok(bytes)
+}
+
+/// Reads the name of a stream (archive page, "Files of a set"): 1 to 32 of `a-z 0-9 -`.
+pub fn stream(text: &str) -> Result<String, String> {
+    let good = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    match (1..=32).contains(&text.len()) && text.bytes().all(good) {
+        true => Ok(text.to_owned()),
+        false => Err("a stream is 1 to 32 of a-z, 0-9 and -".into()),
+    }
+}
+
+/// Reads the name a key is stored under: it becomes a file name.
+pub fn key_name(text: &str) -> Result<String, String> {
+    match crate::fs::is_plain_name(text) && !text.starts_with(['.', '-']) && text.len() <= 64 {
+        true => Ok(text.to_owned()),
+        false => Err("the name of a key is a plain file name of at most 64 characters, without slash".into()),
+    }
+}
+
+/// Reads `key=value`.
+pub fn label(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err("a label is written key=value".into()),
+    }
+}
+
+/// Where a signing key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyChoice {
+    /// In the key store, under this name.
+    Stored(String),
+    /// In this file.
+    File(PathBuf),
+    /// In the ssh-agent: a fingerprint (`SHA256:...`) or the path of the public key.
+    Agent(String),
+}
+
+/// Reads `--key`: with a `/` a path, `agent:` in front the agent, else a stored name.
+pub fn key(text: &str) -> Result<KeyChoice, String> {
+    match text.strip_prefix("agent:") {
+        Some("") => Err("agent: is followed by a fingerprint (SHA256:...) or the path of a public key".into()),
+        Some(wanted) => Ok(KeyChoice::Agent(wanted.to_owned())),
+        None if text.contains('/') => Ok(KeyChoice::File(text.into())),
+        None => key_name(text).map(KeyChoice::Stored),
+    }
+}
+
+/// Where images go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Below a prefix (may be empty) of a registry.
+    Registry {
+        /// `host` or `host:port`.
+        host: String,
+        /// Repository path in front of every name, without slashes at its ends.
+        prefix: String,
+    },
+    /// Into an OCI image layout.
+    Layout(PathBuf),
+}
+
+/// Reads `--to`: `host[:port][/prefix]`, or `oci:FOLDER`.
+pub fn destination(text: &str) -> Result<Destination, String> {
+    if let Some(folder) = text.strip_prefix("oci:") {
+        return match folder {
+            "" => Err("oci: is followed by a folder".into()),
+            folder => Ok(Destination::Layout(folder.into())),
+        };
+    }
+    let text = text.strip_prefix("docker://").unwrap_or(text).trim_end_matches('/');
+    let (host, prefix) = text.split_once('/').unwrap_or((text, ""));
+    let host_like = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
+    if host.is_empty() || text.contains("://") || !host.bytes().all(host_like) {
+        return Err("a target is host[:port][/prefix] or oci:FOLDER, without user name and without a scheme such as https".into());
+    }
+    if !prefix.is_empty() && !is_repository(prefix) {
+        return Err("the prefix must be lower-case words of a-z 0-9 joined by . _ - and /".into());
+    }
+    Ok(Destination::Registry { host: host.to_owned(), prefix: prefix.to_owned() })
+}
+
+/// One thing the user wants carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// An ImageSetConfiguration file.
+    ImageSet(PathBuf),
+    /// A plan saved by `plan -o`.
+    Plan(PathBuf),
+    /// An image in a registry.
+    Registry(Reference),
+    /// An image in an OCI image layout.
+    Layout {
+        /// The layout's folder.
+        path: PathBuf,
+        /// Name of the image in it (`org.opencontainers.image.ref.name`); without one, all it holds.
+        tag: Option<String>,
+    },
+}
+
+impl Wish {
+    /// Tells the kinds apart: `*.json` is a saved plan, an existing file or `*.yaml`, `*.yml` an ImageSet, `oci:FOLDER[:TAG]` a
+    /// layout, anything else a reference.
+    pub fn sort(text: &OsStr) -> Result<Wish, Error> {
+        let path = Path::new(text);
+        let ending = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
+        if ending == "json" {
+            return Ok(Wish::Plan(path.to_owned()));
+        }
+        if matches!(ending.as_str(), "yaml" | "yml") || path.is_file() {
+            return Ok(Wish::ImageSet(path.to_owned()));
+        }
+        let Some(text) = text.to_str() else {
+            return Err(Error::new(Code::BadReference, format!("{} is neither a file nor a reference", path.display())));
+        };
+        match text.strip_prefix("oci:") {
+            Some("") => Err(Error::new(Code::BadReference, "oci: is followed by a folder")),
+            Some(layout) => Ok(Wish::layout(layout)),
+            None => Ok(Wish::Registry(Reference::parse(text)?)),
+        }
+    }
+
+    /// `FOLDER[:TAG]`; what follows the last colon is a tag when it can be one and the whole is not a folder itself.
+    fn layout(text: &str) -> Wish {
+        match text.rsplit_once(':') {
+            Some((folder, tag)) if !folder.is_empty() && is_tag(tag) && !Path::new(text).is_dir() => {
+                Wish::Layout { path: folder.into(), tag: Some(tag.to_owned()) }
+            }
+            _ => Wish::Layout { path: text.into(), tag: None },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_exact() {
+        assert_eq!(size("4MB"), Ok(4_000_000));
+        assert_eq!(size("4MiB"), Ok(4 << 20));
+        assert_eq!(size("17"), Ok(17));
+        assert_eq!(volume_size("2GiB"), Ok((1 << 31) - 1));
+        assert_eq!(volume_size("4GiB"), Ok((1 << 32) - 1));
+        assert_eq!(volume_size("4294967295"), Ok(u64::from(u32::MAX)));
+        for bad in ["", "MB", "4.7GB", "-1", "4XB", "99999999999999TB", "1 MB x"] {
+            assert!(size(bad).is_err(), "{bad}");
+        }
+        for bad in ["5GiB", "4294967297", "100k"] {
+            assert!(volume_size(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn keys_with_a_slash_are_paths() {
+        assert_eq!(key("site"), Ok(KeyChoice::Stored("site".into())));
+        assert_eq!(key("./site"), Ok(KeyChoice::File("./site".into())));
+        assert_eq!(key("agent:SHA256:ab/c"), Ok(KeyChoice::Agent("SHA256:ab/c".into())));
+        assert!(key("..").is_err() && key("agent:").is_err() && key_name("a/b").is_err());
+    }
+
+    #[test]
+    fn targets() {
+        let registry = |host: &str, prefix: &str| Ok(Destination::Registry { host: host.into(), prefix: prefix.into() });
+        assert_eq!(destination("localhost:5982/m"), registry("localhost:5982", "m"));
+        assert_eq!(destination("registry.lan/"), registry("registry.lan", ""));
+        assert_eq!(destination("[::1]:5000/a/b"), registry("[::1]:5000", "a/b"));
+        assert_eq!(destination("oci:/tmp/x"), Ok(Destination::Layout("/tmp/x".into())));
+        for bad in ["", "/m", "https://r/m", "user:pw@r/m", "r/UP", "r//m", "oci:"] {
+            assert!(destination(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn wishes_are_told_apart() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("list");
+        std::fs::write(&file, "x").unwrap();
+        let sort = |text: &str| Wish::sort(OsStr::new(text));
+        assert_eq!(sort("imageset.yaml").unwrap(), Wish::ImageSet("imageset.yaml".into()));
+        assert_eq!(Wish::sort(file.as_os_str()).unwrap(), Wish::ImageSet(file));
+        assert_eq!(sort("plan.json").unwrap(), Wish::Plan("plan.json".into()));
+        assert_eq!(sort("oci:d/e:1.0").unwrap(), Wish::Layout { path: "d/e".into(), tag: Some("1.0".into()) });
+        assert_eq!(sort("oci:d:5/e").unwrap(), Wish::Layout { path: "d:5/e".into(), tag: None });
+        assert!(matches!(sort("quay.io/x/y:1").unwrap(), Wish::Registry(_)));
+        assert_eq!(sort("Quay Io").unwrap_err().code, Code::BadReference);
+    }
+
+    #[test]
+    fn streams() {
+        assert!(stream("ocp4-a").is_ok());
+        for bad in ["", "A", "a_b", "a/b", &"a".repeat(33)] {
+            assert!(stream(bad).is_err(), "{bad}");
+        }
+    }
+}

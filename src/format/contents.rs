@@ -1,0 +1,417 @@
+//! The contents document: images, manifests, blobs and where each byte lies (`sealift-archive(5)`, "Contents").
+
+use super::{FormatError, Index, SCHEMA, admit};
+use crate::digest::{Algorithm, Digest};
+use crate::limits;
+use crate::oci::{Descriptor, Manifest, Platform, is_repository, is_tag};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// The encoding in which a volume holds the blob's own bytes.
+pub const STORED: &str = "stored";
+
+/// Features contents of this version may require.
+const KNOWN: &[&str] = &[];
+
+/// The contents of a set.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Contents {
+    /// [`SCHEMA`].
+    pub schema: u64,
+    /// Features without which the set must not be used.
+    #[serde(default)]
+    pub requires: Vec<String>,
+    /// Images in the order they were asked for.
+    pub images: Vec<Image>,
+    /// Every manifest and index, ordered by digest.
+    pub manifests: Vec<ManifestData>,
+    /// Every blob, in the order it lies in the volumes.
+    pub blobs: Vec<Blob>,
+    /// Reserved: the base of an increment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<Value>,
+}
+
+/// One image: a root manifest and the name it arrives under.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Image {
+    /// Repository below the target's prefix.
+    pub repository: String,
+    /// Tag it gets. Images asked for by digest only have a `keep.sha256-HEX` tag.
+    pub tag: String,
+    /// As asked for, normalised, for people and cluster resources.
+    pub source: String,
+    /// The root manifest.
+    pub root: Root,
+    /// Members of the root index that are in the set, where it is not all of them; empty: everything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub platforms: Vec<Platform>,
+    /// When the tag may move.
+    #[serde(default)]
+    pub commit: Commit,
+}
+
+/// Type, digest and size of a root manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Root {
+    /// Media type.
+    pub media_type: String,
+    /// Digest.
+    pub digest: Digest,
+    /// Size in bytes.
+    pub size: u64,
+}
+
+/// When an image may become visible.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Commit {
+    /// As soon as it is whole.
+    #[default]
+    Early,
+    /// After everything else of the set (catalogs, moving tags).
+    Late,
+}
+
+/// The exact bytes of a manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ManifestData {
+    /// Type it is pushed as.
+    pub media_type: String,
+    /// Its digest.
+    pub digest: Digest,
+    /// Its bytes (base64).
+    pub data: String,
+}
+
+/// One blob and where it lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Blob {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes.
+    pub size: u64,
+    /// How the volumes hold it: [`STORED`]; an unknown encoding is refused before anything is pushed.
+    pub encoding: String,
+    /// Its bytes (base64), for configurations below 64 KiB: known from any medium.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inline: Option<String>,
+    /// Where it lies, in order; empty for an empty blob.
+    pub parts: Vec<Part>,
+}
+
+/// A run of frames of one blob in one volume: one tar entry.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Part {
+    /// Number of the volume, from 1.
+    pub volume: u32,
+    /// Offset of the first frame in the volume file.
+    pub offset: u64,
+    /// The frames, in order.
+    pub frames: Vec<Frame>,
+}
+
+/// One zstd frame.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Frame {
+    /// Bytes in the volume.
+    pub size: u64,
+    /// Bytes of the blob it unfolds to.
+    pub plain: u64,
+    /// Reserved: what the decoder must be given first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<Value>,
+}
+
+impl Part {
+    /// Bytes in the volume.
+    pub fn size(&self) -> u64 {
+        self.frames.iter().map(|f| f.size).sum()
+    }
+
+    /// Bytes of the blob.
+    pub fn plain(&self) -> u64 {
+        self.frames.iter().map(|f| f.plain).sum()
+    }
+}
+
+impl ManifestData {
+    /// Wraps the bytes of a manifest.
+    pub fn new(media_type: &str, bytes: &[u8]) -> ManifestData {
+        ManifestData { media_type: media_type.to_owned(), digest: Digest::sha256(bytes), data: BASE64.encode(bytes) }
+    }
+
+    /// The exact bytes; proven by [`Contents::check`].
+    pub fn bytes(&self) -> Vec<u8> {
+        BASE64.decode(&self.data).unwrap_or_default()
+    }
+}
+
+impl Blob {
+    /// The bytes where they are inline; proven by [`Contents::check`].
+    pub fn inline_bytes(&self) -> Option<Vec<u8>> {
+        BASE64.decode(self.inline.as_ref()?).ok()
+    }
+
+    /// Encodes bytes for [`Blob::inline`].
+    pub fn encode_inline(bytes: &[u8]) -> String {
+        BASE64.encode(bytes)
+    }
+
+    /// As a descriptor.
+    pub fn descriptor(&self) -> Descriptor {
+        Descriptor::new("application/octet-stream", self.digest, self.size)
+    }
+}
+
+/// The manifests of a set, parsed, by digest.
+pub type Manifests = BTreeMap<Digest, Manifest>;
+
+impl Contents {
+    /// Reads contents strictly and checks them against their index. The digest over the compressed document
+    /// has been checked before.
+    pub fn parse(bytes: &[u8], index: &Index) -> Result<Contents, FormatError> {
+        admit("contents", bytes, KNOWN)?;
+        let contents: Contents = serde_json::from_slice(bytes).map_err(|e| FormatError::malformed("contents", e))?;
+        if let Some(blob) = contents.blobs.iter().find(|b| b.encoding != STORED) {
+            return Err(FormatError::Requires(format!("encoding {}", crate::text::shown(&blob.encoding))));
+        }
+        contents.check(index).map_err(|why| FormatError::malformed("contents", why))?;
+        Ok(contents)
+    }
+
+    /// The document as it is compressed and written.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FormatError> {
+        let mut bytes = serde_json::to_vec(self).map_err(|e| FormatError::malformed("contents", e))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Parses every manifest.
+    pub fn manifests(&self) -> Result<Manifests, FormatError> {
+        self.manifests
+            .iter()
+            .map(|m| match Manifest::parse(&m.bytes(), Some(&m.media_type)) {
+                Ok(manifest) => Ok((m.digest, manifest)),
+                Err(why) => Err(FormatError::malformed("contents", format!("manifest {}: {why}", m.digest))),
+            })
+            .collect()
+    }
+
+    /// Everything that must hold between images, manifests, blobs and volumes.
+    fn check(&self, index: &Index) -> Result<(), String> {
+        if self.schema != SCHEMA || !self.requires.is_empty() || self.base.is_some() {
+            return Err("a reserved member is in use".into());
+        }
+        if self.images.len() > limits::IMAGES_PER_SET || self.blobs.len() > limits::BLOBS_PER_SET {
+            return Err("more images or blobs than allowed".into());
+        }
+        self.check_images()?;
+        self.check_blobs(index)?;
+        self.check_overlap()?;
+        self.check_graph()
+    }
+
+    fn check_images(&self) -> Result<(), String> {
+        let mut names = BTreeSet::new();
+        for image in &self.images {
+            if !is_repository(&image.repository) || !is_tag(&image.tag) {
+                return Err(format!("image {:?}:{:?} is not a name", image.repository, image.tag));
+            }
+            if !names.insert((&image.repository, &image.tag)) {
+                return Err(format!("two images are called {}:{}", image.repository, image.tag));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_blobs(&self, index: &Index) -> Result<(), String> {
+        let mut seen = BTreeSet::new();
+        for blob in &self.blobs {
+            let digest = blob.digest;
+            if digest.algorithm() != Algorithm::Sha256 || blob.size > limits::BLOB_BYTES || !seen.insert(digest) {
+                return Err(format!("blob {digest} is impossible or listed twice"));
+            }
+            let mut plain = 0u64;
+            for part in &blob.parts {
+                check_part(part, index).map_err(|why| format!("blob {digest}: {why}"))?;
+                plain = plain.saturating_add(part.plain());
+            }
+            if plain != blob.size {
+                return Err(format!("blob {digest}: its parts hold {plain} of {} bytes", blob.size));
+            }
+            if let Some(bytes) = &blob.inline {
+                let bytes = BASE64.decode(bytes).map_err(|e| format!("blob {digest}: {e}"))?;
+                if Digest::sha256(&bytes) != digest {
+                    return Err(format!("blob {digest}: its inline bytes are others"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// No two parts share bytes of a volume: a volume is read once, forwards.
+    fn check_overlap(&self) -> Result<(), String> {
+        let parts = self.blobs.iter().flat_map(|b| &b.parts);
+        let mut spans: Vec<(u32, u64, u64)> = parts.map(|p| (p.volume, p.offset, p.offset + p.size())).collect();
+        spans.sort_unstable();
+        let mut last = (0, 0);
+        for (volume, start, end) in spans {
+            if volume == last.0 && start < last.1 {
+                return Err(format!("two parts overlap in volume {volume}"));
+            }
+            last = (volume, end);
+        }
+        Ok(())
+    }
+
+    /// Each image's tree must be there: manifests by digest, blobs with the size their manifest says.
+    fn check_graph(&self) -> Result<(), String> {
+        for m in &self.manifests {
+            if Digest::sha256(&m.bytes()) != m.digest {
+                return Err(format!("manifest {} has other bytes", m.digest));
+            }
+        }
+        let manifests = self.manifests().map_err(|e| e.to_string())?;
+        if manifests.len() != self.manifests.len() {
+            return Err("a manifest is listed twice".into());
+        }
+        let blobs: BTreeMap<Digest, u64> = self.blobs.iter().map(|b| (b.digest, b.size)).collect();
+        for (digest, manifest) in &manifests {
+            for blob in manifest.blobs().filter(|b| b.urls.is_empty()) {
+                if blobs.get(&blob.digest) != Some(&blob.size) {
+                    return Err(format!("manifest {digest} needs {}, which is not in the set", blob.digest));
+                }
+            }
+        }
+        for image in &self.images {
+            let Some(root) = manifests.get(&image.root.digest) else {
+                return Err(format!("the manifest of {}:{} is not in the set", image.repository, image.tag));
+            };
+            check_members(image, root, &manifests)?;
+        }
+        Ok(())
+    }
+}
+
+fn check_members(image: &Image, root: &Manifest, manifests: &Manifests) -> Result<(), String> {
+    let mut pending = vec![root];
+    let mut seen = BTreeSet::new();
+    while let Some(manifest) = pending.pop() {
+        for child in manifest.children() {
+            match manifests.get(&child.digest) {
+                Some(next) if seen.insert(child.digest) => pending.push(next),
+                Some(_) => {}
+                None if !image.platforms.is_empty() => {}
+                None => return Err(format!("{}:{} needs manifest {}, which is not in the set", image.repository, image.tag, child.digest)),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn check_part(part: &Part, index: &Index) -> Result<(), String> {
+    let volume = usize::try_from(part.volume).ok().and_then(|n| n.checked_sub(1)).and_then(|n| index.volumes.get(n));
+    let volume = volume.ok_or_else(|| format!("there is no volume {}", part.volume))?;
+    let mut end = part.offset;
+    for frame in &part.frames {
+        if frame.prefix.is_some() || frame.size == 0 || frame.plain > limits::FRAME_PLAIN_BYTES {
+            return Err("a frame is impossible".into());
+        }
+        end = end.checked_add(frame.size).ok_or("a frame is impossible")?;
+    }
+    if part.frames.is_empty() || end > volume.size {
+        return Err(format!("a part lies outside volume {}", part.volume));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::index;
+
+    fn sample() -> Contents {
+        let config = b"{}";
+        let config_digest = Digest::sha256(config);
+        let manifest = format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"c","digest":"{config_digest}","size":2}},"layers":[]}}"#);
+        let data = ManifestData::new(crate::oci::media::OCI_MANIFEST, manifest.as_bytes());
+        Contents {
+            schema: SCHEMA,
+            requires: vec![],
+            images: vec![Image {
+                repository: "a/b".into(),
+                tag: "1".into(),
+                source: "quay.io/a/b:1".into(),
+                root: Root { media_type: data.media_type.clone(), digest: data.digest, size: manifest.len() as u64 },
+                platforms: vec![],
+                commit: Commit::Early,
+            }],
+            manifests: vec![data],
+            blobs: vec![Blob {
+                digest: config_digest,
+                size: 2,
+                encoding: STORED.into(),
+                inline: Some(Blob::encode_inline(config)),
+                parts: vec![Part { volume: 1, offset: 0, frames: vec![Frame { size: 10, plain: 2, prefix: None }] }],
+            }],
+            base: None,
+        }
+    }
+
+    fn mutated(change: impl Fn(&mut Value)) -> Result<Contents, FormatError> {
+        let mut value = serde_json::to_value(sample()).unwrap();
+        change(&mut value);
+        Contents::parse(&serde_json::to_vec(&value).unwrap(), &index::tests::sample())
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        assert_eq!(Contents::parse(&sample().to_bytes().unwrap(), &index::tests::sample()).unwrap(), sample());
+    }
+
+    #[test]
+    fn unknown_encodings_are_refused_by_name() {
+        assert_eq!(mutated(|v| v["blobs"][0]["encoding"] = "delta".into()), Err(FormatError::Requires("encoding delta".into())));
+        assert_eq!(mutated(|v| v["requires"] = serde_json::json!(["base"])), Err(FormatError::Requires("base".into())));
+    }
+
+    #[test]
+    fn contents_that_do_not_hold_together_are_refused() {
+        let bad: &[fn(&mut Value)] = &[
+            |v| v["surprise"] = 1.into(),
+            |v| v["images"][0]["repository"] = "../../etc".into(),
+            |v| v["images"][0]["tag"] = "a/b".into(),
+            |v| {
+                let image = v["images"][0].clone();
+                v["images"].as_array_mut().unwrap().push(image)
+            },
+            |v| v["manifests"] = serde_json::json!([]),
+            |v| v["manifests"][0]["data"] = "e30=".into(),
+            |v| v["blobs"] = serde_json::json!([]),
+            |v| v["blobs"][0]["size"] = 3.into(),
+            |v| v["blobs"][0]["inline"] = "AAAA".into(),
+            |v| v["blobs"][0]["parts"][0]["volume"] = 0.into(),
+            |v| v["blobs"][0]["parts"][0]["volume"] = 2.into(),
+            |v| v["blobs"][0]["parts"][0]["offset"] = u64::MAX.into(),
+            |v| v["blobs"][0]["parts"][0]["frames"][0]["size"] = (2u64 << 20).into(),
+            |v| v["blobs"][0]["parts"][0]["frames"][0]["plain"] = u64::MAX.into(),
+            |v| v["blobs"][0]["parts"][0]["frames"][0]["prefix"] = serde_json::json!({}),
+            |v| v["blobs"][0]["parts"] = serde_json::json!([]),
+            |v| v["base"] = serde_json::json!({}),
+        ];
+        for (i, change) in bad.iter().enumerate() {
+            assert!(matches!(mutated(change), Err(FormatError::Malformed { .. })), "{i}");
+        }
+    }
+}

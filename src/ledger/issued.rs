@@ -1,0 +1,155 @@
+//! Sequences the packing side has given out.
+
+use super::LedgerError;
+use crate::digest::Digest;
+use crate::format::FormatError;
+use crate::fs::{Dir, Lock};
+use crate::limits;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+const FILE: &str = "issued.json";
+const SCHEMA: u64 = 1;
+/// Sequences are seconds by default: a proposal further ahead than this comes from a wrong clock.
+const JUMP_SECONDS: u64 = 400 * 86_400;
+
+/// The sequence asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Exactly this one (`--sequence`).
+    Exactly(u64),
+    /// What the clock says, or the next free one after the newest.
+    FromClock(u64),
+}
+
+/// The sequences issued by this host, locked until dropped.
+#[derive(Debug)]
+pub struct Issued {
+    dir: Dir,
+    streams: BTreeMap<String, BTreeMap<u64, Owner>>,
+    _lock: Lock,
+}
+
+/// The plan a sequence was given to, and when.
+#[derive(Clone, Copy, Debug)]
+struct Owner {
+    plan: Digest,
+    created: u64,
+}
+
+/// A sequence given to a plan. `created` (seconds since 1970) is that of the first time, so that packing the same plan again
+/// makes the same index and not a fork of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The sequence.
+    pub sequence: u64,
+    /// When it was given out first.
+    pub created: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    schema: u64,
+    issued: Vec<Line>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    stream: String,
+    sequence: u64,
+    plan: Digest,
+    created: u64,
+}
+
+impl Issued {
+    /// Opens `issued.json` in `dir`.
+    pub fn open(dir: &Dir) -> Result<Issued, LedgerError> {
+        let lock = dir.lock("issued.lock")?;
+        let mut streams: BTreeMap<String, BTreeMap<u64, Owner>> = BTreeMap::new();
+        if let Some(bytes) = dir.read_if_there(FILE, limits::CONFIG_BYTES)? {
+            let bad = |why: String| LedgerError::Document { path: dir.join(FILE), error: FormatError::malformed("list of sequences", why) };
+            let wire: Wire = serde_json::from_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+            if wire.schema != SCHEMA {
+                return Err(LedgerError::Document { path: dir.join(FILE), error: FormatError::Schema(wire.schema) });
+            }
+            for line in wire.issued {
+                if streams.entry(line.stream).or_default().insert(line.sequence, Owner { plan: line.plan, created: line.created }).is_some()
+                {
+                    return Err(bad(format!("sequence {} is listed twice", line.sequence)));
+                }
+            }
+        }
+        Ok(Issued { dir: dir.clone(), streams, _lock: lock })
+    }
+
+    /// Gives `plan` its sequence and remembers it on disk.
+    ///
+    /// A plan that has one keeps it (a run that goes on, a rebuild), unless another is asked for explicitly; a sequence is
+    /// never given to two plans. `now` is in seconds since 1970.
+    pub fn assign(&mut self, stream: &str, plan: Digest, wanted: Wanted, now: u64) -> Result<Assigned, LedgerError> {
+        let known = self.streams.entry(stream.to_owned()).or_default();
+        let newest = known.keys().next_back().copied();
+        let own = known
+            .iter()
+            .rev()
+            .find(|(_, owner)| owner.plan == plan)
+            .map(|(sequence, owner)| Assigned { sequence: *sequence, created: owner.created });
+        let sequence = match (wanted, own, newest) {
+            (Wanted::Exactly(sequence), ..) => sequence,
+            (Wanted::FromClock(_), Some(own), _) => return Ok(own),
+            (Wanted::FromClock(now), None, None) => now,
+            (Wanted::FromClock(now), None, Some(newest)) if now > newest.saturating_add(JUMP_SECONDS) => {
+                return Err(LedgerError::Jump { stream: stream.to_owned(), sequence: now, newest });
+            }
+            (Wanted::FromClock(now), None, Some(newest)) => now.max(newest.saturating_add(1)),
+        };
+        match known.get(&sequence) {
+            Some(owner) if owner.plan == plan => return Ok(Assigned { sequence, created: owner.created }),
+            Some(owner) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: owner.plan }),
+            None => known.insert(sequence, Owner { plan, created: now }),
+        };
+        self.save()?;
+        Ok(Assigned { sequence, created: now })
+    }
+
+    fn save(&self) -> Result<(), LedgerError> {
+        let issued = self
+            .streams
+            .iter()
+            .flat_map(|(stream, known)| {
+                known.iter().map(|(n, plan)| Line { stream: stream.clone(), sequence: *n, plan: plan.plan, created: plan.created })
+            })
+            .collect();
+        let error = |e| LedgerError::Document { path: self.dir.join(FILE), error: FormatError::malformed("list of sequences", e) };
+        let bytes = serde_json::to_vec_pretty(&Wire { schema: SCHEMA, issued }).map_err(error)?;
+        Ok(self.dir.publish_mode(FILE, &bytes, 0o600)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sequence_belongs_to_one_plan_for_ever() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().durable(false);
+        let plan = |text: &str| Digest::sha256(text.as_bytes());
+        let mut issued = Issued::open(&dir).unwrap();
+        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(1000), 9).unwrap().sequence, 1000);
+        assert_eq!(issued.assign("s", plan("b"), Wanted::FromClock(1000), 9).unwrap().sequence, 1001, "two sets in one second");
+        drop(issued);
+        let mut issued = Issued::open(&dir).unwrap();
+        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(5000), 9).unwrap().sequence, 1000, "a run that goes on keeps its own");
+        assert!(matches!(issued.assign("s", plan("c"), Wanted::Exactly(1000), 9), Err(LedgerError::Reused { sequence: 1000, .. })));
+        assert_eq!(issued.assign("s", plan("c"), Wanted::FromClock(3), 9).unwrap().sequence, 1002, "a clock set back");
+        assert_eq!(issued.assign("t", plan("c"), Wanted::Exactly(1000), 9).unwrap().sequence, 1000, "streams count apart");
+        let future = 1002 + JUMP_SECONDS + 1;
+        assert!(matches!(issued.assign("s", plan("d"), Wanted::FromClock(future), 9), Err(LedgerError::Jump { newest: 1002, .. })));
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 77).unwrap().created, 77);
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 99).unwrap().created, 77, "the first time stays");
+        assert_eq!(issued.assign("s", plan("d"), Wanted::Exactly(future), 9).unwrap().sequence, future);
+    }
+}

@@ -1,0 +1,117 @@
+//! What can keep a set from being packed.
+
+use super::OriginError;
+use crate::image_set::Collision;
+use crate::{archive, codec, format, fs, layout, ledger, sign};
+use std::io;
+use std::path::PathBuf;
+
+/// One image that could not be packed.
+#[derive(Debug)]
+pub struct Failure {
+    /// As asked for.
+    pub name: String,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why one image could not be packed.
+#[derive(Debug, thiserror::Error)]
+pub enum Reason {
+    /// Its source.
+    #[error(transparent)]
+    Origin(#[from] OriginError),
+    /// The workspace, while a blob was stored: the disk, or wrong bytes from the source.
+    #[error(transparent)]
+    Workspace(#[from] layout::Error),
+    /// It shares a blob that failed for another image.
+    #[error("it needs {0}, which could not be fetched")]
+    Shared(crate::digest::Digest),
+    /// A blob broke off while it was read from its source.
+    #[error("{0}")]
+    Read(io::Error),
+}
+
+/// Failures of [`super::plan()`] and [`super::run()`].
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The ImageSet asks for what this version cannot resolve.
+    #[error("the ImageSet asks for {}, which this version cannot pack", .0.join(", "))]
+    Unsupported(Vec<String>),
+    /// Nothing is left to pack.
+    #[error("there is nothing to pack")]
+    Nothing,
+    /// Two images would get one name.
+    #[error(transparent)]
+    Collision(#[from] Box<Collision>),
+    /// Some images could not be packed, and that was not allowed.
+    #[error("{} of {total} images cannot be packed: {}", .failures.len(), .failures.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "))]
+    Failed {
+        /// All of them.
+        failures: Vec<Failure>,
+        /// How many were asked for.
+        total: usize,
+    },
+    /// Too little room for the volumes.
+    #[error("{} has {free} bytes free, the set may take {need}", .path.display())]
+    NoSpace {
+        /// The output folder.
+        path: PathBuf,
+        /// Bytes free.
+        free: u64,
+        /// Upper bound of what will be written.
+        need: u64,
+    },
+    /// Stream and sequence together are too long for file names, or the stream is not one.
+    #[error("{stream:?} with sequence {sequence} does not make a file name")]
+    Name {
+        /// As asked for.
+        stream: String,
+        /// As chosen.
+        sequence: u64,
+    },
+    /// The saved plan was made by another version or is not a plan.
+    #[error("it is not a plan of this version: {0}")]
+    Plan(String),
+    /// The set exists with other content.
+    #[error("{} exists already and is another set", .0.display())]
+    Exists(PathBuf),
+    /// The set is nowhere, or unsigned where a signature is needed.
+    #[error("there is no set {name} in {}", .path.display())]
+    NoSet {
+        /// Stream, or stream and sequence.
+        name: String,
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Volumes and documents.
+    #[error(transparent)]
+    Archive(#[from] archive::Error),
+    /// What was written does not read back.
+    #[error("what was written does not read back: {0}")]
+    ReadBack(archive::Damage),
+    /// What was written cannot be opened again.
+    #[error("what was written cannot be opened again: {0}")]
+    Reopen(#[source] archive::OpenError),
+    /// A document cannot be written.
+    #[error(transparent)]
+    Format(#[from] format::FormatError),
+    /// The workspace.
+    #[error(transparent)]
+    Workspace(#[from] layout::Error),
+    /// The compressor.
+    #[error(transparent)]
+    Codec(#[from] codec::frame::CodecError),
+    /// Files.
+    #[error(transparent)]
+    Fs(#[from] fs::FsError),
+    /// The ledger of issued sequences.
+    #[error(transparent)]
+    Ledger(#[from] ledger::LedgerError),
+    /// The key.
+    #[error(transparent)]
+    Sign(#[from] sign::SignError),
+    /// The person asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+}

@@ -1,0 +1,209 @@
+//! Blobs from their sources into the workspace, several at a time, in plan order.
+//!
+//! Each blob is hashed while it is written, once. What an interrupted run left is taken up in the middle.
+
+use super::{Error, Failure, Origin, PackPlan, PlannedBlob, Reason};
+use crate::blob::BlobSink;
+use crate::digest::Digest;
+use crate::layout::Layout;
+use crate::progress::Progress;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+/// Where a blob is once it can be written.
+#[derive(Clone)]
+pub(super) enum Ready {
+    /// In the workspace, proven in this run.
+    Fresh,
+    /// In the workspace from an earlier run: proven again when it is read.
+    Kept,
+    /// A file of its source on this machine: proven when it is read.
+    InPlace(Arc<dyn Origin>),
+}
+
+enum State {
+    Pending,
+    Ready(Ready),
+    Failed,
+}
+
+/// The fetching side of a run, shared with the writer.
+pub(super) struct Fetch<'a> {
+    plan: &'a PackPlan,
+    /// The origin of each image.
+    origins: &'a [Arc<dyn Origin>],
+    workspace: &'a Layout,
+    progress: &'a dyn Progress,
+    next: AtomicUsize,
+    stop: AtomicBool,
+    states: Mutex<Vec<State>>,
+    changed: Condvar,
+    failures: Mutex<BTreeMap<Digest, Reason>>,
+}
+
+impl<'a> Fetch<'a> {
+    pub(super) fn new(plan: &'a PackPlan, origins: &'a [Arc<dyn Origin>], workspace: &'a Layout, progress: &'a dyn Progress) -> Fetch<'a> {
+        let states = Mutex::new(plan.blobs.iter().map(|_| State::Pending).collect());
+        Fetch {
+            plan,
+            origins,
+            workspace,
+            progress,
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            states,
+            changed: Condvar::new(),
+            failures: Mutex::new(BTreeMap::new()),
+        }
+    }
+
+    /// One worker: takes the next blob of the plan until there is none. A blob that fails does not cost the others.
+    pub(super) fn work(&self) {
+        while !self.stopped() {
+            let position = self.next.fetch_add(1, Ordering::Relaxed);
+            let Some(blob) = self.plan.blobs.get(position) else { return };
+            let state = match self.blob(blob) {
+                Ok(ready) => State::Ready(ready),
+                Err(reason) => {
+                    if let Ok(mut failures) = self.failures.lock() {
+                        failures.insert(blob.digest, reason);
+                    }
+                    State::Failed
+                }
+            };
+            self.set(position, state);
+        }
+        // Whoever waits must look again: nothing more will come.
+        self.changed.notify_all();
+    }
+
+    /// Lets the workers end after what they are at.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.changed.notify_all();
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed) || self.progress.cancelled()
+    }
+
+    fn set(&self, position: usize, state: State) {
+        if let Ok(mut states) = self.states.lock()
+            && let Some(slot) = states.get_mut(position)
+        {
+            *slot = state;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Waits for a blob; `None` when it failed or the run was stopped.
+    pub(super) fn wait(&self, position: usize) -> Option<Ready> {
+        let mut states = self.states.lock().ok()?;
+        loop {
+            match states.get(position)? {
+                State::Ready(ready) => return Some(ready.clone()),
+                State::Failed => return None,
+                State::Pending if self.stopped() => return None,
+                State::Pending => {
+                    let pause = std::time::Duration::from_millis(200);
+                    states = self.changed.wait_timeout(states, pause).ok()?.0;
+                }
+            }
+        }
+    }
+
+    /// What failed: one entry for every image that lacks something now.
+    pub(super) fn failures(self) -> Vec<Failure> {
+        let mut reasons = self.failures.into_inner().unwrap_or_default();
+        let lost: BTreeSet<Digest> = reasons.keys().copied().collect();
+        let mut failures = Vec::new();
+        for image in &self.plan.images {
+            let Some(digest) = self.plan.blobs_of(image).find(|digest| lost.contains(digest)) else { continue };
+            // The reason is told once; the other images that share the blob refer to it.
+            let reason = reasons.remove(&digest).unwrap_or(Reason::Shared(digest));
+            failures.push(Failure { name: image.source.clone(), reason });
+        }
+        failures
+    }
+
+    /// Makes one blob available.
+    fn blob(&self, blob: &PlannedBlob) -> Result<Ready, Reason> {
+        let descriptor = blob.descriptor();
+        if self.workspace.has(&descriptor)? {
+            self.progress.advance(blob.size);
+            return Ok(Ready::Kept);
+        }
+        if blob.manifest {
+            let bytes = self.plan.manifest_bytes(&blob.digest).unwrap_or_default();
+            self.workspace.put(&descriptor, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone()))))?;
+            self.progress.advance(blob.size);
+            return Ok(Ready::Fresh);
+        }
+        let mut last = None;
+        for origin in self.sources(blob) {
+            if origin.is_local() {
+                self.progress.advance(blob.size);
+                return Ok(Ready::InPlace(origin.clone()));
+            }
+            match self.download(blob, origin) {
+                Ok(()) => return Ok(Ready::Fresh),
+                Err(reason) => last = Some(reason),
+            }
+            if self.stopped() {
+                break;
+            }
+        }
+        Err(last.unwrap_or(Reason::Read(std::io::Error::other("it has no source"))))
+    }
+
+    /// The different origins that have a blob.
+    fn sources(&self, blob: &PlannedBlob) -> Vec<&'a Arc<dyn Origin>> {
+        let mut sources: Vec<&Arc<dyn Origin>> = Vec::new();
+        for origin in blob.images.iter().filter_map(|i| self.origins.get(*i)) {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, origin)) {
+                sources.push(origin);
+            }
+        }
+        sources
+    }
+
+    fn download(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>) -> Result<(), Reason> {
+        let descriptor = blob.descriptor();
+        let mut partial = self.workspace.partial(&descriptor)?;
+        self.progress.advance(partial.offset());
+        if partial.offset() < blob.size {
+            let mut reader = origin.open_at(&descriptor, partial.offset()).map_err(Reason::Origin)?;
+            let mut buffer = vec![0; 128 << 10];
+            // One byte more than the size would be noticed by the layout as too long.
+            loop {
+                let n = reader.read(&mut buffer).map_err(Reason::Read)?;
+                let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
+                partial.write_all(bytes).map_err(|e| match crate::blob::Wrong::of(&e) {
+                    Some(wrong) => Reason::Workspace(crate::layout::Error::Wrong(wrong.clone())),
+                    None => Reason::Workspace(crate::layout::Error::Fs(crate::fs::FsError::from_io(e, "write", self.workspace.path()))),
+                })?;
+                self.progress.advance(n as u64);
+                if self.stopped() {
+                    return Err(Reason::Read(std::io::Error::from(std::io::ErrorKind::Interrupted)));
+                }
+            }
+        }
+        Ok(partial.finish()?)
+    }
+}
+
+/// Runs `write` beside `parallel` fetching workers and brings both results together.
+pub(super) fn beside<T>(fetch: &Fetch<'_>, parallel: usize, write: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.max(1) {
+            scope.spawn(|| fetch.work());
+        }
+        let result = write();
+        if result.is_err() && fetch.progress.cancelled() {
+            fetch.stop();
+        }
+        result
+    })
+}

@@ -1,0 +1,156 @@
+//! From a wish to a plan: every tag pinned to a digest once, every manifest read, every name decided.
+
+use super::plan::{Options, PackPlan, distinct};
+use super::{Ask, Error, Failure, Origin, OriginError, Origins, Reason, Wish};
+use crate::digest::Digest;
+use crate::format::{Commit, Image, ManifestData, Missing, Root};
+use crate::image_set::{Destination, find_collision};
+use crate::oci::{Descriptor, Manifest, Node, Platform, WalkError, children_first};
+use crate::progress::{Level, Progress};
+use crate::text::shown;
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// An image, resolved.
+struct Resolved {
+    image: Image,
+    tree: Vec<ManifestData>,
+}
+
+/// Resolves a wish and plans it. Images that fail are returned beside the plan of the others; whether that plan may be run is
+/// the caller's choice. `code` gives the stable code of a failure for the index.
+pub fn plan(
+    wish: &Wish,
+    options: Options,
+    origins: &dyn Origins,
+    parallel: usize,
+    code: impl Fn(&Failure) -> String,
+    progress: &dyn Progress,
+) -> Result<(PackPlan, Vec<Failure>), Error> {
+    let asks = allowed(wish, progress);
+    if asks.is_empty() {
+        return Err(Error::Nothing);
+    }
+    let mut trees = Vec::new();
+    let mut failures = Vec::new();
+    for (ask, result) in asks.iter().zip(resolve_all(&asks, origins, parallel, progress)) {
+        match result {
+            Ok(Some(resolved)) => trees.push(resolved),
+            Ok(None) => return Err(Error::Interrupted),
+            Err(error) => failures.push(Failure { name: ask.source.to_string(), reason: Reason::Origin(error) }),
+        }
+    }
+    let names: Vec<(String, Destination, Digest)> = trees
+        .iter()
+        .map(|r| {
+            let destination = Destination { repository: r.image.repository.clone(), tag: r.image.tag.clone() };
+            (r.image.source.clone(), destination, r.image.root.digest)
+        })
+        .collect();
+    find_collision(names.iter().map(|(source, destination, digest)| (source.as_str(), destination, *digest)))?;
+    let mut seen = BTreeSet::new();
+    trees.retain(|r| seen.insert((r.image.repository.clone(), r.image.tag.clone())));
+    let missing = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }).collect();
+    let plan = PackPlan::new(options, trees.into_iter().map(|r| (r.image, r.tree)).collect(), missing)?;
+    Ok((plan, failures))
+}
+
+/// The asks that are not blocked by their origin's name. Destinations are looked at later, when they are known.
+fn allowed<'a>(wish: &'a Wish, progress: &dyn Progress) -> Vec<&'a Ask> {
+    let blocked = |ask: &&Ask| {
+        let origin = ask.source.to_string();
+        let destination = Destination::of(&ask.source, None, ask.target_repo.as_deref(), ask.target_tag.as_deref());
+        let destination = destination.map(|d| d.to_string()).unwrap_or_default();
+        match wish.blocked.matches(&origin, &destination) {
+            Some(pattern) => {
+                progress.say(Level::Info, &format!("{} is blocked by {:?}", shown(&origin), shown(pattern).to_string()));
+                false
+            }
+            None => true,
+        }
+    };
+    wish.asks.iter().filter(blocked).collect()
+}
+
+type Outcome = Result<Option<Resolved>, OriginError>;
+
+/// Resolves in parallel, answers in order; `None` where the person stopped before it was this one's turn.
+fn resolve_all(asks: &[&Ask], origins: &dyn Origins, parallel: usize, progress: &dyn Progress) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let results: Mutex<Vec<Option<Outcome>>> = Mutex::new(asks.iter().map(|_| None).collect());
+    std::thread::scope(|scope| {
+        for _ in 0..parallel.clamp(1, asks.len().max(1)) {
+            scope.spawn(|| {
+                while let Some((i, ask)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, asks.get(i)?))) {
+                    let outcome = if progress.cancelled() { Ok(None) } else { resolve(ask, origins).map(Some) };
+                    if let Ok(mut results) = results.lock()
+                        && let Some(slot) = results.get_mut(i)
+                    {
+                        *slot = Some(outcome);
+                    }
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_default().into_iter().map(|r| r.unwrap_or(Ok(None))).collect()
+}
+
+fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
+    let origin = origins.open(&ask.source)?;
+    let (digest, ref_name) = origin.resolve(&ask.source)?;
+    let destination = Destination::of(&ask.source, ref_name.as_deref(), ask.target_repo.as_deref(), ask.target_tag.as_deref())?;
+    let (bytes, media_type) = origin.manifest(&digest)?;
+    let root = Manifest::parse(&bytes, media_type.as_deref()).map_err(|error| OriginError::Manifest { digest, error })?;
+    check_platforms(&root, &ask.platforms)?;
+    let left_out = left_out(&root, &ask.platforms);
+    let nodes = walk(origin.as_ref(), &Descriptor::new(root.media_type.clone(), digest, bytes.len() as u64), &left_out)?;
+    let carried = root.children().iter().filter(|c| !left_out.contains(&c.digest)).filter_map(|c| c.platform.clone());
+    let platforms = if left_out.is_empty() { Vec::new() } else { distinct(carried) };
+    let image = Image {
+        repository: destination.repository,
+        tag: destination.tag,
+        source: ask.source.to_string(),
+        root: Root { media_type: root.media_type, digest, size: bytes.len() as u64 },
+        platforms,
+        commit: Commit::Early,
+    };
+    let tree = nodes.into_iter().map(|n| ManifestData::new(&n.descriptor.media_type, &n.bytes)).collect();
+    Ok(Resolved { image, tree })
+}
+
+fn walk(origin: &dyn Origin, root: &Descriptor, left_out: &BTreeSet<Digest>) -> Result<Vec<Node>, OriginError> {
+    let fetch = |d: &Descriptor| origin.manifest(&d.digest);
+    children_first(root, fetch, |child| !left_out.contains(&child.digest)).map_err(|e| match e {
+        WalkError::Source(e) => e,
+        WalkError::Manifest { digest, error } => OriginError::Manifest { digest, error },
+        WalkError::Depth(digest) => OriginError::Depth(digest),
+    })
+}
+
+/// The members of an index that are not carried when only `platforms` are: none for an image or when all are wanted.
+/// Attestations go with the member they are about; members without a platform always go along.
+pub(super) fn left_out(root: &Manifest, platforms: &[Platform]) -> BTreeSet<Digest> {
+    if platforms.is_empty() {
+        return BTreeSet::new();
+    }
+    let selected = |child: &Descriptor| child.platform.as_ref().is_none_or(|found| platforms.iter().any(|asked| asked.selects(found)));
+    let chosen: BTreeSet<Digest> = root.children().iter().filter(|c| selected(c)).map(|c| c.digest).collect();
+    let attests = |child: &Descriptor| {
+        let about = child.annotations.get("vnd.docker.reference.digest").and_then(|d| d.parse::<Digest>().ok());
+        about.is_some_and(|about| chosen.contains(&about))
+    };
+    root.children().iter().filter(|c| !chosen.contains(&c.digest) && !attests(c)).map(|c| c.digest).collect()
+}
+
+/// Each platform asked for must be there: an image that lacks it would be missed inside.
+fn check_platforms(root: &Manifest, platforms: &[Platform]) -> Result<(), OriginError> {
+    for asked in platforms.iter().filter(|_| root.is_index()) {
+        if !root.children().iter().any(|c| c.platform.as_ref().is_some_and(|found| asked.selects(found))) {
+            let there = distinct(root.children().iter().filter_map(|c| c.platform.clone()));
+            let there = there.iter().map(|p| shown(&p.to_string()).to_string()).collect::<Vec<_>>().join(", ");
+            return Err(OriginError::Platform { wanted: asked.to_string(), there });
+        }
+    }
+    Ok(())
+}

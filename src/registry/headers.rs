@@ -1,0 +1,112 @@
+//! Headers whose values have a grammar of their own.
+
+use std::time::{Duration, SystemTime};
+
+/// `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past means now.
+pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
+    let value = value.trim();
+    if let Ok(seconds) = value.parse::<u32>() {
+        return Some(Duration::from_secs(u64::from(seconds)));
+    }
+    let date = httpdate::parse_http_date(value).ok()?;
+    Some(date.duration_since(now).unwrap_or(Duration::ZERO))
+}
+
+/// The target of `rel=next` in a `Link` header (RFC 8288), quoted or bare.
+pub(super) fn next_link(value: &str) -> Option<String> {
+    let mut rest = value;
+    while let Some((_, behind)) = rest.split_once('<') {
+        let (target, behind) = behind.split_once('>')?;
+        let (params, next) = behind.split_once(",").map_or((behind, ""), |(p, n)| (p, n));
+        let is_next = params.split(';').any(|param| {
+            let Some((name, value)) = param.split_once('=') else { return false };
+            name.trim().eq_ignore_ascii_case("rel")
+                && value.trim().trim_matches('"').split_whitespace().any(|word| word.eq_ignore_ascii_case("next"))
+        });
+        if is_next {
+            return Some(target.trim().to_owned());
+        }
+        rest = next;
+    }
+    None
+}
+
+/// `Content-Range: bytes FIRST-LAST/TOTAL` (RFC 9110, section 14.4); TOTAL may be `*`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ContentRange {
+    pub first: u64,
+    pub last: u64,
+    pub total: Option<u64>,
+}
+
+impl ContentRange {
+    pub fn parse(value: &str) -> Option<ContentRange> {
+        let (unit, rest) = value.trim().split_once(' ')?;
+        let (range, total) = rest.trim().split_once('/')?;
+        let (first, last) = range.split_once('-')?;
+        let total = match total.trim() {
+            "*" => None,
+            number => Some(number.parse().ok()?),
+        };
+        let range = ContentRange { first: first.trim().parse().ok()?, last: last.trim().parse().ok()?, total };
+        (unit.eq_ignore_ascii_case("bytes") && range.first <= range.last).then_some(range)
+    }
+
+    /// True when this is the rest of a blob of `size` bytes from `offset` on.
+    pub fn continues(&self, offset: u64, size: u64) -> bool {
+        self.first == offset && self.last < size && self.total.is_none_or(|t| t == size)
+    }
+}
+
+/// The text of `Warning: 299 - "text"` (distribution specification, "Warnings").
+pub(super) fn warning(value: &str) -> Option<String> {
+    let text = value.trim().strip_prefix("299")?.trim_start();
+    let (_, text) = text.split_once(' ')?;
+    let text = text.trim();
+    let text = text.strip_prefix('"').map_or(text, |t| t.strip_suffix('"').unwrap_or(t)).replace("\\\"", "\"");
+    (!text.is_empty()).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_are_seconds_or_dates() {
+        let now = httpdate::parse_http_date("Sat, 21 Nov 2026 08:00:00 GMT").unwrap();
+        assert_eq!(retry_after(" 7 ", now), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after("Sat, 21 Nov 2026 08:01:00 GMT", now), Some(Duration::from_secs(60)));
+        assert_eq!(retry_after("Sat, 21 Nov 2026 07:01:00 GMT", now), Some(Duration::ZERO));
+        for bad in ["", "soon", "-1", "1.5", "99999999999999999999"] {
+            assert_eq!(retry_after(bad, now), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn links_are_quoted_or_bare() {
+        let next = Some("/v2/a/tags/list?n=2&last=b".to_owned());
+        assert_eq!(next_link("</v2/a/tags/list?n=2&last=b>; rel=\"next\""), next);
+        assert_eq!(next_link("</v2/a/tags/list?n=2&last=b>;rel=next"), next);
+        assert_eq!(next_link("<x>; rel=prev, </v2/a/tags/list?n=2&last=b>; title=t; REL=\"last next\""), next);
+        for bad in ["", "<x", "<x>; rel=previous", "<x>", "rel=next", "<<<", "<>;rel"] {
+            assert_eq!(next_link(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_the_right_range_continues() {
+        let range = ContentRange::parse("bytes 5-9/10").unwrap();
+        assert!(range.continues(5, 10) && !range.continues(4, 10) && !range.continues(5, 11) && !range.continues(5, 9));
+        assert!(ContentRange::parse("Bytes 5-9/*").unwrap().continues(5, 10));
+        for bad in ["", "bytes */10", "bytes 9-5/10", "bytes 5-9", "lines 5-9/10", "bytes 5-9/x", "bytes=5-9/10"] {
+            assert_eq!(ContentRange::parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn warnings_have_a_text() {
+        assert_eq!(warning("299 - \"say \\\"no\\\"\""), Some("say \"no\"".to_owned()));
+        assert_eq!(warning("199 - \"old\""), None);
+        assert_eq!(warning("299"), None);
+    }
+}

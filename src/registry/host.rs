@@ -1,0 +1,197 @@
+//! What is known of one registry host.
+
+use super::answer::{self, Asked};
+use super::certs::TlsSettings;
+use super::challenge::{self, Challenge};
+use super::client::Core;
+use super::credentials::Credential;
+use super::error::{Error, Reason, Target};
+use super::options::Options;
+use super::request::{Call, Reply};
+use super::tls::Pair;
+use super::token::Tokens;
+use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
+use reqwest::{Method, Url};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// Tries for the first contact: a mistyped name shall not take minutes.
+const FIRST_TRIES: u32 = 3;
+
+/// State of a registry host, shared by all its repositories.
+pub(super) struct Host {
+    /// As the user writes it.
+    pub name: String,
+    /// Host and port of its API.
+    pub api: String,
+    /// On this machine: plain HTTP is tried unasked, proxies are left out.
+    pub loopback: bool,
+    entrance: OnceCell<Entrance>,
+    challenges: Mutex<Vec<Challenge>>,
+    /// Logins as looked up, by repository: a look-up may run another program.
+    logins: Mutex<HashMap<String, Option<Arc<Credential>>>>,
+    pub tokens: Tokens,
+    /// No request before this moment: the host asked for a pause.
+    pub not_before: Mutex<Option<Instant>>,
+    pub downloads: Semaphore,
+    pub uploads: Semaphore,
+    /// Largest body known to pass, once one was too large; 0 while none was.
+    pub body_limit: AtomicU64,
+    pub warned: AtomicBool,
+    pub mended: AtomicBool,
+}
+
+/// The way in, found by the ping.
+pub(super) struct Entrance {
+    /// `scheme://host/v2/`.
+    pub base: Url,
+    pub settings: TlsSettings,
+    pub pair: Arc<Pair>,
+}
+
+impl Entrance {
+    /// A URL below `/v2/`.
+    pub fn url(&self, target: &Arc<Target>, path: &str) -> Result<Url, Error> {
+        self.base.join(path).map_err(|e| Error::Protocol { target: target.clone(), what: format!("no URL can be made: {e}") })
+    }
+}
+
+impl Host {
+    pub fn new(name: &str, options: &Options) -> Host {
+        let api = match name {
+            // Docker Hub's API lives under another name than its images.
+            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            other => other,
+        };
+        Host {
+            name: name.to_owned(),
+            api: api.to_owned(),
+            loopback: is_loopback(api),
+            entrance: OnceCell::new(),
+            challenges: Mutex::default(),
+            logins: Mutex::default(),
+            tokens: Tokens::default(),
+            not_before: Mutex::default(),
+            downloads: Semaphore::new(options.downloads.max(1)),
+            uploads: Semaphore::new(options.uploads.max(1)),
+            body_limit: AtomicU64::new(0),
+            warned: AtomicBool::new(false),
+            mended: AtomicBool::new(false),
+        }
+    }
+
+    /// The way in; pings at the first call, and again only as long as pings fail.
+    pub async fn enter(&self, core: &Core) -> Result<&Entrance, Error> {
+        self.entrance.get_or_try_init(|| self.discover(core)).await
+    }
+
+    async fn discover(&self, core: &Core) -> Result<Entrance, Error> {
+        let settings = core.settings(&self.name)?;
+        let pair = core.pair(&self.name, &settings, self.loopback)?;
+        let open = |scheme| self.open(core, scheme, &settings, &pair);
+        let secure = open("https").await;
+        let plain_allowed = self.loopback || !core.options.verify_tls;
+        match secure {
+            Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {
+                // If plain HTTP fails as well, the first failure is the better explanation.
+                open("http").await.map_err(|e| match e {
+                    Error::Cancelled => e,
+                    Error::Unreachable { .. } | Error::NotARegistry { .. } => Error::Unreachable { host, reason },
+                    other => other,
+                })
+            }
+            other => other,
+        }
+    }
+
+    async fn open(&self, core: &Core, scheme: &str, settings: &TlsSettings, pair: &Arc<Pair>) -> Result<Entrance, Error> {
+        let bad = || Error::BadHost { host: self.name.chars().take(300).collect() };
+        let base = Url::parse(&format!("{scheme}://{}/v2/", self.api)).map_err(|_| bad())?;
+        if base.path() != "/v2/" || !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
+            return Err(bad());
+        }
+        let entrance = Entrance { base: base.clone(), settings: settings.clone(), pair: pair.clone() };
+        let target = Arc::new(Target { host: self.name.clone(), repository: String::new(), reference: String::new() });
+        let call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
+        let tries = FIRST_TRIES.min(core.options.timing.tries);
+        let reply = core.bare(self, &entrance, call, tries, &[200, 401, 403, 404, 400]).await?;
+        self.learn(reply.response.headers());
+        match reply.response.status().as_u16() {
+            200 | 401 | 403 => {
+                reply.drain(core).await;
+                Ok(entrance)
+            }
+            // A server of TLS answers plain HTTP so.
+            400 if scheme == "http" => Err(Error::Unreachable { host: self.api.clone(), reason: Reason::PlainHttp }),
+            _ => Err(self.refusal(core, reply, &target, Asked::Ping).await),
+        }
+    }
+
+    /// Reads a refusal's body and says what it means.
+    pub async fn refusal(&self, core: &Core, reply: Reply, target: &Arc<Target>, asked: Asked) -> Error {
+        let status = reply.response.status().as_u16();
+        let headers = reply.response.headers().clone();
+        let (credentials, from) = (reply.credentials, reply.from.clone());
+        let body = reply.error_body(core).await;
+        answer::classify(asked, target, credentials, answer::read(status, &headers, &body, from))
+    }
+
+    /// Keeps the challenges of an answer, if it has any that can be followed.
+    pub fn learn(&self, headers: &HeaderMap) -> Vec<Challenge> {
+        let found = challenge::parse(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()));
+        let mut known = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
+        if challenge::choose(&known).is_none() && challenge::choose(&found).is_some() {
+            known.clone_from(&found);
+        }
+        found
+    }
+
+    /// The challenge to follow when a request has none of its own: the ping's.
+    pub fn challenge(&self) -> Option<Challenge> {
+        challenge::choose(&self.challenges.lock().unwrap_or_else(PoisonError::into_inner)).cloned()
+    }
+
+    /// The login for a repository, looked up once.
+    pub fn credential(&self, core: &Core, repository: &str) -> Result<Option<Arc<Credential>>, Error> {
+        let mut logins = self.logins.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = logins.get(repository) {
+            return Ok(known.clone());
+        }
+        let found = core.options.credentials.lookup(&self.name, repository);
+        let found = found.map_err(|source| Error::Credential { host: self.name.clone(), source })?.map(Arc::new);
+        logins.insert(repository.to_owned(), found.clone());
+        Ok(found)
+    }
+}
+
+/// A certificate that was looked at and refused is no reason to go on without one.
+fn about_trust(reason: &Reason) -> bool {
+    matches!(reason, Reason::UnknownCa | Reason::NameMismatch | Reason::Expired | Reason::ClientCertificate)
+}
+
+/// `localhost`, 127.0.0.0/8 and `::1`, with or without port.
+pub(super) fn is_loopback(api: &str) -> bool {
+    let host = match api.strip_prefix('[') {
+        Some(rest) => rest.split(']').next().unwrap_or_default(),
+        None => api.rsplit_once(':').map_or(api, |(host, _)| host),
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        for here in ["localhost", "LOCALHOST:5000", "127.0.0.1", "127.9.9.9:1", "[::1]", "[::1]:5000"] {
+            assert!(is_loopback(here), "{here}");
+        }
+        for away in ["localhost.evil.test", "127.evil.test:5000", "10.0.0.1:5000", "[::2]:5000", "example.com", ""] {
+            assert!(!is_loopback(away), "{away}");
+        }
+    }
+}

@@ -1,0 +1,359 @@
+//! One request: sent, authorised, redirected, repeated.
+
+use super::answer::Asked;
+use super::auth::{Login, Party};
+use super::challenge::Scope;
+use super::client::{Core, Halt};
+use super::error::{Error, Reason, Target};
+use super::headers;
+use super::host::{Entrance, Host, is_loopback};
+use super::location;
+use super::tls::{self, Pair};
+use crate::limits;
+use bytes::Bytes;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, WARNING};
+use reqwest::{Method, Response, Url};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Redirects followed for one request.
+const HOPS: usize = 10;
+
+/// What a request carries.
+pub(super) enum Payload {
+    Empty,
+    Bytes(Bytes),
+    /// Can be sent once only; with its length.
+    Stream(Option<reqwest::Body>, u64),
+}
+
+impl Payload {
+    /// The body and its length, for one sending.
+    fn take(&mut self) -> Option<(reqwest::Body, u64)> {
+        match self {
+            Payload::Empty => Some((reqwest::Body::from(Bytes::new()), 0)),
+            Payload::Bytes(bytes) => Some((reqwest::Body::from(bytes.clone()), bytes.len() as u64)),
+            Payload::Stream(body, length) => body.take().map(|b| (b, *length)),
+        }
+    }
+}
+
+/// A request as it is meant.
+pub(super) struct Call {
+    pub method: Method,
+    pub url: Url,
+    pub target: Arc<Target>,
+    pub asked: Asked,
+    pub headers: HeaderMap,
+    pub body: Payload,
+    /// Scopes the token must have.
+    pub scopes: Vec<Scope>,
+    /// An `Authorization` of its own (token services); never sent to another origin.
+    pub given: Option<HeaderValue>,
+    /// Blob lane: HTTP/1.1 connections of their own.
+    pub blob: bool,
+    /// False where the login must not go along (uploads at another host).
+    pub login: bool,
+    /// False where a refused token is not worth another one.
+    pub renew: bool,
+    /// Longest wait for the head of the answer.
+    pub patience: Duration,
+    /// The content has a digest: a redirect to plain HTTP cannot change it.
+    pub digested: bool,
+}
+
+impl Call {
+    pub fn new(method: Method, url: Url, target: Arc<Target>, asked: Asked, core: &Core) -> Call {
+        Call {
+            method,
+            url,
+            target,
+            asked,
+            headers: HeaderMap::new(),
+            body: Payload::Empty,
+            scopes: Vec::new(),
+            given: None,
+            blob: false,
+            login: true,
+            renew: true,
+            patience: core.options.timing.stall,
+            digested: false,
+        }
+    }
+
+    pub fn scopes(mut self, scopes: Vec<Scope>) -> Call {
+        self.scopes = scopes;
+        self
+    }
+
+    pub fn header(mut self, name: reqwest::header::HeaderName, value: &str) -> Call {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.insert(name, value);
+        }
+        self
+    }
+
+    fn follows(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    /// The answer did not come in time.
+    pub fn halted(&self, halt: Halt, after: Duration) -> Error {
+        match halt {
+            Halt::Cancelled => Error::Cancelled,
+            Halt::Elapsed => Error::Stalled { target: self.target.clone(), after },
+        }
+    }
+}
+
+/// An answer, of whatever status.
+pub(super) struct Reply {
+    pub response: Response,
+    /// True when credentials were behind the request.
+    pub credentials: bool,
+    /// The host that answered, when not the registry itself.
+    pub from: Option<String>,
+    /// The URL that answered.
+    pub url: Url,
+}
+
+impl Reply {
+    pub fn header(&self, name: reqwest::header::HeaderName) -> Option<&str> {
+        self.response.headers().get(name)?.to_str().ok()
+    }
+
+    /// `Content-Length` as written: for HEAD the client library would say 0.
+    pub fn length(&self) -> Option<u64> {
+        self.header(CONTENT_LENGTH)?.trim().parse().ok()
+    }
+
+    /// A whole small body.
+    pub async fn body(self, core: &Core, target: &Arc<Target>, limit: u64) -> Result<Vec<u8>, Error> {
+        let mut response = self.response;
+        let mut body = Vec::new();
+        let stall = core.options.timing.stall;
+        loop {
+            let chunk = core.watched(stall, response.chunk()).await.map_err(|halt| match halt {
+                Halt::Cancelled => Error::Cancelled,
+                Halt::Elapsed => Error::Stalled { target: target.clone(), after: stall },
+            })?;
+            let lost = |e| Error::Unreachable { host: location::authority(&self.url), reason: tls::reason(&e) };
+            match chunk.map_err(lost)? {
+                Some(bytes) if (body.len() + bytes.len()) as u64 > limit => {
+                    return Err(Error::OverLimit { target: target.clone(), limit });
+                }
+                Some(bytes) => body.extend_from_slice(&bytes),
+                None => return Ok(body),
+            }
+        }
+    }
+
+    /// What can be had of an error's body: distribution 2.8 announces whole blobs in a 416 and sends 33 bytes.
+    pub async fn error_body(mut self, core: &Core) -> Vec<u8> {
+        let mut body = Vec::new();
+        let wait = core.options.timing.stall.min(Duration::from_secs(10));
+        while let Ok(Ok(Some(bytes))) = core.watched(wait, self.response.chunk()).await {
+            let room = (limits::ERROR_BODY_BYTES as usize).saturating_sub(body.len());
+            body.extend_from_slice(bytes.get(..room.min(bytes.len())).unwrap_or_default());
+            if body.len() as u64 >= limits::ERROR_BODY_BYTES {
+                break;
+            }
+        }
+        body
+    }
+
+    /// Reads an unimportant body to its end, so that the connection can be used again.
+    pub async fn drain(self, core: &Core) {
+        self.error_body(core).await;
+    }
+}
+
+/// What became of a request with a login.
+pub(super) enum Exchange {
+    Reply(Box<Reply>),
+    /// The token was renewed, but the body is gone: to be sent again.
+    Again,
+}
+
+fn answered(reply: Reply) -> Exchange {
+    Exchange::Reply(Box::new(reply))
+}
+
+impl Core {
+    /// Sends a request with the login the host wants; one renewed login after a 401.
+    pub async fn exchange(&self, host: &Host, call: &mut Call) -> Result<Exchange, Error> {
+        let entrance = host.enter(self).await?;
+        if !call.login {
+            return self.follow(host, entrance, call, None).await.map(answered);
+        }
+        let (repository, scopes) = (call.target.repository.clone(), call.scopes.clone());
+        let party = Party { core: self, host, entrance, repository: &repository, scopes: &scopes };
+        let login = party.login().await?;
+        let mut reply = self.follow(host, entrance, call, login.header.clone()).await?;
+        reply.credentials = login.credentials;
+        // A 401 from behind a redirect is not about this login.
+        if reply.response.status() != 401 || reply.from.is_some() || !call.renew {
+            return Ok(answered(reply));
+        }
+        let fresh = host.learn(reply.response.headers());
+        let Some(Login { header, credentials, .. }) = party.renew(&login, fresh).await? else {
+            return Ok(answered(reply));
+        };
+        reply.drain(self).await;
+        if matches!(call.body, Payload::Stream(None, _)) {
+            return Ok(Exchange::Again);
+        }
+        let mut reply = self.follow(host, entrance, call, header).await?;
+        reply.credentials = credentials;
+        Ok(answered(reply))
+    }
+
+    /// A whole request: sent until an answer in `accept` comes, or a failure that is final.
+    pub async fn request(&self, host: &Host, mut call: Call, accept: &[u16]) -> Result<Reply, Error> {
+        let tries = self.options.timing.tries;
+        let mut attempt = 0;
+        loop {
+            let failure = match self.exchange(host, &mut call).await {
+                Ok(Exchange::Again) => continue,
+                Ok(Exchange::Reply(reply)) if accept.contains(&reply.response.status().as_u16()) => return Ok(*reply),
+                Ok(Exchange::Reply(reply)) => host.refusal(self, *reply, &call.target, call.asked).await,
+                Err(error) => error,
+            };
+            attempt += 1;
+            self.after(host, failure, attempt, tries).await?;
+        }
+    }
+
+    /// [`Core::request`] without a login: pings and token services.
+    pub async fn bare(&self, host: &Host, entrance: &Entrance, mut call: Call, tries: u32, accept: &[u16]) -> Result<Reply, Error> {
+        let mut attempt = 0;
+        loop {
+            let given = call.given.clone();
+            let failure = match self.follow(host, entrance, &mut call, given).await {
+                Ok(reply) if accept.contains(&reply.response.status().as_u16()) => return Ok(reply),
+                Ok(reply) => host.refusal(self, reply, &call.target, call.asked).await,
+                Err(error) => error,
+            };
+            attempt += 1;
+            self.after(host, failure, attempt, tries).await?;
+        }
+    }
+
+    /// After the `attempt`-th failure: waits if another try makes sense, else gives the failure back.
+    pub async fn after(&self, host: &Host, failure: Error, attempt: u32, tries: u32) -> Result<(), Error> {
+        if !failure.is_transient() || attempt >= tries {
+            return Err(failure);
+        }
+        let timing = &self.options.timing;
+        let asked = failure.answer().and_then(|a| a.retry_after).map(|wait| wait.min(timing.retry_after_cap));
+        let wait =
+            asked.unwrap_or_else(|| jitter(timing.retry_base.saturating_mul(1 << attempt.min(16).saturating_sub(1)).min(timing.retry_cap)));
+        if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
+            // The host is asked for a pause by one request; all others pause as well.
+            let mut gate = host.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = Instant::now() + wait;
+            *gate = Some(gate.map_or(until, |old| old.max(until)));
+            return Ok(());
+        }
+        self.sleep(wait).await
+    }
+
+    /// Waits while the host wants a pause.
+    async fn pause(&self, host: &Host) -> Result<(), Error> {
+        loop {
+            let until = *host.not_before.lock().unwrap_or_else(PoisonError::into_inner);
+            match until.map(|u| u.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero()) {
+                Some(left) => self.sleep(left).await?,
+                None => return Ok(()),
+            }
+        }
+    }
+
+    /// Sends a request and follows redirects of GET and HEAD. The login stays with the origin it is for.
+    async fn follow(&self, host: &Host, entrance: &Entrance, call: &mut Call, login: Option<HeaderValue>) -> Result<Reply, Error> {
+        let mut url = call.url.clone();
+        let mut login = login;
+        self.pause(host).await?;
+        for _ in 0..HOPS {
+            let response = self.fire(host, entrance, call, &url, login.as_ref()).await?;
+            self.hear(host, response.headers());
+            let from = Some(location::authority(&url)).filter(|a| *a != location::authority(&entrance.base));
+            let reply = Reply { response, credentials: false, from, url: url.clone() };
+            if !call.follows() || !matches!(reply.response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(reply);
+            }
+            let place = reply.header(LOCATION).and_then(|to| location::resolve(&url, to, &entrance.base));
+            let Some(place) = place else {
+                return Err(Error::Protocol { target: call.target.clone(), what: "a redirect without a usable Location".to_owned() });
+            };
+            reply.drain(self).await;
+            if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && self.options.verify_tls {
+                return Err(Error::Redirect { target: call.target.clone(), to: location::authority(&place.url) });
+            }
+            if !location::same_origin(&url, &place.url) {
+                login = None;
+            }
+            url = place.url;
+        }
+        Err(Error::Redirect { target: call.target.clone(), to: location::authority(&url) })
+    }
+
+    /// Sends one HTTP request and waits for the head of its answer.
+    async fn fire(
+        &self,
+        host: &Host,
+        entrance: &Entrance,
+        call: &mut Call,
+        url: &Url,
+        login: Option<&HeaderValue>,
+    ) -> Result<Response, Error> {
+        let lost = |reason| Error::Unreachable { host: location::authority(url), reason };
+        crate::fault::point("http", &format!("{} {}", call.method, location::bare(url))).map_err(|e| lost(Reason::Lost(e.to_string())))?;
+        let pair = self.pair_for(host, entrance, url)?;
+        let client = if call.blob { &pair.blob } else { &pair.api };
+        let mut request = client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        if let Some(login) = login {
+            request = request.header(AUTHORIZATION, login.clone());
+        }
+        if !call.follows() {
+            let Some((body, length)) = call.body.take() else { return Err(lost(Reason::Lost("the body was sent already".to_owned()))) };
+            // Without it a streamed body would go in chunks, which storage behind registries dislikes.
+            request = request.header(CONTENT_LENGTH, length).body(body);
+        }
+        let answer = self.watched(call.patience, request.send()).await.map_err(|halt| call.halted(halt, call.patience))?;
+        answer.map_err(|e| lost(tls::reason(&e)))
+    }
+
+    /// Clients for a URL: the registry's own, or those of another host, which may also be signed by what the
+    /// registry is signed by, but never sees the registry's client certificate.
+    fn pair_for(&self, host: &Host, entrance: &Entrance, url: &Url) -> Result<Arc<Pair>, Error> {
+        if url.host_str() == entrance.base.host_str() {
+            return Ok(entrance.pair.clone());
+        }
+        let name = location::authority(url);
+        let mut settings = self.settings(&name)?;
+        for ca in &entrance.settings.extra_cas {
+            if !settings.extra_cas.contains(ca) {
+                settings.extra_cas.push(ca.clone());
+            }
+        }
+        self.pair(&host.name, &settings, is_loopback(&name))
+    }
+
+    /// Passes on the registry's warnings, the first per host.
+    fn hear(&self, host: &Host, headers: &HeaderMap) {
+        let text = headers.get_all(WARNING).iter().filter_map(|v| v.to_str().ok()).find_map(headers::warning);
+        if let Some(text) = text
+            && !host.warned.swap(true, Ordering::Relaxed)
+        {
+            self.warn(&host.name, &text);
+        }
+    }
+}
+
+/// Full jitter: anything up to `wait`, so that those who failed together do not come back together.
+fn jitter(wait: Duration) -> Duration {
+    let random = getrandom::u32().unwrap_or(u32::MAX / 2);
+    wait.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}

@@ -1,0 +1,140 @@
+//! HTTP clients per set of TLS settings, and what their failures mean.
+
+use super::certs::TlsSettings;
+use super::error::{Error, Reason};
+use super::options::Options;
+use reqwest::{Certificate, ClientBuilder, Identity};
+use std::error::Error as StdError;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+/// Two clients with the same settings.
+pub(super) struct Pair {
+    /// Small requests; HTTP/2 where the server offers it.
+    pub api: reqwest::Client,
+    /// Blobs; HTTP/1.1 only, because HTTP/2 puts all streams to a host into one connection and its one window.
+    pub blob: reqwest::Client,
+}
+
+impl Pair {
+    /// Builds both. `direct` leaves proxies out (loopback hosts).
+    pub fn build(host: &str, settings: &TlsSettings, options: &Options, direct: bool) -> Result<Pair, Error> {
+        let api = build(host, settings, options, direct, |b| b)?;
+        let blob = build(host, settings, options, direct, ClientBuilder::http1_only)?;
+        Ok(Pair { api, blob })
+    }
+}
+
+fn build(
+    host: &str,
+    settings: &TlsSettings,
+    options: &Options,
+    direct: bool,
+    shape: impl Fn(ClientBuilder) -> ClientBuilder,
+) -> Result<reqwest::Client, Error> {
+    let bad = |e: reqwest::Error| Error::BadCertificate { host: host.to_owned(), why: deepest(&e) };
+    let mut cas = Vec::new();
+    for pem in &settings.extra_cas {
+        cas.extend(Certificate::from_pem_bundle(pem).map_err(bad)?);
+    }
+    let identity = settings.identity_pem.as_ref().map(|pem| Identity::from_pem(pem)).transpose().map_err(bad)?;
+    let start = || {
+        let mut builder = shape(plain(options)).tls_danger_accept_invalid_certs(!settings.verify);
+        if direct {
+            builder = builder.no_proxy();
+        }
+        match &identity {
+            Some(identity) => builder.identity(identity.clone()),
+            None => builder,
+        }
+    };
+    // A host without any certificate bundle makes the first build fail, even where only plain HTTP is wanted.
+    let built = start().tls_certs_merge(cas.clone()).build();
+    built.or_else(|_| start().tls_certs_only(cas).build()).map_err(bad)
+}
+
+/// What both clients share: no redirects, no retries, no whole-request limit. All three are done by hand.
+fn plain(options: &Options) -> ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(options.user_agent.clone())
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(options.timing.connect)
+        .pool_idle_timeout(Duration::from_secs(50))
+        .pool_max_idle_per_host(options.downloads.max(options.uploads).max(1))
+        .tcp_keepalive(Duration::from_secs(30))
+}
+
+/// Why no answer came.
+pub(super) fn reason(error: &reqwest::Error) -> Reason {
+    let mut at: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(link) = at {
+        if let Some(found) = link.downcast_ref::<rustls::Error>() {
+            return of_tls(found);
+        }
+        let inner = link.downcast_ref::<io::Error>();
+        if let Some(found) = inner.and_then(of_io) {
+            return found;
+        }
+        // The only trace of a failed name lookup is this text of the connector.
+        if link.to_string() == "dns error" {
+            return Reason::Dns;
+        }
+        // `io::Error::source` steps over the error it wraps.
+        at = match inner.and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped),
+            None => link.source(),
+        };
+    }
+    match error {
+        e if e.is_timeout() && e.is_connect() => Reason::ConnectTimeout,
+        e if e.is_connect() => Reason::Proxy(deepest(e)),
+        e if e.is_builder() => Reason::Other(deepest(e)),
+        e => Reason::Lost(deepest(e)),
+    }
+}
+
+fn of_io(error: &io::Error) -> Option<Reason> {
+    match error.kind() {
+        ErrorKind::ConnectionRefused => Some(Reason::Refused),
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NetworkUnreachable
+        | ErrorKind::HostUnreachable
+        | ErrorKind::NotConnected => Some(Reason::Lost(error.kind().to_string())),
+        // rustls ends a handshake with a peer that simply closes in this kind.
+        ErrorKind::UnexpectedEof => Some(Reason::Lost("closed early".to_owned())),
+        _ => None,
+    }
+}
+
+fn of_tls(error: &rustls::Error) -> Reason {
+    use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
+    match error {
+        Tls::InvalidCertificate(Bad::UnknownIssuer) => Reason::UnknownCa,
+        Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => Reason::NameMismatch,
+        Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
+            Reason::Expired
+        }
+        Tls::InvalidMessage(_) => Reason::PlainHttp,
+        Tls::AlertReceived(
+            Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateUnknown | Alert::AccessDenied,
+        ) => Reason::ClientCertificate,
+        other => Reason::Tls(crate::text::shown(&other.to_string()).to_string()),
+    }
+}
+
+/// The words of the innermost error: the outer ones name URLs.
+pub(super) fn deepest(error: &(dyn StdError + 'static)) -> String {
+    let mut at = error;
+    while let Some(source) = at.source() {
+        at = source;
+    }
+    match at.downcast_ref::<reqwest::Error>() {
+        // Its display may carry the URL with a signed query.
+        Some(_) => "request failed".to_owned(),
+        None => crate::text::shown(&at.to_string()).to_string(),
+    }
+}

@@ -1,0 +1,445 @@
+//! Blobs on their way there: POST, one PATCH with the whole body, empty PUT, as dockerd, podman and crane do it and
+//! every vendor tests it. Other ways only after that one was refused.
+
+use super::answer::Asked;
+use super::challenge::Scope;
+use super::client::{Core, Repository};
+use super::error::{Error, Target};
+use super::host::Host;
+use super::location;
+use super::request::{Call, Exchange, Payload, Reply};
+use super::upload_body::{feed, pipe, send};
+use crate::blob::{BlobSink, Verified};
+use crate::digest::Digest;
+use crate::oci::Descriptor;
+use bytes::Bytes;
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::{Method, Url};
+use std::io::{self, Read};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// Blobs up to here are held in memory, so that a retry costs no second reading.
+const SMALL: u64 = 1 << 20;
+/// First size of pieces after a 413; halves with each further one.
+const PIECE: u64 = 4 << 20;
+/// Smallest piece tried.
+const PIECE_MIN: u64 = 16 << 10;
+/// Looks at whether a blob arrived although the answer did not.
+const LOOKS: u32 = 3;
+const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
+const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
+/// Answers to a body that was taken.
+const TAKEN: [u16; 4] = [202, 201, 204, 200];
+
+type Open<'a> = &'a mut dyn FnMut() -> io::Result<Box<dyn Read + Send>>;
+
+/// How a blob is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// POST, PATCH(body), PUT.
+    Patch,
+    /// POST, PUT(body).
+    Put,
+    /// POST, PATCH(piece) ..., PUT; pieces of this size.
+    Pieces(u64),
+}
+
+/// Which step of an upload failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Start,
+    Send,
+    Commit,
+}
+
+struct Failure {
+    step: Step,
+    error: Error,
+}
+
+/// An open upload session at the registry.
+struct Session {
+    url: Url,
+    /// The registry itself, which may see the login.
+    own: bool,
+    min_piece: u64,
+}
+
+impl BlobSink for Repository {
+    type Error = Error;
+
+    /// HEAD; a blob of another size counts as absent.
+    fn has(&self, blob: &Descriptor) -> Result<bool, Error> {
+        self.wait(async {
+            let core = &self.shared.core;
+            let target = self.target(blob.digest);
+            let url = self.host.enter(core).await?.url(&target, &self.blob_path(&blob.digest))?;
+            let mut call = Call::new(Method::HEAD, url, target, Asked::Blob, core).scopes(self.push());
+            call.digested = true;
+            let reply = core.request(&self.host, call, &[200, 404, 405]).await?;
+            Ok(reply.response.status() == 200 && reply.length().is_none_or(|n| n == blob.size))
+        })
+    }
+
+    fn put(&self, blob: &Descriptor, open: Open<'_>) -> Result<(), Error> {
+        let core = self.shared.core.clone();
+        let place = self.shared.wait(core.watched(Duration::MAX, self.host.uploads.acquire()))?;
+        let _place = place.ok().and_then(Result::ok).ok_or(Error::Cancelled)?;
+        let mut upload = Upload::new(self, blob, open);
+        let mut attempt = 0;
+        loop {
+            let failure = match upload.once() {
+                Ok(()) => return Ok(()),
+                Err(failure) => failure,
+            };
+            if upload.arrived(&failure)? {
+                return Ok(());
+            }
+            if upload.other_way(&failure) {
+                continue;
+            }
+            attempt += 1;
+            upload.again(failure, attempt)?;
+        }
+    }
+}
+
+impl Repository {
+    /// Takes over a blob that another repository of the same registry has. False when the registry does not: then
+    /// it has to be put.
+    ///
+    /// # Errors
+    /// Only those that would also stop a put: unreachable, interrupted, still failing after all tries.
+    pub fn mount(&self, blob: &Descriptor, from_repository: &str) -> Result<bool, Error> {
+        self.wait(async {
+            let core = &self.shared.core;
+            let target = self.target(blob.digest);
+            let path = self.path(&format!("blobs/uploads/?mount={}&from={from_repository}", blob.digest));
+            let url = self.host.enter(core).await?.url(&target, &path)?;
+            let mut scopes = self.push();
+            // Without the right to read the source registries answer 202, as if it were not there.
+            if *from_repository != *self.name {
+                scopes.push(Scope::repository(from_repository, &["pull"]));
+            }
+            let call = Call::new(Method::POST, url, target.clone(), Asked::Upload, core).scopes(scopes);
+            let reply = match core.request(&self.host, call, &[201, 202]).await {
+                Ok(reply) => reply,
+                Err(
+                    Error::LoginRefused { .. }
+                    | Error::NotFound { .. }
+                    | Error::Unsupported { .. }
+                    | Error::Denied { .. }
+                    | Error::Refused { .. }
+                    | Error::TooLarge { .. },
+                ) => return Ok(false),
+                Err(other) => return Err(other),
+            };
+            let mounted = reply.response.status() == 201;
+            let session = Session::of(&reply, core, &self.host, &target).await;
+            reply.drain(core).await;
+            // 202 opened an ordinary upload that nobody will use.
+            if let (false, Ok(session)) = (mounted, session) {
+                cancel(core, &self.host, &target, self.push(), session).await;
+            }
+            Ok(mounted)
+        })
+    }
+}
+
+struct Upload<'a> {
+    repository: &'a Repository,
+    core: Arc<Core>,
+    blob: &'a Descriptor,
+    open: Open<'a>,
+    small: Option<Bytes>,
+    target: Arc<Target>,
+    way: Way,
+    session: Option<Session>,
+}
+
+impl<'a> Upload<'a> {
+    fn new(repository: &'a Repository, blob: &'a Descriptor, open: Open<'a>) -> Upload<'a> {
+        let limit = repository.host.body_limit.load(Ordering::Relaxed);
+        let way = if limit > 0 && blob.size > limit { Way::Pieces(limit) } else { Way::Patch };
+        let (core, target) = (repository.shared.core.clone(), repository.target(blob.digest));
+        Upload { repository, core, blob, open, small: None, target, way, session: None }
+    }
+
+    /// One upload from the first byte to the last. A session left open by a failure is given back.
+    fn once(&mut self) -> Result<(), Failure> {
+        let outcome = self.steps();
+        if let (Err(failure), Some(session)) = (&outcome, self.session.take())
+            && !matches!(failure.error, Error::Unreachable { .. } | Error::Stalled { .. } | Error::Cancelled)
+        {
+            let (host, scopes) = (&self.repository.host, self.repository.push());
+            let _ = self.repository.shared.wait(cancel(&self.core, host, &self.target, scopes, session));
+        }
+        outcome
+    }
+
+    fn steps(&mut self) -> Result<(), Failure> {
+        self.session = Some(self.start().map_err(at(Step::Start))?);
+        match self.way {
+            // Nothing to send: some registries do not take an empty PATCH.
+            _ if self.blob.size == 0 => {
+                self.content().map_err(at(Step::Send))?;
+            }
+            Way::Patch => self.whole(Method::PATCH).map_err(at(Step::Send))?,
+            Way::Put => return self.whole(Method::PUT).map_err(at(Step::Commit)),
+            Way::Pieces(size) => self.pieces(size).map_err(at(Step::Send))?,
+        }
+        self.commit().map_err(at(Step::Commit))?;
+        if let Way::Pieces(size) = self.way {
+            self.repository.host.body_limit.store(size, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn start(&self) -> Result<Session, Error> {
+        self.repository.wait(async {
+            let path = self.repository.path("blobs/uploads/");
+            let url = self.repository.host.enter(&self.core).await?.url(&self.target, &path)?;
+            let call = self.call(Method::POST, url, true);
+            let reply = self.core.request(&self.repository.host, call, &[202, 201]).await?;
+            let session = Session::of(&reply, &self.core, &self.repository.host, &self.target).await;
+            reply.drain(&self.core).await;
+            session
+        })
+    }
+
+    fn call(&self, method: Method, url: Url, own: bool) -> Call {
+        let mut call = Call::new(method, url, self.target.clone(), Asked::Upload, &self.core).scopes(self.repository.push());
+        call = call.header(CONTENT_TYPE, "application/octet-stream");
+        call.login = own;
+        call.blob = true;
+        call
+    }
+
+    /// The content from its first byte, checked while it passes. Small content is read once.
+    fn content(&mut self) -> Result<Box<dyn Read + Send>, Error> {
+        if let Some(bytes) = &self.small {
+            return Ok(Box::new(io::Cursor::new(bytes.clone())));
+        }
+        let source = |source| Error::Source { target: self.target.clone(), source };
+        let mut reader = Verified::new((self.open)().map_err(source)?, self.blob.digest, self.blob.size);
+        if self.blob.size > SMALL {
+            return Ok(Box::new(reader));
+        }
+        let mut bytes = Vec::with_capacity(usize::try_from(self.blob.size).unwrap_or(0));
+        reader.read_to_end(&mut bytes).map_err(source)?;
+        let bytes = Bytes::from(bytes);
+        self.small = Some(bytes.clone());
+        Ok(Box::new(io::Cursor::new(bytes)))
+    }
+
+    fn here(&self) -> Result<(Url, bool), Error> {
+        let session = self.session.as_ref().ok_or(Error::Cancelled)?;
+        Ok((session.url.clone(), session.own))
+    }
+
+    /// Sends all bytes in one body: with PUT that also ends the upload.
+    fn whole(&mut self, method: Method) -> Result<(), Error> {
+        let reader = self.content()?;
+        let (mut url, own) = self.here()?;
+        let ends = method == Method::PUT;
+        if ends {
+            url = location::with_query(&url, &format!("digest={}", self.blob.digest));
+        }
+        let mut call = self.call(method, url, own);
+        let exchange = match &self.small {
+            Some(bytes) => {
+                call.body = Payload::Bytes(bytes.clone());
+                call.patience = self.core.options.timing.commit;
+                self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?
+            }
+            None => self.stream(call, reader)?,
+        };
+        let reply = self.taken(exchange)?;
+        if ends { self.proven(reply) } else { self.go_on(reply) }
+    }
+
+    /// The caller's thread reads, a network task sends.
+    fn stream(&self, mut call: Call, reader: Box<dyn Read + Send>) -> Result<Exchange, Error> {
+        let shared = &self.repository.shared;
+        let pipe = pipe(self.blob.size);
+        call.body = Payload::Stream(Some(pipe.body), self.blob.size);
+        let task = shared.spawn(send(self.core.clone(), self.repository.host.clone(), call, pipe.flow))?;
+        if let Err(source) = feed(reader, self.blob.size, pipe.input) {
+            task.abort();
+            return Err(Error::Source { target: self.target.clone(), source });
+        }
+        shared.wait(task)?.map_err(|_| Error::Cancelled)?
+    }
+
+    /// Sends the bytes in pieces (distribution specification, "Pushing a blob in chunks").
+    fn pieces(&mut self, size: u64) -> Result<(), Error> {
+        let mut reader = self.content()?;
+        let min = self.session.as_ref().map_or(0, |s| s.min_piece);
+        let size = size.max(min.min(SMALL * 64));
+        let mut first = 0;
+        while first < self.blob.size {
+            let length = size.min(self.blob.size - first);
+            let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
+            reader.read_exact(&mut piece).map_err(|source| Error::Source { target: self.target.clone(), source })?;
+            let (url, own) = self.here()?;
+            let mut call = self.call(Method::PATCH, url, own).header(CONTENT_RANGE, &format!("{first}-{}", first + length - 1));
+            call.body = Payload::Bytes(piece.into());
+            call.patience = self.core.options.timing.commit;
+            let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?;
+            let reply = self.taken(exchange)?;
+            self.go_on(reply)?;
+            first += length;
+        }
+        Ok(())
+    }
+
+    /// Ends the upload: the registry compares the digest.
+    fn commit(&self) -> Result<(), Error> {
+        let (url, own) = self.here()?;
+        let mut attempt = 0;
+        loop {
+            let mut call = self.call(Method::PUT, location::with_query(&url, &format!("digest={}", self.blob.digest)), own);
+            call.patience = self.core.options.timing.commit;
+            let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?;
+            match self.taken(exchange) {
+                Ok(reply) => return self.proven(reply),
+                // Turned away at the door: the session is as it was.
+                Err(error @ Error::RateLimited { .. }) => {
+                    attempt += 1;
+                    self.repository.wait(self.core.after(&self.repository.host, error, attempt, self.core.options.timing.tries))?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// The reply when the body was taken.
+    fn taken(&self, exchange: Exchange) -> Result<Reply, Error> {
+        let host = &self.repository.host;
+        match exchange {
+            // The token ended while the body was already gone: a new session with a new token.
+            Exchange::Again => Err(Error::Stalled { target: self.target.clone(), after: Duration::ZERO }),
+            Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(*reply),
+            Exchange::Reply(reply) => {
+                let (status, to) = (reply.response.status().as_u16(), location::authority(&reply.url));
+                let error = self.repository.wait(async { Ok(host.refusal(&self.core, *reply, &self.target, Asked::Upload).await) })?;
+                let foreign = self.session.as_ref().is_some_and(|s| !s.own);
+                Err(match status {
+                    401 | 403 if foreign => Error::ForeignLocation { target: self.target.clone(), to },
+                    _ => error,
+                })
+            }
+        }
+    }
+
+    /// Every answer may name a new place to go on at; always the newest counts.
+    fn go_on(&mut self, reply: Reply) -> Result<(), Error> {
+        let named = reply.response.headers().contains_key(LOCATION);
+        let session = self.repository.wait(async {
+            let session = Session::of(&reply, &self.core, &self.repository.host, &self.target).await;
+            reply.drain(&self.core).await;
+            if named { session.map(Some) } else { Ok(None) }
+        })?;
+        if let Some(session) = session {
+            self.session = Some(session);
+        }
+        Ok(())
+    }
+
+    fn proven(&self, reply: Reply) -> Result<(), Error> {
+        let said: Option<Digest> = reply.header(DOCKER_CONTENT_DIGEST).and_then(|d| d.trim().parse().ok());
+        self.repository.wait(async {
+            reply.drain(&self.core).await;
+            Ok(())
+        })?;
+        match said {
+            Some(found) if found != self.blob.digest => {
+                Err(Error::WrongDigest { target: self.target.clone(), expected: self.blob.digest, found: Box::new(found) })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// When the answer to the last step was lost the blob may well be there: distribution commits what it has read.
+    fn arrived(&self, failure: &Failure) -> Result<bool, Error> {
+        let lost = matches!(failure.error, Error::Unreachable { .. } | Error::Stalled { .. } | Error::Server { .. });
+        if failure.step != Step::Commit || !lost {
+            return Ok(false);
+        }
+        let slow = matches!(&failure.error, Error::Stalled { .. }) || failure.error.answer().is_some_and(|a| a.status == 504);
+        for look in 1..=if slow { LOOKS } else { 1 } {
+            if self.repository.has(self.blob)? {
+                return Ok(true);
+            }
+            if look < LOOKS && slow {
+                self.repository.wait(self.core.sleep(self.core.options.timing.retry_base.saturating_mul(2 * look)))?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// Chooses another way of sending where this one was refused; false where there is none.
+    fn other_way(&mut self, failure: &Failure) -> bool {
+        let sending = failure.step != Step::Start;
+        let next = match (&failure.error, self.way) {
+            (Error::TooLarge { .. }, Way::Pieces(size)) if sending => Some(size / 2),
+            (Error::TooLarge { .. }, _) if sending => Some(PIECE.min(self.blob.size.next_power_of_two() / 2)),
+            (Error::NotFound { .. } | Error::Unsupported { .. } | Error::Refused { .. }, Way::Patch) if failure.step == Step::Send => {
+                self.way = Way::Put;
+                return true;
+            }
+            _ => None,
+        };
+        let Some(size) = next.filter(|size| *size >= PIECE_MIN) else { return false };
+        self.way = Way::Pieces(size);
+        true
+    }
+
+    /// Waits for another try of the whole upload, or gives the failure back.
+    fn again(&self, failure: Failure, attempt: u32) -> Result<(), Error> {
+        let tries = self.core.options.timing.tries;
+        let code = failure.error.answer().and_then(|a| a.code.as_deref()).unwrap_or_default();
+        // Sessions are lost by restarts and by replicas that do not share them; bytes are damaged on the way.
+        let session_lost = matches!(code, "BLOB_UPLOAD_INVALID" | "BLOB_UPLOAD_UNKNOWN" | "DIGEST_INVALID");
+        if failure.step != Step::Start && session_lost && attempt < tries.min(3) {
+            return self.repository.wait(self.core.sleep(self.core.options.timing.retry_base));
+        }
+        self.repository.wait(self.core.after(&self.repository.host, failure.error, attempt, tries))
+    }
+}
+
+fn at(step: Step) -> impl Fn(Error) -> Failure {
+    move |error| Failure { step, error }
+}
+
+impl Session {
+    /// The session an answer names.
+    async fn of(reply: &Reply, core: &Core, host: &Host, target: &Arc<Target>) -> Result<Session, Error> {
+        let base = &host.enter(core).await?.base;
+        let place = reply.header(LOCATION).and_then(|to| location::resolve(&reply.url, to, base));
+        let Some(place) = place else {
+            return Err(Error::Protocol { target: target.clone(), what: "an upload without a usable Location".to_owned() });
+        };
+        if place.mended && !host.mended.swap(true, Ordering::Relaxed) {
+            core.warn(&host.name, "the registry names itself with another scheme or port; its proxy should set X-Forwarded-Proto and Host");
+        }
+        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && core.options.verify_tls {
+            return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
+        }
+        let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
+        Ok(Session { url: place.url, own: place.own, min_piece })
+    }
+}
+
+/// Gives a session back, so that no litter stays. Nobody waits for its success.
+async fn cancel(core: &Core, host: &Host, target: &Arc<Target>, scopes: Vec<Scope>, session: Session) {
+    let mut call = Call::new(Method::DELETE, session.url, target.clone(), Asked::Upload, core).scopes(scopes);
+    call.login = session.own;
+    call.renew = false;
+    call.patience = call.patience.min(Duration::from_secs(10));
+    if let Ok(Exchange::Reply(reply)) = core.exchange(host, &mut call).await {
+        reply.drain(core).await;
+    }
+}

@@ -1,0 +1,174 @@
+//! The manual is made from the program: `man/` must be what this test would write.
+//!
+//! `SEALIFT_UPDATE_MANUAL=1 cargo test --test it manual` rewrites the generated pages.
+
+use clap_mangen::Man;
+use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use sealift::cli::environment::VARIABLES;
+use sealift::error::{Code, FAMILIES, family};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MANUAL: &str = "Sealift Manual";
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
+}
+
+fn source() -> String {
+    format!("sealift {}", env!("CARGO_PKG_VERSION"))
+}
+
+/// `sealift-help` explains itself.
+fn without_help(command: clap::Command) -> clap::Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
+fn generated() -> BTreeMap<String, String> {
+    let mut command = without_help(sealift::cli::definition());
+    command.build();
+    let mut pages = BTreeMap::new();
+    section_1(&command, "sealift", &mut pages);
+    pages.insert("sealift-errors.7".to_owned(), errors());
+    pages
+}
+
+fn section_1(command: &clap::Command, name: &str, pages: &mut BTreeMap<String, String>) {
+    let man = Man::new(command.clone().display_name(name.to_owned())).title(name.to_uppercase()).source(source()).manual(MANUAL);
+    let mut page = Vec::new();
+    man.render(&mut page).unwrap();
+    let mut more = Roff::new();
+    if name == "sealift" {
+        environment(&mut more);
+        exit_status(&mut more);
+    }
+    see_also(&mut more, command, name);
+    more.to_writer(&mut page).unwrap();
+    pages.insert(format!("{name}.1"), String::from_utf8(page).unwrap());
+    for below in command.get_subcommands() {
+        section_1(below, &format!("{name}-{}", below.get_name()), pages);
+    }
+}
+
+fn environment(roff: &mut Roff) {
+    roff.control("SH", ["ENVIRONMENT"]);
+    for (name, text) in VARIABLES {
+        entry(roff, name, text);
+    }
+}
+
+fn exit_status(roff: &mut Roff) {
+    roff.control("SH", ["EXIT STATUS"]);
+    for (exit, title) in FAMILIES {
+        entry(roff, &exit.to_string(), title);
+    }
+}
+
+fn entry(roff: &mut Roff, name: &str, text: &str) {
+    roff.control("TP", []);
+    roff.text([bold(name)]);
+    roff.text([roman(text)]);
+}
+
+fn see_also(roff: &mut Roff, command: &clap::Command, name: &str) {
+    let mut pages: Vec<(String, &str)> = Vec::new();
+    if let Some((above, _)) = name.rsplit_once('-').filter(|_| name != "sealift") {
+        // `sealift-trust-min-signatures` has a dash of its own.
+        let above = above.strip_suffix("-min").unwrap_or(above);
+        pages.push((above.to_owned(), "1"));
+    }
+    pages.extend(command.get_subcommands().map(|below| (format!("{name}-{}", below.get_name()), "1")));
+    pages.extend([("sealift-archive", "5"), ("sealift-errors", "7"), ("sealift-security", "7")].map(|(n, s)| (n.to_owned(), s)));
+    roff.control("SH", ["SEE ALSO"]);
+    let mut line: Vec<Inline> = Vec::new();
+    for (i, (page, section)) in pages.iter().enumerate() {
+        line.extend((i > 0).then(|| roman(", ")));
+        line.extend([bold(page.as_str()), roman(format!("({section})"))]);
+    }
+    roff.text(line);
+}
+
+fn errors() -> String {
+    let mut roff = Roff::new();
+    let source = source();
+    roff.control("TH", ["SEALIFT-ERRORS", "7", "", &source, MANUAL]);
+    roff.control("SH", ["NAME"]);
+    roff.text([roman("sealift-errors - codes and exit numbers of sealift, and what to do")]);
+    roff.control("SH", ["DESCRIPTION"]);
+    roff.text([roman(
+        "Every failure ends with a code and an exit number. Codes are stable: scripts may rely on names and numbers. Several \
+         codes may share a number, which then stands for their family; a number that is not listed is a failure as well. With ",
+    )]);
+    roff.text([bold("--json"), roman(" the final object has code, exit, error, causes, remedy and details. ")]);
+    roff.text([bold("sealift explain"), roman(" "), italic("CODE"), roman(" prints these pages from the binary.")]);
+    for (exit, title) in FAMILIES {
+        roff.control("SH", [format!("{exit}: {title}").as_str()]);
+        Code::of_exit(*exit).into_iter().for_each(|code| error(&mut roff, code));
+    }
+    roff.control("SH", ["SEE ALSO"]);
+    roff.text([bold("sealift"), roman("(1), "), bold("sealift-archive"), roman("(5), "), bold("sealift-security"), roman("(7)")]);
+    roff.to_roff()
+}
+
+fn error(roff: &mut Roff, code: Code) {
+    let page = code.entry();
+    roff.control("SS", [page.name]);
+    roff.text([roman(page.means)]);
+    for why in page.why {
+        roff.control("IP", [r"\(bu", "2"]);
+        roff.text([roman(*why)]);
+    }
+    if !page.steps.is_empty() {
+        roff.control("PP", []);
+        roff.text([italic("What to do:")]);
+    }
+    for step in page.steps {
+        match step.strip_prefix("$ ") {
+            Some(command) => {
+                roff.control("PP", []);
+                roff.control("RS", ["4"]);
+                roff.control("nf", []);
+                roff.text([bold(command)]);
+                roff.control("fi", []);
+                roff.control("RE", []);
+            }
+            None => {
+                roff.control("PP", []);
+                roff.text([roman(*step)]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_pages_are_what_the_program_says() {
+    let update = std::env::var_os("SEALIFT_UPDATE_MANUAL").is_some_and(|value| value == "1");
+    for (name, page) in generated() {
+        let path = folder().join(&name);
+        if update {
+            fs::write(&path, &page).unwrap();
+        }
+        let found = fs::read_to_string(&path).unwrap_or_default();
+        assert!(found == page, "man/{name} is not what the program says; run: SEALIFT_UPDATE_MANUAL=1 cargo test --test it manual");
+    }
+}
+
+#[test]
+fn no_page_is_left_over() {
+    let pages = generated();
+    for entry in fs::read_dir(folder()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let by_hand = ["sealift-archive.5", "sealift-security.7"].contains(&name.as_str());
+        assert!(by_hand || pages.contains_key(&name), "man/{name} describes a command that does not exist");
+    }
+}
+
+#[test]
+fn every_code_has_its_section() {
+    let page = errors();
+    for code in Code::ALL {
+        assert!(page.contains(&format!(".SS {}\n", code.name())), "{code}");
+        assert!(family(code.exit()).is_some());
+    }
+}
