@@ -20,7 +20,11 @@ work=$(cd "$work" && pwd)
 run=$work/run.$$
 mkdir "$run"
 servers=()
-cleanup() { for pid in "${servers[@]}"; do kill "$pid" 2>/dev/null || true; done; rm -rf "$run"; }
+cleanup() {
+    for server in "${servers[@]}"; do stop "$server" 2>/dev/null || true; done
+    rm -rf "$run"
+}
+stop() { kill "$1"; wait "$1" 2>/dev/null || true; }
 trap cleanup EXIT
 fail() { printf 'bench: %s\n' "$*" >&2; exit 1; }
 
@@ -49,59 +53,76 @@ PY
 
 cat >"$run/synthetic.py" <<'PY'
 """synthetic.py HOST PORT big GIB | many IMAGES LAYERS: pushes made-up images of bytes that do not compress."""
-import hashlib, http.client, json, random, sys
+import concurrent.futures, hashlib, http.client, json, random, sys, threading
 host, port, what, *sizes = sys.argv[1:]
-line = http.client.HTTPConnection(host, int(port))
 PIECE = 4 << 20
+mine = threading.local()
 
 
 def ask(method, path, body=None, **headers):
-    line.request(method, path, body, headers)
-    answer = line.getresponse()
+    if not hasattr(mine, "line"):
+        mine.line = http.client.HTTPConnection(host, int(port))
+    mine.line.request(method, path, body, headers)
+    answer = mine.line.getresponse()
     text = answer.read()
     if answer.status >= 300:
         sys.exit(f"{method} {path}: {answer.status} {text[:200]}")
-    return answer.getheader("Location")
+    place = answer.getheader("Location", "")
+    return place[place.find("/v2/"):]
 
 
-def put(repository, pieces, size):
-    place, digest = ask("POST", f"/v2/{repository}/blobs/uploads/"), hashlib.sha256()
-    path = place[place.index("/v2/"):]
+def finish(path, name, body):
+    ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={name}", body)
+
+
+def small(repository, content):
+    name = "sha256:" + hashlib.sha256(content).hexdigest()
+    finish(ask("POST", f"/v2/{repository}/blobs/uploads/"), name, content)
+    return {"digest": name, "size": len(content)}
+
+
+def large(repository, pieces, size):
+    """The digest is known at the end only, so the bytes go by PATCH and the name follows."""
+    digest = hashlib.sha256()
 
     def hashed():
         for piece in pieces:
             digest.update(piece)
             yield piece
 
-    # The digest is known at the end only, so the bytes go by PATCH and the name follows.
-    place = ask("PATCH", path, hashed(), **{"Content-Length": str(size), "Content-Type": "application/octet-stream"})
-    path, name = place[place.index("/v2/"):], "sha256:" + digest.hexdigest()
-    ask("PUT", f"{path}{'&' if '?' in path else '?'}digest={name}", b"")
+    path = ask("POST", f"/v2/{repository}/blobs/uploads/")
+    path = ask("PATCH", path, hashed(), **{"Content-Length": str(size), "Content-Type": "application/octet-stream"})
+    name = "sha256:" + digest.hexdigest()
+    finish(path, name, b"")
     return {"digest": name, "size": size}
 
 
-def image(repository, tag, layers):
-    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [l["digest"] for l in layers]}}).encode()
+def image(repository, layers):
+    config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]}}
     manifest = {
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
-        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **put(repository, [config], len(config))},
+        "config": {"mediaType": "application/vnd.oci.image.config.v1+json", **small(repository, json.dumps(config).encode())},
         "layers": [{"mediaType": "application/vnd.oci.image.layer.v1.tar", **layer} for layer in layers],
     }
-    ask("PUT", f"/v2/{repository}/manifests/{tag}", json.dumps(manifest).encode(), **{"Content-Type": manifest["mediaType"]})
+    ask("PUT", f"/v2/{repository}/manifests/v1", json.dumps(manifest).encode(), **{"Content-Type": manifest["mediaType"]})
+
+
+def one_of_many(number, layers):
+    source, repository = random.Random(number), f"synthetic/many-{number}"
+    image(repository, [small(repository, source.randbytes(2048)) for _ in range(layers)])
 
 
 if what == "big":
-    size = int(float(sizes[0]) * (1 << 30))
-    noise = random.Random(1).randbytes(PIECE)
+    size = int(float(sizes[0]) * (1 << 30)) // PIECE * PIECE
+    noise = random.Random(-1).randbytes(PIECE)
     # Each piece begins with its number: no two are equal.
-    pieces = (i.to_bytes(8, "big") + noise[8:] for i in range(size // PIECE))
-    image("synthetic/big", "v1", [put("synthetic/big", pieces, size // PIECE * PIECE)])
+    pieces = (number.to_bytes(8, "big") + noise[8:] for number in range(size // PIECE))
+    image("synthetic/big", [large("synthetic/big", pieces, size)])
 else:
     images, layers = map(int, sizes)
-    source = random.Random(2)
-    for i in range(images):
-        image(f"synthetic/many-{i}", "v1", [put(f"synthetic/many-{i}", [source.randbytes(2048)], 2048) for _ in range(layers)])
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: one_of_many(number, layers), range(images)))
 PY
 
 # serve FOLDER: starts a registry on a free loopback port with its data in FOLDER; sets $port and $pid.
@@ -124,7 +145,6 @@ for _ in range(100):
 sys.exit(1)
 PY
 }
-stop() { kill "$1"; wait "$1" 2>/dev/null || true; }
 
 # took NAME COMMAND...: runs it measured; NAME collects one line per round. Dirty pages of whoever came before are written out first.
 took() {
@@ -253,7 +273,7 @@ if [ -z "$only" ] || [ "$only" = memory ]; then
     synthetic many many 200 98
 fi
 
-printf '\n%-58s %9s %9s %7s\n' "seconds, median of $rounds" sealift others ratio
+[ "$only" = memory ] || printf '\n%-58s %9s %9s %7s\n' "seconds, median of $rounds" sealift others ratio
 if [ -e "$run/pack.times" ]; then
     row "pack / skopeo sync + tar + zstd -3" pack skopeo-tar
     row "the same, both synced to disk" pack-synced skopeo-tar-synced

@@ -6,6 +6,7 @@ mod support;
 
 mod cli;
 mod crash_layout;
+mod demo_images;
 mod image_sets;
 mod layers;
 mod manual;
