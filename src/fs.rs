@@ -6,7 +6,6 @@
 
 use crate::{fault, limits};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::{AsFd, OwnedFd};
@@ -617,13 +616,15 @@ pub fn read_user_file(path: &Path) -> Result<Vec<u8>, FsError> {
     Ok(bytes)
 }
 
-/// True when `name` is one plain component: no separator, not `.` or `..`, nothing a FAT or ISO file system refuses.
-pub fn is_plain_name(name: &str) -> bool {
-    !name.is_empty()
-        && Path::new(name).file_name() == Some(OsStr::new(name))
-        && name.len() <= 255
-        && !name.ends_with(['.', ' '])
-        && name.chars().all(|c| !c.is_control() && !matches!(c, '"' | '*' | '/' | ':' | '<' | '>' | '?' | '\\' | '|'))
+/// True when `path` is a regular file that somebody may run.
+pub fn is_program(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
+/// True when `path` is a folder (links are followed: the path is the user's own).
+pub fn is_folder(path: &Path) -> Result<bool, FsError> {
+    Ok(fs::metadata(path).map_err(|e| FsError::new("open", path, e))?.is_dir())
 }
 
 #[cfg(test)]
@@ -695,13 +696,5 @@ mod tests {
         drop(held);
         assert_eq!(waiting.join().unwrap(), 0, "the file that was waited for is finished: this is a new one");
         assert_eq!(dir.read("done", 9).unwrap(), b"first");
-    }
-
-    #[test]
-    fn names_that_file_systems_refuse() {
-        for bad in ["", ".", "..", "a/b", "a:b", "a.", "a\nb", "nul?"] {
-            assert!(!is_plain_name(bad), "{bad:?}");
-        }
-        assert!(is_plain_name("default-1-0001.tar.zst"));
     }
 }

@@ -66,6 +66,16 @@ pub fn hidden(c: char) -> bool {
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
 }
 
+/// True when `name` is one plain component: no separator, not `.` or `..`, nothing a FAT or ISO file system refuses.
+pub fn is_plain_name(name: &str) -> bool {
+    !name.is_empty()
+        && name != "."
+        && name != ".."
+        && name.len() <= 255
+        && !name.ends_with(['.', ' '])
+        && name.chars().all(|c| !c.is_control() && !matches!(c, '"' | '*' | '/' | ':' | '<' | '>' | '?' | '\\' | '|'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,5 +98,13 @@ mod tests {
         assert_eq!(shown(hostile).to_string(), "a\\u{1b}[2Jb\\u{a}c\\u{202e}d\\u{200b}\\u{7}");
         assert_eq!(shown("quay.io/übung:1").to_string(), "quay.io/übung:1");
         assert!(shown(&"x".repeat(1000)).to_string().ends_with("[...]"));
+    }
+
+    #[test]
+    fn names_that_file_systems_refuse() {
+        for bad in ["", ".", "..", "a/b", "a:b", "a.", "a\nb", "nul?"] {
+            assert!(!is_plain_name(bad), "{bad:?}");
+        }
+        assert!(is_plain_name("default-1-0001.tar.zst"));
     }
 }

@@ -124,7 +124,7 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
 }
 
 fn look(path: &Path) -> Result<Place, FsError> {
-    let folder = std::fs::metadata(path).map_err(|e| FsError::new("open", path, e))?.is_dir();
+    let folder = crate::fs::is_folder(path)?;
     let (dir, only) = if folder {
         (Dir::open(path)?, None)
     } else {

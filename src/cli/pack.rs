@@ -140,17 +140,19 @@ fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<O
     ));
     match report.read_back {
         Some(true) => ctx.output.line("read back from the medium: every blob is as it should be"),
-        Some(false) => ctx.output.line("read back, in part from memory: `sealift verify --deep` after plugging the medium in again proves the medium"),
+        Some(false) => {
+            ctx.output.line("read back, in part from memory: `sealift verify --deep` after plugging the medium in again proves the medium")
+        }
         None => {}
     }
     match report.signed {
-        true => ctx.output.line(&format!("next: carry {} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY", out.display())),
+        true => ctx
+            .output
+            .line(&format!("next: carry {} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY", out.display())),
         false => ctx.output.line(&format!("NOT FINISHED: sign it with `sealift sign {} --key KEY`", out.display())),
     }
-    let shortfall = Error::partial(
-        format!("{} images are not in the set", report.failures.len()),
-        report.failures.iter().map(detail).collect(),
-    );
+    let shortfall =
+        Error::partial(format!("{} images are not in the set", report.failures.len()), report.failures.iter().map(detail).collect());
     let volumes: Vec<_> = report.volumes.iter().map(|(name, size)| serde_json::json!({"name": name, "size": size})).collect();
     Ok(Outcome::done()
         .with("set", report.name.to_string())?

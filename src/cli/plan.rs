@@ -73,12 +73,7 @@ fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
     }
     ctx.output.table(&rows);
     ctx.output.line("");
-    ctx.output.line(&format!(
-        "{} images, {} blobs and manifests, {}",
-        plan.images.len(),
-        plan.blobs.len(),
-        bytes(estimate.content)
-    ));
+    ctx.output.line(&format!("{} images, {} blobs and manifests, {}", plan.images.len(), plan.blobs.len(), bytes(estimate.content)));
     ctx.output.line(&format!(
         "at most {} volumes of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",
         estimate.volumes,

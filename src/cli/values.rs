@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 
 /// Reads a size in bytes: `4MB` = 4 000 000, `4MiB` = 4 194 304, a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {
-    crate::image_set::parse_size(text).map_err(|e| e.to_string())
+    let bytes = crate::image_set::parse_bytes(text).map_err(|e| e.to_string())?;
+    u64::try_from(bytes).map_err(|_| "that is more bytes than can be counted".into())
 }
 
 /// Reads the size of a volume. Exactly 2 GiB and 4 GiB mean one byte less: what file systems and scanners with that limit take.
 pub fn volume_size(text: &str) -> Result<u64, String> {
-    size(text)
+    crate::image_set::parse_size(text).map_err(|e| e.to_string())
 }
 
 /// Reads the name of a stream (archive page, "Files of a set"): 1 to 32 of `a-z 0-9 -`.
@@ -26,7 +27,7 @@ pub fn stream(text: &str) -> Result<String, String> {
 
 /// Reads the name a key is stored under: it becomes a file name.
 pub fn key_name(text: &str) -> Result<String, String> {
-    match crate::fs::is_plain_name(text) && !text.starts_with(['.', '-']) && text.len() <= 64 {
+    match crate::text::is_plain_name(text) && !text.starts_with(['.', '-']) && text.len() <= 64 {
         true => Ok(text.to_owned()),
         false => Err("the name of a key is a plain file name of at most 64 characters, without slash".into()),
     }

@@ -102,7 +102,11 @@ fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value
     let hit = set.images_with(&checked.lost);
     let details = checked.damage.iter().map(|(_, damage)| {
         let error = Error::from(crate::archive::Error::Damaged(damage.clone()));
-        Detail { subject: set.name().to_string(), code: error.code, error: format!("{damage}; it hits {}", if hit.is_empty() { "no image".into() } else { some(&hit) }) }
+        Detail {
+            subject: set.name().to_string(),
+            code: error.code,
+            error: format!("{damage}; it hits {}", if hit.is_empty() { "no image".into() } else { some(&hit) }),
+        }
     });
     let details: Vec<Detail> = details.collect();
     let report = serde_json::json!({

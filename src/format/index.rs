@@ -208,7 +208,7 @@ impl Index {
     fn check_volumes(&self) -> Result<(), String> {
         let mut blocks = 0u64;
         for volume in &self.volumes {
-            if !crate::fs::is_plain_name(&volume.name) || volume.size == 0 || volume.size > limits::VOLUME_BYTES_MAX {
+            if !crate::text::is_plain_name(&volume.name) || volume.size == 0 || volume.size > limits::VOLUME_BYTES_MAX {
                 return Err(format!("volume {:?} has an impossible name or size", volume.name));
             }
             let count = volume.size.div_ceil(self.block_size);
@@ -228,7 +228,7 @@ impl Index {
         let mut seen = std::collections::BTreeSet::new();
         let names = self.volumes.iter().map(|v| &v.name).chain(self.files.iter().map(|f| &f.name));
         for name in names {
-            if !crate::fs::is_plain_name(name) || !seen.insert(name.to_ascii_lowercase()) {
+            if !crate::text::is_plain_name(name) || !seen.insert(name.to_ascii_lowercase()) {
                 return Err(format!("file name {name:?} is impossible or used twice"));
             }
         }

@@ -131,7 +131,7 @@ mod tests {
             Kind::Volume { number: 123_456 },
         ] {
             let file = name.file(kind);
-            assert!(file.len() <= 64 && crate::fs::is_plain_name(&file), "{file}");
+            assert!(file.len() <= 64 && crate::text::is_plain_name(&file), "{file}");
             assert_eq!(SetName::parse(&file), Some((name.clone(), kind)));
         }
     }

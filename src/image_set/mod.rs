@@ -22,7 +22,7 @@ pub use model::{
     AdditionalImage, Channel, ChannelType, Chart, ChartRepository, DeleteSet, Helm, ImageSet, LocalChart, Operator, Package,
     PackageChannel, Releases, VersionRange,
 };
-pub use size::{SizeError, parse_size, volume_size};
+pub use size::{SizeError, parse_bytes, parse_size, volume_size};
 pub use source::{Source, SourceError};
 
 use crate::limits;

@@ -29,6 +29,16 @@ pub enum SizeError {
 /// there are no bits and no fractions of bytes here); a fraction as in `4.3GB` is rounded down. In binary units exactly
 /// 2 GiB and 4 GiB mean one byte less: they are the first sizes some file systems do *not* take.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
+    let bytes = parse_bytes(text)?;
+    match u64::try_from(bytes) {
+        Ok(size) if size < VOLUME_BYTES_MIN => Err(SizeError::TooSmall { bytes }),
+        Ok(size) if size <= VOLUME_BYTES_MAX => Ok(size),
+        _ => Err(SizeError::TooLarge { bytes }),
+    }
+}
+
+/// Reads any size in bytes, in the same words.
+pub fn parse_bytes(text: &str) -> Result<u128, SizeError> {
     let malformed = || SizeError::Malformed(text.to_owned());
     let text_trimmed = text.trim();
     let digits = text_trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text_trimmed.len());
@@ -36,11 +46,7 @@ pub fn parse_size(text: &str) -> Result<u64, SizeError> {
     let (factor, binary) = unit_of(unit.trim_start()).ok_or_else(malformed)?;
     let bytes = scaled(number, factor).ok_or_else(malformed)?;
     let bytes = if binary && (bytes == 1 << 31 || bytes == 1 << 32) { bytes - 1 } else { bytes };
-    match u64::try_from(bytes) {
-        Ok(size) if size < VOLUME_BYTES_MIN => Err(SizeError::TooSmall { bytes }),
-        Ok(size) if size <= VOLUME_BYTES_MAX => Ok(size),
-        _ => Err(SizeError::TooLarge { bytes }),
-    }
+    Ok(bytes)
 }
 
 fn unit_of(unit: &str) -> Option<(u128, bool)> {

@@ -3,7 +3,7 @@
 use super::agent::Agent;
 use super::error::{KeyFileProblem, KeystoreError};
 use super::private_key::{Container, Locked, make};
-use crate::fs::{Dir, File, FsError, INCOMPLETE, Trouble, is_plain_name};
+use crate::fs::{Dir, File, FsError, INCOMPLETE, Trouble};
 use crate::limits;
 use crate::sign::{Fingerprint, KeyKind, PublicKey, Signer, SoftwareKey};
 use std::io::{self, Read as _};
@@ -200,7 +200,7 @@ fn read_key(path: &Path) -> Result<(Zeroizing<Vec<u8>>, Option<u32>), KeystoreEr
 fn check_name(name: &str) -> Result<(), KeystoreError> {
     let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let letters = name.bytes().next().is_some_and(word) && name.bytes().all(|b| word(b) || matches!(b, b'.' | b'_' | b'-'));
-    if letters && is_plain_name(name) && name.len() <= 64 && !name.ends_with(".pub") && !name.ends_with(INCOMPLETE) {
+    if letters && crate::text::is_plain_name(name) && name.len() <= 64 && !name.ends_with(".pub") && !name.ends_with(INCOMPLETE) {
         return Ok(());
     }
     Err(KeystoreError::BadName { name: name.to_owned() })

@@ -23,7 +23,7 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
         "oci" | "fs" => &[BASE],
         "blob" => &[BASE, &["oci"]],
         "sign" | "codec" | "image_set" => &[BASE, &["oci", "blob"]],
-        "format" => &[BASE, &["oci", "blob", "sign"]],
+        "format" => &[BASE, &["oci", "blob", "sign", "codec"]],
         module if ADAPTERS.contains(&module) => &[BASE, PURE, &["fs"]],
         module if VERBS.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS],
         "error" => &[BASE, PURE, &["fs"], ADAPTERS, VERBS],

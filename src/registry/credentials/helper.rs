@@ -4,7 +4,6 @@ use super::{Credential, CredentialError};
 use crate::{fault, limits};
 use serde::Deserialize;
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
@@ -49,7 +48,7 @@ pub(super) fn ask(
 
 /// Searches absolute folders only: a relative one means whatever lies in the current directory.
 fn find(helper: &str, helper_path: &[PathBuf]) -> Option<PathBuf> {
-    let runs = |path: &PathBuf| std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0);
+    let runs = |path: &PathBuf| crate::fs::is_program(path);
     helper_path.iter().filter(|folder| folder.is_absolute()).map(|folder| folder.join(helper)).find(runs)
 }
 
