@@ -1,1 +1,444 @@
+//! Packing from sources in memory.
 
+use super::*;
+use crate::archive;
+use crate::digest::Digest;
+use crate::format::{FileKind, SetName};
+use crate::fs::Dir;
+use crate::image_set::Source;
+use crate::layout::Layout;
+use crate::limits;
+use crate::oci::{Descriptor, media};
+use crate::progress::{Progress, Silent};
+use crate::sign::{AllowedSigners, Policy, RevokedKeys, Signer, SoftwareKey, Trust};
+use sha2::Digest as _;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Cursor, Read};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+/// One repository for all sources: what tags and digests name, and what goes wrong.
+#[derive(Default)]
+struct Memory {
+    tags: BTreeMap<String, Digest>,
+    content: BTreeMap<Digest, Vec<u8>>,
+    lost: Mutex<BTreeSet<Digest>>,
+    wrong: Mutex<BTreeSet<Digest>>,
+    opened: AtomicUsize,
+    bytes_from: Mutex<Vec<u64>>,
+}
+
+fn no_blob(digest: &Digest) -> OriginError {
+    OriginError::Layout(crate::layout::Error::NoBlob { path: "memory".into(), digest: *digest })
+}
+
+impl Origin for Memory {
+    fn resolve(&self, source: &Source) -> Result<(Digest, Option<String>), OriginError> {
+        let Source::Registry(reference) = source else { unreachable!() };
+        let name = format!("{}:{}", reference.repository, reference.tag.clone().unwrap_or_default());
+        let digest = reference.digest.or(self.tags.get(&name).copied());
+        Ok((digest.ok_or(OriginError::NoImage { name: reference.repository.clone(), tag: name })?, None))
+    }
+
+    fn manifest(&self, digest: &Digest) -> Result<(Vec<u8>, Option<String>), OriginError> {
+        Ok((self.content.get(digest).ok_or(no_blob(digest))?.clone(), None))
+    }
+
+    fn open_at(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, OriginError> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.bytes_from.lock().unwrap().push(offset);
+        if self.lost.lock().unwrap().contains(&blob.digest) {
+            return Err(no_blob(&blob.digest));
+        }
+        let mut bytes = self.content.get(&blob.digest).ok_or(no_blob(&blob.digest))?.clone();
+        if self.wrong.lock().unwrap().contains(&blob.digest) {
+            bytes[0] ^= 1;
+        }
+        Ok(Box::new(Cursor::new(bytes.split_off(offset as usize))))
+    }
+}
+
+struct One(Arc<Memory>);
+
+impl Origins for One {
+    fn open(&self, _: &Source) -> Result<Arc<dyn Origin>, OriginError> {
+        Ok(self.0.clone())
+    }
+}
+
+fn noise(len: usize, seed: u8) -> Vec<u8> {
+    // Begins like gzip: it is carried in raw frames.
+    let mut out = vec![0x1f, 0x8b];
+    let mut i = 0u64;
+    while out.len() < len {
+        out.extend(sha2::Sha256::digest([&[seed][..], &i.to_le_bytes()].concat()));
+        i += 1;
+    }
+    out.truncate(len.max(2));
+    out
+}
+
+impl Memory {
+    fn put(&mut self, bytes: Vec<u8>, media_type: &str) -> String {
+        let digest = Digest::sha256(&bytes);
+        let text = format!(r#"{{"mediaType":"{media_type}","digest":"{digest}","size":{}}}"#, bytes.len());
+        self.content.insert(digest, bytes);
+        text
+    }
+
+    fn image(&mut self, layers: &[Vec<u8>]) -> String {
+        let config = self.put(format!(r#"{{"architecture":"amd64","os":"linux","n":{}}}"#, layers.len()).into_bytes(), media::OCI_CONFIG);
+        let layers: Vec<String> = layers.iter().map(|l| self.put(l.clone(), "application/vnd.oci.image.layer.v1.tar+gzip")).collect();
+        let manifest =
+            format!(r#"{{"schemaVersion":2,"mediaType":"{}","config":{config},"layers":[{}]}}"#, media::OCI_MANIFEST, layers.join(","));
+        self.put(manifest.into_bytes(), media::OCI_MANIFEST)
+    }
+
+    fn index(&mut self, children: &[(&str, String)]) -> String {
+        let with_platform = |(arch, child): &(&str, String)| {
+            format!(r#"{},"platform":{{"os":"linux","architecture":"{arch}"}}}}"#, child.strip_suffix('}').unwrap())
+        };
+        let children: Vec<String> = children.iter().map(with_platform).collect();
+        let index = format!(r#"{{"schemaVersion":2,"mediaType":"{}","manifests":[{}]}}"#, media::OCI_INDEX, children.join(","));
+        self.put(index.into_bytes(), media::OCI_INDEX)
+    }
+
+    fn tag(&mut self, name: &str, descriptor: &str) {
+        let descriptor: Descriptor = serde_json::from_str(descriptor).unwrap();
+        self.tags.insert(name.to_owned(), descriptor.digest);
+    }
+}
+
+/// Three images: two share a layer, one is an index of two platforms; layers that do and do not compress.
+fn three() -> Memory {
+    let mut memory = Memory::default();
+    let shared = noise(600_000, 1);
+    let text = "all work and no play\n".repeat(30_000).into_bytes();
+    let a = memory.image(&[shared.clone(), noise(100_000, 2)]);
+    let b = memory.image(&[shared, text]);
+    let (amd, arm) = (memory.image(&[noise(50_000, 3)]), memory.image(&[noise(70_000, 4), vec![]]));
+    let multi = memory.index(&[("amd64", amd), ("arm64", arm)]);
+    memory.tag("team/a:1", &a);
+    memory.tag("team/b:1", &b);
+    memory.tag("team/multi:1", &multi);
+    memory
+}
+
+const NAMES: [&str; 3] = ["reg.test/team/a:1", "reg.test/team/b:1", "reg.test/team/multi:1"];
+
+fn wish(names: &[&str]) -> Wish {
+    Wish::of_references(names.iter().map(|n| Source::parse(n).unwrap()).collect())
+}
+
+fn planned(memory: &Arc<Memory>, wish: &Wish, volume_size: u64) -> (PackPlan, Vec<Failure>) {
+    let options = Options { volume_size, ..Options::default() };
+    plan(wish, options, &One(memory.clone()), 3, |_| "X".into(), &Silent::new()).unwrap()
+}
+
+struct Bench {
+    temp: tempfile::TempDir,
+    key: SoftwareKey,
+}
+
+impl Bench {
+    fn new() -> Bench {
+        Bench { temp: tempfile::tempdir().unwrap(), key: SoftwareKey::ed25519(&[7; 32]) }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.temp.path().join(name)
+    }
+
+    fn pack(
+        &self,
+        memory: &Arc<Memory>,
+        plan: PackPlan,
+        failures: Vec<Failure>,
+        keep_going: bool,
+        out: &Path,
+        progress: &dyn Progress,
+    ) -> Result<Report, Error> {
+        let workspace = Layout::create(&self.path("workspace"))?.durable(false);
+        let seal = |_: &PackPlan| Ok(Seal { name: SetName::new("default", 5).unwrap(), created: "2026-01-01T00:00:00Z".into() });
+        run(Job {
+            plan,
+            failures,
+            keep_going,
+            origins: &One(memory.clone()),
+            workspace: &workspace,
+            out,
+            seal: &seal,
+            signer: Some(&self.key),
+            read_back: true,
+            durable: false,
+            parallel: 3,
+            code: &|_| "X".into(),
+            now: 0,
+            progress,
+        })
+    }
+
+    fn trust(&self) -> Trust {
+        let line = format!("stream:* namespaces=\"sealift-index@1\" {} me\n", self.key.public_key().to_line());
+        Trust::new(AllowedSigners::parse(line.as_bytes()).unwrap(), RevokedKeys::parse(b"").unwrap(), Policy::parse(b"").unwrap())
+    }
+}
+
+fn files(path: &Path) -> BTreeMap<String, Vec<u8>> {
+    let dir = Dir::open(path).unwrap();
+    dir.list().unwrap().into_iter().map(|e| (e.name.clone(), dir.read(&e.name, u64::MAX).unwrap())).collect()
+}
+
+#[test]
+fn a_set_holds_what_was_asked_for_and_reads_back() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, failures) = planned(&memory, &wish(&NAMES), 300_000);
+    assert!(failures.is_empty());
+    let report = bench.pack(&memory, plan, failures, false, &bench.path("out"), &Silent::new()).unwrap();
+    assert!(report.signed && report.read_back.is_some() && report.volumes.len() > 2);
+    assert!(report.volumes.iter().all(|(_, size)| *size <= 300_000));
+    let sets = archive::open(&[bench.path("out")], &bench.trust(), 0).unwrap();
+    let checked = sets[0].check(true, &Silent::new()).unwrap();
+    assert_eq!((checked.damage.len(), checked.elsewhere), (0, 0));
+    assert_eq!(sets[0].contents().images.len(), 3);
+    assert!(!files(&bench.path("out")).keys().any(|name| name.ends_with("incomplete")));
+}
+
+#[test]
+fn equal_wishes_equal_bytes_whatever_was_fetched_before() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    bench.pack(&memory, plan.clone(), vec![], false, &bench.path("one"), &Silent::new()).unwrap();
+    let fetched = memory.opened.load(Ordering::Relaxed);
+    bench.pack(&memory, plan.clone(), vec![], false, &bench.path("two"), &Silent::new()).unwrap();
+    assert_eq!(memory.opened.load(Ordering::Relaxed), fetched, "the workspace has everything");
+    let other = Bench::new();
+    other.pack(&memory, plan, vec![], false, &other.path("out"), &Silent::new()).unwrap();
+    let first = files(&bench.path("one"));
+    assert!(first == files(&bench.path("two")) && first == files(&other.path("out")));
+    // Once more into a folder that has it: the same.
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    bench.pack(&memory, plan, vec![], false, &bench.path("one"), &Silent::new()).unwrap();
+    assert!(first == files(&bench.path("one")));
+}
+
+#[test]
+fn bounds_hold() {
+    let memory = Arc::new(three());
+    for (names, size) in [(&NAMES[..], limits::VOLUME_BYTES_MIN), (&NAMES[..1], 300_000), (&NAMES[..], limits::VOLUME_BYTES_MAX)] {
+        let bench = Bench::new();
+        let (plan, _) = planned(&memory, &wish(names), size);
+        let estimate = plan.estimate().unwrap();
+        let report = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+        let written: u64 = report.volumes.iter().map(|(_, size)| size).sum();
+        assert!(report.volumes.len() as u64 <= estimate.volumes, "{} volumes, at most {}", report.volumes.len(), estimate.volumes);
+        assert!(written <= estimate.volumes_bytes, "{written} bytes, at most {}", estimate.volumes_bytes);
+        let dir = Dir::open(&bench.path("out")).unwrap();
+        let of = |kind| dir.size_of(&report.name.file(kind)).unwrap().unwrap();
+        let documents = of(FileKind::Index { copy: false }) + of(FileKind::Contents { copy: false });
+        assert!(documents <= estimate.documents, "{documents} bytes, at most {}", estimate.documents);
+        let all: u64 = files(&bench.path("out")).values().map(|bytes| bytes.len() as u64).sum();
+        assert!(all <= estimate.staging());
+    }
+}
+
+#[test]
+fn a_saved_plan_is_the_plan() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let mut wish = wish(&NAMES);
+    wish.asks[2].platforms = vec!["linux/arm64".parse().unwrap()];
+    let (plan, _) = planned(&memory, &wish, 300_000);
+    let saved = PackPlan::parse(&plan.to_bytes().unwrap()).unwrap();
+    assert_eq!(saved, plan);
+    bench.pack(&memory, plan.clone(), vec![], false, &bench.path("one"), &Silent::new()).unwrap();
+    bench.pack(&memory, saved, vec![], false, &bench.path("two"), &Silent::new()).unwrap();
+    assert!(files(&bench.path("one")) == files(&bench.path("two")));
+    // A plan that was tampered with is refused: it is input like any other.
+    let text = String::from_utf8(plan.to_bytes().unwrap()).unwrap();
+    let size = format!("\"size\": {}", plan.blobs[0].size);
+    assert!(PackPlan::parse(text.replacen(&size, "\"size\": 1", 1).as_bytes()).is_err());
+    assert!(PackPlan::parse(text.replace(env!("CARGO_PKG_VERSION"), "9.9.9").as_bytes()).is_err());
+}
+
+#[test]
+fn members_of_an_index_that_were_not_asked_for_stay_away() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let mut one = wish(&NAMES[2..]);
+    one.asks[0].platforms = vec!["linux/arm64".parse().unwrap()];
+    let (plan, _) = planned(&memory, &one, 300_000);
+    assert_eq!(plan.images[0].platforms.len(), 1);
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let sets = archive::open(&[bench.path("out")], &bench.trust(), 0).unwrap();
+    assert_eq!(sets[0].contents().manifests.len(), 2);
+    one.asks[0].platforms = vec!["linux/arm64".parse().unwrap(), "linux/amd64".parse().unwrap()];
+    assert!(planned(&memory, &one, 300_000).0.images[0].platforms.is_empty(), "all of them is not a part");
+    one.asks[0].platforms = vec!["linux/s390x".parse().unwrap()];
+    let (_, failures) = planned(&memory, &one.on_platforms(&[]), 300_000);
+    assert!(failures[0].reason.to_string().contains("linux/amd64, linux/arm64"), "{}", failures[0].reason);
+}
+
+#[test]
+fn a_failing_image_costs_the_others_nothing() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let names = [NAMES[0], "reg.test/team/absent:9", NAMES[1]];
+    let (plan, failures) = planned(&memory, &wish(&names), 300_000);
+    assert_eq!((plan.images.len(), failures.len(), plan.missing.len()), (2, 1, 1));
+    let error = bench.pack(&memory, plan.clone(), failures, false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert!(matches!(&error, Error::Failed { failures, total: 3 } if failures[0].name.contains("absent")), "{error}");
+    assert!(files(&bench.path("out")).keys().all(|name| name == "sealift.incomplete"), "no archive");
+    let fetched = memory.opened.load(Ordering::Relaxed);
+    assert!(fetched > 0, "what can be had is fetched");
+    let (plan, failures) = planned(&memory, &wish(&names), 300_000);
+    let report = bench.pack(&memory, plan, failures, true, &bench.path("out"), &Silent::new()).unwrap();
+    assert_eq!((report.images, report.failures.len()), (2, 1));
+    assert_eq!(memory.opened.load(Ordering::Relaxed), fetched, "and not fetched again");
+    let sets = archive::open(&[bench.path("out")], &bench.trust(), 0).unwrap();
+    assert!(sets[0].index().missing[0].name.contains("absent"));
+}
+
+#[test]
+fn a_blob_that_fails_late_takes_only_its_images_along() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    let only_a = Digest::sha256(&noise(100_000, 2));
+    memory.lost.lock().unwrap().insert(only_a);
+    let error = bench.pack(&memory, plan.clone(), vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert!(matches!(&error, Error::Failed { failures, .. } if failures.len() == 1 && failures[0].name == NAMES[0]), "{error}");
+    assert!(files(&bench.path("out")).is_empty(), "nothing half-published");
+    let report = bench.pack(&memory, plan.clone(), vec![], true, &bench.path("out"), &Silent::new()).unwrap();
+    assert_eq!((report.images, report.failures.len()), (2, 1));
+    // The shared layer hits both, told once each.
+    memory.lost.lock().unwrap().insert(Digest::sha256(&noise(600_000, 1)));
+    let fresh = Bench::new();
+    match fresh.pack(&memory, plan, vec![], false, &fresh.path("out"), &Silent::new()).unwrap_err() {
+        Error::Failed { failures, .. } => assert_eq!(failures.len(), 2),
+        other => panic!("{other}"),
+    }
+}
+
+#[test]
+fn a_source_that_lies_is_named() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    memory.wrong.lock().unwrap().insert(Digest::sha256(&noise(100_000, 2)));
+    let error = bench.pack(&memory, plan.clone(), vec![], true, &bench.path("out"), &Silent::new()).unwrap_err();
+    let Error::Failed { failures, .. } = &error else { panic!("{error}") };
+    assert!(matches!(&failures[0].reason, Reason::Workspace(crate::layout::Error::Wrong(_))), "{}", failures[0].reason);
+    memory.wrong.lock().unwrap().clear();
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+}
+
+#[test]
+fn a_workspace_that_rotted_is_noticed_and_mended_by_the_next_run() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    bench.pack(&memory, plan.clone(), vec![], false, &bench.path("one"), &Silent::new()).unwrap();
+    let victim = Digest::sha256(&noise(600_000, 1));
+    let path = bench.path("workspace").join("blobs/sha256").join(victim.hex());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[300_000] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let error = bench.pack(&memory, plan.clone(), vec![], false, &bench.path("two"), &Silent::new()).unwrap_err();
+    assert!(error.to_string().contains(&victim.to_string()), "{error}");
+    bench.pack(&memory, plan, vec![], false, &bench.path("two"), &Silent::new()).unwrap();
+    assert!(files(&bench.path("one")) == files(&bench.path("two")));
+}
+
+#[test]
+fn two_images_on_one_name_are_refused_before_anything_is_fetched() {
+    let memory = Arc::new(three());
+    let mut both = wish(&NAMES[..2]);
+    both.asks[1].target_repo = Some("team/a".into());
+    let refused = plan(&both, Options::default(), &One(memory.clone()), 2, |_| "X".into(), &Silent::new());
+    assert!(matches!(refused, Err(Error::Collision(_))));
+    assert_eq!(memory.opened.load(Ordering::Relaxed), 0);
+    // The same image twice is one image.
+    let twice = planned(&memory, &wish(&[NAMES[0], NAMES[0]]), 300_000).0;
+    assert_eq!(twice.images.len(), 1);
+}
+
+#[test]
+fn blocked_images_stay_outside() {
+    let memory = Arc::new(three());
+    let mut all = wish(&NAMES);
+    all.blocked = crate::image_set::Blocked::new(vec!["team/b".into()]).unwrap();
+    let (plan, _) = planned(&memory, &all, 300_000);
+    assert_eq!(plan.images.iter().map(|i| i.repository.as_str()).collect::<Vec<_>>(), ["team/a", "team/multi"]);
+    all.blocked = crate::image_set::Blocked::new(vec!["reg.test".into()]).unwrap();
+    assert!(matches!(super::plan(&all, Options::default(), &One(memory), 2, |_| "X".into(), &Silent::new()), Err(Error::Nothing)));
+}
+
+#[test]
+fn an_interrupted_run_leaves_no_set_and_the_next_goes_on() {
+    /// Cancels after some bytes.
+    struct After(AtomicUsize);
+    impl Progress for After {
+        fn begin(&self, _: &str, _: u64) {}
+        fn advance(&self, bytes: u64) {
+            let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| Some(left.saturating_sub(bytes as usize)));
+        }
+        fn end(&self) {}
+        fn say(&self, _: crate::progress::Level, _: &str) {}
+        fn cancelled(&self) -> bool {
+            self.0.load(Ordering::Relaxed) == 0
+        }
+    }
+    let memory = Arc::new(three());
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    let reference = Bench::new();
+    reference.pack(&memory, plan.clone(), vec![], false, &reference.path("out"), &Silent::new()).unwrap();
+    for bytes in [1, 200_000, 700_000, 1_400_000] {
+        let bench = Bench::new();
+        let error = bench.pack(&memory, plan.clone(), vec![], false, &bench.path("out"), &After(AtomicUsize::new(bytes))).unwrap_err();
+        assert!(matches!(error, Error::Interrupted | Error::Archive(archive::Error::Interrupted)), "{bytes}: {error}");
+        assert!(archive::open(&[bench.path("out")], &bench.trust(), 0).is_err());
+        bench.pack(&memory, plan.clone(), vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+        assert!(files(&reference.path("out")) == files(&bench.path("out")), "{bytes}");
+    }
+}
+
+#[test]
+fn a_set_that_does_not_read_back_is_not_left_signed() {
+    // What a lying disk would do: the documents are right, a volume is not. The check that finds it is the one of `verify`.
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    let report = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let path = bench.path("out").join(&report.volumes[1].0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[100_000] ^= 4;
+    std::fs::write(&path, bytes).unwrap();
+    let set = archive::open(&[bench.path("out")], &bench.trust(), 0).unwrap().remove(0);
+    for deep in [false, true] {
+        let checked = set.check(deep, &Silent::new()).unwrap();
+        assert!(matches!(checked.damage.as_slice(), [(2, archive::Damage::Block { .. })]), "{:?}", checked.damage);
+        assert!(!set.images_with(&checked.lost).is_empty());
+    }
+}
+
+#[test]
+fn other_peoples_files_are_left_alone() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let out = Dir::create(&bench.path("out")).unwrap();
+    for name in ["notes.txt", "default-4-0001.tar.zst", "other-9.index.json"] {
+        out.publish(name, b"mine").unwrap();
+    }
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    memory.lost.lock().unwrap().insert(Digest::sha256(&noise(100_000, 2)));
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert_eq!(files(&bench.path("out")).keys().collect::<Vec<_>>(), ["default-4-0001.tar.zst", "notes.txt", "other-9.index.json"]);
+}
+
+#[test]
+fn a_download_goes_on_where_it_was() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let layer = noise(600_000, 1);
+    let workspace = Layout::create(&bench.path("workspace")).unwrap();
+    let descriptor = Descriptor::new("x", Digest::sha256(&layer), layer.len() as u64);
+    let mut partial = workspace.partial(&descriptor).unwrap();
+    io::Write::write_all(&mut partial, &layer[..250_000]).unwrap();
+    drop(partial);
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    assert!(memory.bytes_from.lock().unwrap().contains(&250_000));
+}

@@ -258,6 +258,10 @@ fn trust_files_that_ssh_keygen_would_take_too_lightly_are_refused() {
     assert!(matches!(refusal("stream:* namespaces=\"a\" ssh-rsa AAAA x").1, LineProblem::Key(KeyError::Rsa(_))));
     assert!(matches!(refusal("stream:* ssh-ed25519-cert-v01@openssh.com AAAA").1, LineProblem::Key(KeyError::Certificate(_))));
     assert_eq!(refusal("stream:*"), (1, LineProblem::Incomplete));
+    let mut neutral = [0; 32];
+    neutral[0] = 1;
+    let anybody = format!("stream:* {BOTH} {}", PublicKey::ed25519(neutral).to_line());
+    assert_eq!(refusal(&anybody), (1, LineProblem::Key(KeyError::Point)));
 }
 
 #[test]

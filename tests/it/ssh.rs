@@ -400,9 +400,13 @@ fn string(bytes: &[u8]) -> Vec<u8> {
 
 impl Token {
     fn ed25519(flags: u8) -> Token {
+        Token::ed25519_of(flags, b"ssh:")
+    }
+
+    fn ed25519_of(flags: u8, application: &'static [u8]) -> Token {
         let key = ed25519_dalek::SigningKey::from_bytes(&[3; 32]);
-        let blob = [string(b"sk-ssh-ed25519@openssh.com"), string(key.verifying_key().as_bytes()), string(b"ssh:")].concat();
-        Token { inner: TokenKey::Ed25519(Box::new(key)), public: PublicKey::from_blob(&blob).unwrap(), flags, application: b"ssh:" }
+        let blob = [string(b"sk-ssh-ed25519@openssh.com"), string(key.verifying_key().as_bytes()), string(application)].concat();
+        Token { inner: TokenKey::Ed25519(Box::new(key)), public: PublicKey::from_blob(&blob).unwrap(), flags, application }
     }
 
     fn p256(flags: u8) -> Token {
@@ -445,7 +449,7 @@ impl Signer for Token {
 
 #[test]
 fn tokens_sign_for_ssh_keygen_and_for_us() {
-    for token in [Token::ed25519(1), Token::p256(1), Token::ed25519(5)] {
+    for token in [Token::ed25519(1), Token::p256(1), Token::ed25519(5), Token::ed25519_of(1, b"ssh:sealift")] {
         let site = Site::new();
         site.trust(token.public_key());
         let signature = sign::sign_detached(&token, Namespace::Index, MESSAGE).unwrap();
