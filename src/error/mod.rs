@@ -7,7 +7,6 @@
 mod code;
 mod from_fs;
 mod from_oci;
-mod from_tmp;
 mod table;
 
 pub use code::{Entry, FAMILIES, family};
