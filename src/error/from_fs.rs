@@ -3,8 +3,8 @@
 use super::{Code, Error};
 use crate::fs::{FsError, Trouble};
 
-impl From<FsError> for Error {
-    fn from(error: FsError) -> Error {
+impl From<&FsError> for Error {
+    fn from(error: &FsError) -> Error {
         let code = match error.trouble() {
             Trouble::NoSpace => Code::NoSpace,
             Trouble::NotWritable if is_reading(error.operation) => Code::NotReadable,

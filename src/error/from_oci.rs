@@ -16,7 +16,7 @@ impl From<ManifestError> for Error {
 }
 
 /// A manifest is refused only after its digest held: the source sent what it was asked for, and that is what cannot be carried.
-fn manifest_code(error: &ManifestError) -> Code {
+pub(super) fn manifest_code(error: &ManifestError) -> Code {
     match error {
         ManifestError::TooLarge(_)
         | ManifestError::Malformed(_)

@@ -2,14 +2,29 @@
 //!
 //! Modules fail with errors of their own, which carry the subject and no advice. Here each of them is mapped, by a
 //! match without wildcard, to a stable [`Code`], and with it to an exit number, a remedy that works offline and a page
-//! of `sealift-errors(7)`. One file per module: `from_fs.rs` maps [`crate::fs`], and so on.
+//! of `sealift-errors(7)`. One file per module: `from_fs.rs` maps [`crate::fs`], and so on. Where the same
+//! error means one thing of a source and another of the target, a function takes the [`Side`].
 
 mod code;
+mod from_archive;
 mod from_fs;
+mod from_image_set;
+mod from_io;
+mod from_keystore;
+mod from_layout;
+mod from_ledger;
 mod from_oci;
+mod from_pack;
+mod from_registry;
+mod from_sign;
+mod owned;
 mod table;
 
 pub use code::{Entry, FAMILIES, family};
+pub use from_archive::archive;
+pub use from_io::{Side, io};
+pub use from_layout::layout;
+pub use from_registry::{source, target};
 pub use table::Code;
 
 use crate::text::sentence;
