@@ -1,0 +1,187 @@
+//! Holds: what has arrived before its images are whole must not be collected as garbage meanwhile.
+//!
+//! Registries free blobs no manifest names after 1 to 24 hours, media may come days apart. Per repository an artifact
+//! (OCI image manifest with an empty configuration, OCI image specification, "Guidelines for Artifact Usage") names
+//! them. It is replaced as images become whole and removed with the last of them.
+
+use super::board::{Phase, State};
+use super::parallel::ask_all;
+use super::run::Run;
+use super::target::{PutAs, TargetError, TargetTrouble};
+use crate::digest::Digest;
+use crate::oci::{Descriptor, media};
+use serde_json::json;
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+const ARTIFACT: &str = "application/vnd.sealift.hold.v1";
+const EMPTY: &[u8] = b"{}";
+/// Layers of one hold: about 1.4 MB of manifest, within the 4 MiB registries take.
+const LAYERS: usize = 10_000;
+/// A registry that lets no tag be moved gets numbered ones; nobody needs more.
+const NUMBERS: u32 = 100;
+
+/// One repository and what it has that no pushed image names.
+struct Repository {
+    place: String,
+    loose: Vec<Descriptor>,
+    open: bool,
+}
+
+impl Run<'_> {
+    /// At the end: every repository is held or released. Returns the tags that hold something.
+    pub(super) fn hold_or_release(&self) -> Vec<String> {
+        if !self.setting.target.collects_garbage() {
+            return Vec::new();
+        }
+        let repositories = self.repositories();
+        let answers = ask_all(self.setting.options.probes, &repositories, |repository| self.hold(repository, true));
+        self.told(answers)
+    }
+
+    /// After a volume: what is loose is held, nothing is released yet.
+    pub(super) fn checkpoint(&self) {
+        if !self.setting.target.collects_garbage() || self.board.failed() {
+            return;
+        }
+        let here = self.setting.media.volumes_here();
+        let more_to_come = self.plan.volumes.iter().any(|v| !here.contains(&v.number)) || here.len() > 1;
+        if more_to_come {
+            let loose: Vec<Repository> = self.repositories().into_iter().filter(|r| !r.loose.is_empty()).collect();
+            let answers = ask_all(self.setting.options.probes, &loose, |repository| self.hold(repository, false));
+            let _ = self.told(answers);
+        }
+    }
+
+    /// A registry that will not hold is worth a warning, no more: the next run finds out what was lost.
+    fn told(&self, answers: Result<Vec<Vec<String>>, (String, TargetError)>) -> Vec<String> {
+        match answers {
+            Ok(tags) => tags.into_iter().flatten().collect(),
+            Err((place, error)) if error.trouble == TargetTrouble::Cancelled => {
+                self.warn(format!("{place}: what has arrived is not held"));
+                Vec::new()
+            }
+            Err((place, error)) => {
+                self.warn(format!("{}: what has arrived is not held: {error}", crate::text::shown(&place)));
+                Vec::new()
+            }
+        }
+    }
+
+    fn repositories(&self) -> Vec<Repository> {
+        let state = self.board.state();
+        let describe = |at: usize, place: &String| {
+            let mut loose = BTreeSet::new();
+            let mut named = BTreeSet::new();
+            let mut open = false;
+            for image in state.images.iter().filter(|i| i.repo == at) {
+                match image.phase {
+                    Phase::Done(_) => named.extend(image.tree.blobs.iter().copied()),
+                    _ => {
+                        open = true;
+                        loose.extend(present(&state, at, &image.tree.blobs));
+                    }
+                }
+            }
+            let loose = loose.difference(&named).filter_map(|b| self.catalog.contents.blobs.get(*b)).map(|b| b.descriptor()).collect();
+            Repository { place: place.clone(), loose, open }
+        };
+        state.repos.iter().enumerate().map(|(at, repo)| describe(at, &repo.place)).collect()
+    }
+
+    fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, (String, TargetError)> {
+        let fail = |error| (repository.place.clone(), error);
+        let mut number = 0;
+        let mut tags = Vec::new();
+        for layers in repository.loose.chunks(LAYERS) {
+            number = self.put_hold(&repository.place, layers, number).map_err(fail)?;
+            tags.push(format!("{}:{}", repository.place, self.hold_tag(number)));
+        }
+        if release && (!repository.open || !repository.loose.is_empty()) {
+            self.release(&repository.place, number).map_err(fail)?;
+        }
+        Ok(tags)
+    }
+
+    /// Puts one hold under the first number after `number` that takes it.
+    fn put_hold(&self, place: &str, layers: &[Descriptor], number: u32) -> Result<u32, TargetError> {
+        let target = self.setting.target;
+        let manifest = manifest(layers);
+        let digest = Digest::sha256(&manifest);
+        for n in number + 1..=number + NUMBERS {
+            let tag = self.hold_tag(n);
+            if target.tag(place, &tag)? == Some(digest) {
+                return Ok(n);
+            }
+            let empty = Descriptor::new(media::OCI_EMPTY, Digest::sha256(EMPTY), EMPTY.len() as u64);
+            if !target.has_blob(place, &empty)? {
+                target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))?;
+            }
+            match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
+                Ok(()) => return Ok(n),
+                Err(error) if error.trouble == TargetTrouble::ImmutableTag => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Err(TargetError::new(TargetTrouble::ImmutableTag, "every hold tag is taken and may not be moved"))
+    }
+
+    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again.
+    fn release(&self, place: &str, keep: u32) -> Result<(), TargetError> {
+        let target = self.setting.target;
+        let mut old = Vec::new();
+        for n in keep + 1..=keep + NUMBERS {
+            let tag = self.hold_tag(n);
+            match target.tag(place, &tag)? {
+                Some(digest) => old.push((tag, digest)),
+                None => break,
+            }
+        }
+        let nothing = manifest(&[]);
+        for (tag, digest) in old.iter().rev() {
+            let empty_already = *digest == Digest::sha256(&nothing);
+            if !empty_already && !self.can_delete(place, tag, digest)? && !self.overwrite(place, tag, &nothing)? {
+                self.warn(format!("{}:{tag} cannot be removed; it may be removed by hand", crate::text::shown(place)));
+            }
+        }
+        Ok(())
+    }
+
+    fn can_delete(&self, place: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError> {
+        match self.setting.target.delete_tag(place, tag, digest) {
+            // A robot account without the right to delete is told so: as good as a registry that cannot.
+            Err(error) if matches!(error.trouble, TargetTrouble::Refused | TargetTrouble::Login) => Ok(false),
+            other => other,
+        }
+    }
+
+    fn overwrite(&self, place: &str, tag: &str, manifest: &[u8]) -> Result<bool, TargetError> {
+        match self.setting.target.put_manifest(place, PutAs::Tag(tag), media::OCI_MANIFEST, manifest) {
+            Ok(()) => Ok(true),
+            Err(error) if error.trouble.ends_run() => Err(error),
+            Err(_) => Ok(false),
+        }
+    }
+
+    fn hold_tag(&self, number: u32) -> String {
+        let short: String = self.set.identity.hex().chars().take(8).collect();
+        format!("sealift-hold-{short}-{number}")
+    }
+}
+
+fn present<'s>(state: &'s State, repo: usize, blobs: &'s BTreeSet<usize>) -> impl Iterator<Item = usize> + 's {
+    let there = state.repos.get(repo).map(|r| &r.blobs);
+    blobs.iter().copied().filter(move |b| there.is_some_and(|t| t.contains(b)))
+}
+
+fn manifest(layers: &[Descriptor]) -> Vec<u8> {
+    let descriptor = |d: &Descriptor| json!({"mediaType": d.media_type, "digest": d.digest, "size": d.size});
+    let document = json!({
+        "schemaVersion": 2,
+        "mediaType": media::OCI_MANIFEST,
+        "artifactType": ARTIFACT,
+        "config": {"mediaType": media::OCI_EMPTY, "digest": Digest::sha256(EMPTY), "size": EMPTY.len(), "data": "e30="},
+        "layers": layers.iter().map(descriptor).collect::<Vec<_>>(),
+    });
+    document.to_string().into_bytes()
+}
