@@ -81,7 +81,10 @@ impl Run<'_> {
             self.check_cancelled()?;
             let last = !self.may_read(index);
             match self.attempt(index, blob, place) {
-                Attempt::Done => return Ok(self.uploaded(index, repo, blob.size)),
+                Attempt::Done => {
+                    self.uploaded(index, repo, blob.size);
+                    return Ok(());
+                }
                 Attempt::Medium(volume, error) => {
                     self.check_cancelled()?;
                     self.damaged(index, volume, self.media_trouble(&error), error.to_string());

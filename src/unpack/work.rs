@@ -203,8 +203,8 @@ impl Run<'_> {
         };
         let absent = self.catalog.absent_members(node);
         let lacks = matches!(error.trouble, TargetTrouble::BlobUnknown | TargetTrouble::ChildMissing);
-        if lacks && absent == 0 || lacks && self.recheck_children(at, repo, place)? {
-            return self.refetch(at, repo, place, subject, error);
+        if lacks && (absent == 0 || self.recheck_children(at, repo, place)?) {
+            return self.refetch(at, place, subject, error);
         }
         // Registries word the refusal of an incomplete index differently; an index that lacks members is refused for that.
         if absent > 0 && (lacks || error.trouble == TargetTrouble::Refused) {
@@ -229,7 +229,7 @@ impl Run<'_> {
     }
 
     /// The target has lost something it had: asks for all of the image again and has what lacks brought once more.
-    fn refetch(&self, at: usize, repo: usize, place: &str, subject: String, error: TargetError) -> Result<Put, UnpackError> {
+    fn refetch(&self, at: usize, place: &str, subject: String, error: TargetError) -> Result<Put, UnpackError> {
         let Some(tree) = self.board.state().images.get(at).map(|i| i.tree.clone()) else { return Ok(Put::Again) };
         let target = self.setting.target;
         let mut blobs = Vec::new();
