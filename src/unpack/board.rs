@@ -41,13 +41,23 @@ pub(super) struct BlobState {
     pub lacking: BTreeSet<usize>,
     /// A job for it is queued or running.
     pub busy: bool,
-    /// Parts that could not be read; it is not tried again in this run.
-    pub broken: bool,
+    /// Volumes it could not be read from; they are not tried again in this run. Its other parts are still collected: a good
+    /// copy of the volume may come with the next.
+    pub bad: BTreeSet<u32>,
+    /// Not tried again in this run at all.
+    pub given_up: bool,
     /// Goes straight from the medium: the spool has no room for it.
     pub direct: bool,
     /// The spool had no room for a part of it.
     pub deferred: bool,
     reads: u32,
+}
+
+impl BlobState {
+    /// True when this run cannot complete it.
+    pub fn is_broken(&self) -> bool {
+        self.given_up || !self.bad.is_empty()
+    }
 }
 
 /// How far an image is.
@@ -366,13 +376,13 @@ impl State {
 
     /// Blobs that must come from the media now.
     pub fn to_read(&self) -> impl Iterator<Item = (usize, &BlobState)> {
-        self.blobs.iter().filter(|(_, b)| !b.lacking.is_empty() && !b.busy && !b.broken).map(|(i, b)| (*i, b))
+        self.blobs.iter().filter(|(_, b)| !b.lacking.is_empty() && !b.busy && !b.given_up).map(|(i, b)| (*i, b))
     }
 
     /// Notes a part that could not be read.
     pub fn note_damage(&mut self, blob: usize, damage: Damage) {
         if let Some(state) = self.blobs.get_mut(&blob) {
-            state.broken = true;
+            state.bad.insert(damage.volume);
         }
         if !self.damage.iter().any(|d| (d.volume, d.digest) == (damage.volume, damage.digest)) {
             self.damage.push(damage);

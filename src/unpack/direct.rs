@@ -8,10 +8,11 @@ use super::media::PartId;
 use super::plan::parts;
 use super::run::Run;
 use super::target::TargetError;
-use crate::blob::Verified;
+use crate::blob::{Verified, Wrong};
 use crate::format::Blob;
 use crate::progress::Level;
 use std::io::{self, Read};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -28,6 +29,8 @@ enum Attempt {
     /// The upload was cut, and may do better when read again.
     Again(TargetError),
     Medium(u32, io::Error),
+    /// Every part was verified by the archive, and together they are another blob: the set contradicts itself.
+    Wrong,
 }
 
 impl Run<'_> {
@@ -36,7 +39,7 @@ impl Run<'_> {
         let direct: Vec<usize> = {
             let state = self.board.state();
             let must = |index: usize| self.catalog.contents.blobs.get(index).is_some_and(|b| self.must_go_direct(b));
-            state.to_read().filter(|(index, blob)| blob.direct || must(*index)).map(|(index, _)| index).collect()
+            state.to_read().filter(|(index, blob)| !blob.is_broken() && (blob.direct || must(*index))).map(|(index, _)| index).collect()
         };
         if !direct.is_empty() {
             self.board.wait_idle();
@@ -87,7 +90,11 @@ impl Run<'_> {
                 }
                 Attempt::Medium(volume, error) => {
                     self.check_cancelled()?;
-                    self.damaged(index, volume, self.media_trouble(&error), error.to_string());
+                    self.damaged(index, volume, self.setting.media.trouble(&error), error.to_string());
+                    return Ok(());
+                }
+                Attempt::Wrong => {
+                    self.contradicted(index, blob);
                     return Ok(());
                 }
                 Attempt::Again(error) if last || error.trouble.ends_run() => {
@@ -102,13 +109,15 @@ impl Run<'_> {
     fn attempt(&self, index: usize, blob: &Blob, place: &str) -> Attempt {
         let (sender, receiver) = sync_channel::<Chunk>(AHEAD);
         let reopened = AtomicBool::new(false);
+        let wrong = Arc::new(AtomicBool::new(false));
         let mut receiver = Some(receiver);
         let (uploaded, read) = std::thread::scope(|scope| {
             let upload = scope.spawn(|| {
                 let mut open = || match receiver.take() {
                     Some(chunks) => {
                         let reader = Chunks { chunks, current: io::Cursor::new(Vec::new()) };
-                        Ok(Box::new(Verified::new(reader, blob.digest, blob.size)) as Box<dyn Read + Send>)
+                        let inner = Verified::new(reader, blob.digest, blob.size);
+                        Ok(Box::new(Watched { inner, wrong: wrong.clone() }) as Box<dyn Read + Send>)
                     }
                     None => {
                         reopened.store(true, Ordering::Relaxed);
@@ -124,6 +133,7 @@ impl Run<'_> {
         match (uploaded, read) {
             (Ok(()), _) => Attempt::Done,
             (Err(_), Err((volume, error))) => Attempt::Medium(volume, error),
+            (Err(_), Ok(())) if wrong.load(Ordering::Relaxed) => Attempt::Wrong,
             (Err(error), Ok(())) if reopened.load(Ordering::Relaxed) => Attempt::Again(error),
             (Err(error), Ok(())) => Attempt::Refused(error),
         }
@@ -169,6 +179,22 @@ impl Run<'_> {
             }
         }
         Ok(true)
+    }
+}
+
+/// Remembers that the digest did not hold: what the target makes of the failed read tells nothing.
+struct Watched<R> {
+    inner: R,
+    wrong: Arc<AtomicBool>,
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.inner.read(buf).inspect_err(|error| {
+            if matches!(Wrong::of(error), Some(Wrong::Digest { .. } | Wrong::Long { .. })) {
+                self.wrong.store(true, Ordering::Relaxed);
+            }
+        })
     }
 }
 

@@ -1,7 +1,7 @@
 //! The reading side: volumes in order, parts into memory or the spool, whole blobs to the uploads.
 
 use super::error::UnpackError;
-use super::media::{MediaTrouble, PartId};
+use super::media::PartId;
 use super::plan::parts;
 use super::run::Run;
 use super::spool::{Content, Room};
@@ -75,7 +75,7 @@ impl Run<'_> {
         let spool = self.setting.spool;
         let state = self.board.state();
         let mut wanted = Vec::new();
-        for (index, _) in state.to_read().filter(|(_, b)| !b.direct && !b.deferred) {
+        for (index, _) in state.to_read().filter(|(_, b)| !b.direct && !b.deferred && !b.bad.contains(&volume)) {
             let Some(blob) = self.catalog.contents.blobs.get(index).filter(|b| !self.must_go_direct(b)) else { continue };
             let lies_here = |(_, (v, at, len)): &(usize, (u32, u64, u64))| *v == volume && !spool.has(&blob.digest, *at, *len);
             wanted.extend(parts(blob).enumerate().filter(lies_here).map(|(part, _)| PartId { blob: index, part }));
@@ -118,7 +118,7 @@ impl Run<'_> {
     fn take(&self, id: PartId, reader: &mut dyn Read) -> Result<bool, Cut> {
         let Some(blob) = self.catalog.contents.blobs.get(id.blob) else { return Ok(false) };
         let Some((_, start, len)) = parts(blob).nth(id.part) else { return Ok(false) };
-        if self.board.state().blobs.get(&id.blob).is_none_or(|b| b.broken || b.direct || b.deferred || b.lacking.is_empty()) {
+        if self.board.state().blobs.get(&id.blob).is_none_or(|b| b.given_up || b.direct || b.deferred || b.lacking.is_empty()) {
             return Ok(false);
         }
         if self.setting.fits_memory(blob) && self.has_room(self.setting.spool.room_in_memory(blob.size))? {
@@ -229,7 +229,7 @@ impl Run<'_> {
             if state.count_read(index) {
                 state.queue_blob(index, Some(content));
             } else if let Some(blob) = state.blobs.get_mut(&index) {
-                blob.broken = true;
+                blob.given_up = true;
                 self.setting.spool.retain(&content);
             }
         });
@@ -238,11 +238,6 @@ impl Run<'_> {
     /// How often a direct blob may be read.
     pub(super) fn may_read(&self, index: usize) -> bool {
         self.board.change(|state| state.count_read(index))
-    }
-
-    /// A blob whose every part was verified by the archive and that still is another: the set contradicts itself.
-    pub(super) fn media_trouble(&self, error: &io::Error) -> MediaTrouble {
-        if crate::blob::Wrong::of(error).is_some() { MediaTrouble::Damaged } else { self.setting.media.trouble(error) }
     }
 }
 

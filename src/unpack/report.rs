@@ -1,6 +1,6 @@
 //! What a run has done and what is left.
 
-use super::board::{ImageState, Phase, State};
+use super::board::{BlobState, ImageState, Phase, State};
 use super::error::{Damage, ImageError, UnpackError};
 use super::plan::{PlannedImage, parts};
 use super::run::Run;
@@ -139,7 +139,7 @@ impl Run<'_> {
         let (mut volumes, mut damaged, mut no_room) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         for (index, blob) in image.lacking.iter().filter_map(|b| Some((b, self.catalog.contents.blobs.get(*b)?))) {
             let known = state.blobs.get(index);
-            if known.is_some_and(|b| b.broken) {
+            if known.is_some_and(BlobState::is_broken) {
                 damaged.insert(blob.digest);
                 continue;
             }

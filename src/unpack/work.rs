@@ -65,8 +65,7 @@ impl Run<'_> {
         let fresh = spool.is_fresh(&blob.digest);
         spool.release(&blob.digest, &file)?;
         if fresh {
-            let volume = parts(blob).map(|(v, ..)| v).next().unwrap_or_default();
-            self.damaged(index, volume, MediaTrouble::Damaged, format!("the parts of {} do not make it up", blob.digest));
+            self.contradicted(index, blob);
         }
         Ok(None)
     }
@@ -282,6 +281,17 @@ impl Run<'_> {
 
     fn place_of(&self, repo: usize) -> Option<String> {
         self.board.state().repos.get(repo).map(|r| r.place.clone())
+    }
+
+    /// Every part of a blob was verified by the archive, and together they are another blob: no other copy of the media helps.
+    pub(super) fn contradicted(&self, index: usize, blob: &Blob) {
+        let volume = parts(blob).map(|(v, ..)| v).next().unwrap_or_default();
+        self.damaged(index, volume, MediaTrouble::Damaged, format!("the parts of {} do not make it up", blob.digest));
+        self.board.change(|state| {
+            if let Some(state) = state.blobs.get_mut(&index) {
+                state.given_up = true;
+            }
+        });
     }
 
     /// Notes a part that could not be read, with the images it hits.

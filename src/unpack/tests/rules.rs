@@ -211,7 +211,8 @@ fn a_registry_without_artifacts_gets_no_hold_and_a_warning() {
 
 #[test]
 fn what_the_registry_lost_after_the_plan_is_brought_again() {
-    let world = World::new();
+    let mut world = World::new();
+    world.registry.mounts = false;
     world.unpack(&sample().with(&[1, 2])).unwrap();
     for volumes in [&[3][..], &[1, 2, 3]] {
         world.with(&sample().with(volumes), &Silent::new(), |setting, ledger| {
