@@ -112,6 +112,8 @@ pub(super) struct State {
     late_released: bool,
     pub fatal: Option<UnpackError>,
     pub counts: Counts,
+    /// Bytes uploaded when the last holds were written.
+    pub held_at: u64,
     pub damage: Vec<Damage>,
     pub direct: Vec<Digest>,
     pub warnings: Vec<String>,
@@ -168,6 +170,7 @@ impl Board {
             late_released: false,
             fatal: None,
             counts: Counts::default(),
+            held_at: 0,
             damage: Vec::new(),
             direct: Vec::new(),
             warnings: Vec::new(),

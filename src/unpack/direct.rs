@@ -4,7 +4,7 @@
 //! unlike on the normal road bytes leave for the target before the whole was proven, and a failed upload means reading again.
 
 use super::error::UnpackError;
-use super::media::PartId;
+use super::media::{MediaError, PartId};
 use super::plan::parts;
 use super::run::Run;
 use super::target::TargetError;
@@ -90,7 +90,9 @@ impl Run<'_> {
                 }
                 Attempt::Medium(volume, error) => {
                     self.check_cancelled()?;
-                    self.damaged(index, volume, self.setting.media.trouble(&error), error.to_string());
+                    let whole = error.get_ref().and_then(|e| e.downcast_ref::<MediaError>());
+                    let trouble = whole.map_or_else(|| self.setting.media.trouble(&error), |e| e.trouble);
+                    self.damaged(index, volume, trouble, error.to_string());
                     return Ok(());
                 }
                 Attempt::Wrong => {

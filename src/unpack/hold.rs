@@ -34,38 +34,52 @@ impl Run<'_> {
         if !self.setting.target.collects_garbage() {
             return Vec::new();
         }
-        let repositories = self.repositories();
-        let answers = ask_all(self.setting.options.probes, &repositories, |repository| self.hold(repository, true));
-        self.told(answers)
+        self.setting.target.finishing();
+        self.hold_all(&self.repositories(), true)
     }
 
-    /// After a volume: what is loose is held, nothing is released yet.
+    /// After a volume, when much has been uploaded since the last time: what is loose is held, nothing is released yet.
     pub(super) fn checkpoint(&self) {
-        if !self.setting.target.collects_garbage() || self.board.failed() {
+        if !self.setting.target.collects_garbage() || self.board.failed() || !self.is_due() {
             return;
         }
-        let here = self.setting.media.volumes_here();
-        let more_to_come = self.plan.volumes.iter().any(|v| !here.contains(&v.number)) || here.len() > 1;
-        if more_to_come {
-            let loose: Vec<Repository> = self.repositories().into_iter().filter(|r| !r.loose.is_empty()).collect();
-            let answers = ask_all(self.setting.options.probes, &loose, |repository| self.hold(repository, false));
-            let _ = self.told(answers);
-        }
+        let loose: Vec<Repository> = self.repositories().into_iter().filter(|r| !r.loose.is_empty()).collect();
+        self.hold_all(&loose, false);
     }
 
-    /// A registry that will not hold is worth a warning, no more: the next run finds out what was lost.
-    fn told(&self, answers: Result<Vec<Vec<String>>, (String, TargetError)>) -> Vec<String> {
-        match answers {
-            Ok(tags) => tags.into_iter().flatten().collect(),
-            Err((place, error)) if error.trouble == TargetTrouble::Cancelled => {
-                self.warn(format!("{place}: what has arrived is not held"));
-                Vec::new()
+    fn is_due(&self) -> bool {
+        self.board.change(|state| {
+            let due = state.counts.bytes.saturating_sub(state.held_at) >= self.setting.options.hold_every;
+            if due {
+                state.held_at = state.counts.bytes;
             }
-            Err((place, error)) => {
-                self.warn(format!("{}: what has arrived is not held: {error}", crate::text::shown(&place)));
-                Vec::new()
+            due
+        })
+    }
+
+    /// A registry that will not hold is worth a warning, no more: the next run finds out what was lost. One repository's
+    /// refusal says nothing about the others; a registry that is gone is not asked again.
+    fn hold_all(&self, repositories: &[Repository], release: bool) -> Vec<String> {
+        let answers = ask_all(self.setting.options.probes, repositories, |repository| match self.hold(repository, release) {
+            Err(error) if error.trouble.ends_run() => Err((repository.place.clone(), error)),
+            other => Ok(other.map_err(|error| (repository.place.clone(), error))),
+        });
+        let (answers, gone) = match answers {
+            Ok(answers) => (answers, None),
+            Err(gone) => (Vec::new(), Some(gone)),
+        };
+        let (mut tags, mut failures) = (Vec::new(), Vec::from_iter(gone));
+        for answer in answers {
+            match answer {
+                Ok(held) => tags.extend(held),
+                Err(failure) => failures.push(failure),
             }
         }
+        if let Some((place, error)) = failures.first() {
+            let others = failures.len() - 1;
+            self.warn(format!("what has arrived early is not held in {} (and {others} more): {error}", crate::text::shown(place)));
+        }
+        tags
     }
 
     fn repositories(&self) -> Vec<Repository> {
@@ -89,18 +103,34 @@ impl Run<'_> {
         state.repos.iter().enumerate().map(|(at, repo)| describe(at, &repo.place)).collect()
     }
 
-    fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, (String, TargetError)> {
-        let fail = |error| (repository.place.clone(), error);
+    fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, TargetError> {
         let mut number = 0;
         let mut tags = Vec::new();
         for layers in repository.loose.chunks(LAYERS) {
-            number = self.put_hold(&repository.place, layers, number).map_err(fail)?;
+            number = match self.put_hold(&repository.place, layers, number) {
+                // What was collected in the meantime cannot be held; the rest can.
+                Err(error) if error.trouble == TargetTrouble::BlobUnknown => {
+                    let left = self.still_there(&repository.place, layers)?;
+                    self.put_hold(&repository.place, &left, number)?
+                }
+                other => other?,
+            };
             tags.push(format!("{}:{}", repository.place, self.hold_tag(number)));
         }
         if release && (!repository.open || !repository.loose.is_empty()) {
-            self.release(&repository.place, number).map_err(fail)?;
+            self.release(&repository.place, number)?;
         }
         Ok(tags)
+    }
+
+    fn still_there(&self, place: &str, layers: &[Descriptor]) -> Result<Vec<Descriptor>, TargetError> {
+        let mut left = Vec::new();
+        for layer in layers {
+            if self.setting.target.has_blob(place, layer)? {
+                left.push(layer.clone());
+            }
+        }
+        Ok(left)
     }
 
     /// Puts one hold under the first number after `number` that takes it.
@@ -108,14 +138,11 @@ impl Run<'_> {
         let target = self.setting.target;
         let manifest = manifest(layers);
         let digest = Digest::sha256(&manifest);
+        self.put_empty(place)?;
         for n in number + 1..=number + NUMBERS {
             let tag = self.hold_tag(n);
             if target.tag(place, &tag)? == Some(digest) {
                 return Ok(n);
-            }
-            let empty = Descriptor::new(media::OCI_EMPTY, Digest::sha256(EMPTY), EMPTY.len() as u64);
-            if !target.has_blob(place, &empty)? {
-                target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))?;
             }
             match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
                 Ok(()) => return Ok(n),
@@ -124,6 +151,15 @@ impl Run<'_> {
             }
         }
         Err(TargetError::new(TargetTrouble::ImmutableTag, "every hold tag is taken and may not be moved"))
+    }
+
+    /// The empty configuration every hold names.
+    fn put_empty(&self, place: &str) -> Result<(), TargetError> {
+        let empty = Descriptor::new(media::OCI_EMPTY, Digest::sha256(EMPTY), EMPTY.len() as u64);
+        if self.setting.target.has_blob(place, &empty)? {
+            return Ok(());
+        }
+        self.setting.target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))
     }
 
     /// Removes the holds above `keep`, the highest first: what is cut short in between is found again.

@@ -19,6 +19,8 @@ const CHUNK: usize = 256 << 10;
 enum Cut {
     /// The medium: the part is damaged, the rest goes on.
     Medium(io::Error),
+    /// Verified parts that make up another blob.
+    Wrong,
     /// The run is ending.
     Run(UnpackError),
 }
@@ -97,6 +99,12 @@ impl Run<'_> {
                     self.damaged(id.blob, volume, self.setting.media.trouble(&error), error.to_string());
                     Ok(())
                 }
+                Err(Cut::Wrong) => {
+                    if let Some(blob) = self.catalog.contents.blobs.get(id.blob) {
+                        self.contradicted(id.blob, blob);
+                    }
+                    Ok(())
+                }
                 Err(Cut::Run(error)) => {
                     self.stop(error);
                     Err(io::Error::other("the run is ending"))
@@ -161,7 +169,7 @@ impl Run<'_> {
             bytes.extend_from_slice(chunk);
             Ok(())
         });
-        let result = result.and_then(|hasher| if hasher.finish() == blob.digest { Ok(()) } else { Err(wrong(blob)) });
+        let result = result.and_then(|hasher| if hasher.finish() == blob.digest { Ok(()) } else { Err(Cut::Wrong) });
         if let Err(cut) = result {
             self.setting.spool.return_memory(blob.size);
             return Err(cut);
@@ -181,7 +189,7 @@ impl Run<'_> {
             Err(cut) => return Err(cut),
         };
         if single && hasher.finish() != blob.digest {
-            return spool.forget(&blob.digest).map_err(|e| Cut::Run(e.into())).and(Err(wrong(blob)));
+            return spool.forget(&blob.digest).map_err(|e| Cut::Run(e.into())).and(Err(Cut::Wrong));
         }
         spool.note(&blob.digest, start, len, (!single).then_some(&file)).map_err(|e| Cut::Run(e.into()))?;
         if spool.is_whole(&blob.digest) {
@@ -239,8 +247,4 @@ impl Run<'_> {
     pub(super) fn may_read(&self, index: usize) -> bool {
         self.board.change(|state| state.count_read(index))
     }
-}
-
-fn wrong(blob: &Blob) -> Cut {
-    Cut::Medium(io::Error::new(io::ErrorKind::InvalidData, format!("the parts of {} do not make it up", blob.digest)))
 }

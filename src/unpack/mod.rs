@@ -26,6 +26,7 @@ mod select;
 mod spool;
 mod target;
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests;
 mod work;
 
@@ -58,13 +59,25 @@ pub struct Options {
     pub uploads: usize,
     /// Questions to the target at a time.
     pub probes: usize,
+    /// Bytes uploaded after which what has arrived early is held again, between volumes. Registries begin to collect after an
+    /// hour; the default is reached well before.
+    pub hold_every: u64,
     /// The caller's clock (RFC 3339, UTC), for receipt and log.
     pub now: String,
 }
 
 impl Default for Options {
     fn default() -> Options {
-        Options { prefix: String::new(), select: Vec::new(), first: false, small: 8 << 20, uploads: 4, probes: 6, now: String::new() }
+        Options {
+            prefix: String::new(),
+            select: Vec::new(),
+            first: false,
+            small: 8 << 20,
+            uploads: 4,
+            probes: 6,
+            hold_every: 8 << 30,
+            now: String::new(),
+        }
     }
 }
 

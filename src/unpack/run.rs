@@ -52,6 +52,8 @@ impl<'a> Run<'a> {
             return Err(UnpackError::OtherPlan { planned: name(planned), here: name(here) });
         }
         plan.check_space(setting.spool)?;
+        // A broken chain is found now and not when the work is done and cannot be written down.
+        setting.log.head()?;
         let standing = ledger.admit(&set, setting.options.first)?;
         let catalog = Catalog::new(setting.media.contents())?;
         let board = Board::new(setting, &catalog, plan)?;

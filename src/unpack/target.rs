@@ -100,6 +100,9 @@ pub trait Target: Send + Sync {
     fn collects_garbage(&self) -> bool {
         true
     }
+    /// The run is over, perhaps because the person asked to stop: the few requests that follow hold or release what has
+    /// arrived. An implementation that refuses requests once the person asked to stop lets these pass.
+    fn finishing(&self) {}
     /// Bytes that still fit, where that can be known.
     fn free_space(&self) -> Option<u64> {
         None

@@ -25,7 +25,15 @@ impl World {
     fn new() -> World {
         let temp = tempfile::tempdir().unwrap();
         let state = Dir::open(temp.path()).unwrap().durable(false);
-        let options = Options { first: true, small: 1000, uploads: 3, probes: 3, now: "2026-01-01T00:00:00Z".into(), ..Options::default() };
+        let options = Options {
+            first: true,
+            small: 1000,
+            uploads: 3,
+            probes: 3,
+            hold_every: 0,
+            now: "2026-01-01T00:00:00Z".into(),
+            ..Options::default()
+        };
         World { _temp: temp, state, registry: Registry::new(), options, spool: 100_000, memory: 3000 }
     }
 
