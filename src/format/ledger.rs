@@ -78,11 +78,11 @@ impl LedgerBook {
     }
 
     /// Judges a set; changes nothing.
-    pub fn standing(&self, set: &SetId) -> Result<Standing, Fork> {
+    pub fn standing(&self, set: &SetId) -> Result<Standing, Box<Fork>> {
         let Some(stream) = self.streams.get(&set.stream) else { return Ok(Standing::First) };
         match (stream.sets.get(&set.sequence), stream.sets.keys().next_back()) {
             (Some(known), _) if *known != set.identity => {
-                Err(Fork { stream: set.stream.clone(), sequence: set.sequence, known: *known, offered: set.identity })
+                Err(Box::new(Fork { stream: set.stream.clone(), sequence: set.sequence, known: *known, offered: set.identity }))
             }
             (Some(_), _) => Ok(Standing::Known),
             (None, None) => Ok(Standing::First),
@@ -92,7 +92,7 @@ impl LedgerBook {
     }
 
     /// Remembers a set.
-    pub fn note_set(&mut self, set: &SetId) -> Result<(), Fork> {
+    pub fn note_set(&mut self, set: &SetId) -> Result<(), Box<Fork>> {
         self.standing(set)?;
         self.streams.entry(set.stream.clone()).or_default().sets.insert(set.sequence, set.identity);
         Ok(())
@@ -117,7 +117,7 @@ impl LedgerBook {
     }
 
     /// Takes in what a copy of this ledger knows: all sets of both, and the newer writer of each tag.
-    pub fn merge(&mut self, copy: &LedgerBook) -> Result<(), Fork> {
+    pub fn merge(&mut self, copy: &LedgerBook) -> Result<(), Box<Fork>> {
         let mut merged = self.clone();
         for (stream, book) in &copy.streams {
             let set = |sequence: u64, identity: Digest| SetId { stream: stream.clone(), sequence, identity };
@@ -224,6 +224,7 @@ impl Wire {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

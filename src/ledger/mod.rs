@@ -43,7 +43,7 @@ pub enum LedgerError {
     },
     /// Two sets with one sequence.
     #[error(transparent)]
-    Fork(#[from] Fork),
+    Fork(#[from] Box<Fork>),
     /// The stream is new to this ledger, and nobody said that this is expected.
     #[error("stream {stream} has brought nothing to {target} before, as far as this host knows")]
     First {

@@ -1,0 +1,213 @@
+//! What a run has done and what is left.
+
+use super::board::{BlobState, ImageState, Phase, State};
+use super::error::{Damage, ImageError, UnpackError};
+use super::plan::{PlannedImage, parts};
+use super::run::Run;
+use crate::digest::Digest;
+use crate::format::{Completeness, Holding, Receipt, ReceiptImage, SCHEMA, SetId, SkippedTag, Standing};
+use crate::ledger::{Action, Entry};
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use super::board::Counts;
+
+/// The outcome of a run.
+#[derive(Clone, Debug)]
+pub struct UnpackReport {
+    /// The set.
+    pub set: SetId,
+    /// How it stood to the ledger when the run began.
+    pub standing: Standing,
+    /// Images that are whole at the target.
+    pub done: Vec<DoneImage>,
+    /// Images that lack content, or wait for the others.
+    pub waiting: Vec<WaitingImage>,
+    /// Images the target refused.
+    pub failed: Vec<FailedImage>,
+    /// Parts that could not be read.
+    pub damaged: Vec<Damage>,
+    /// Tags a newer set wrote and that were left alone.
+    pub skipped_tags: Vec<SkippedTag>,
+    /// Volumes that are still needed.
+    pub volumes_needed: BTreeSet<u32>,
+    /// Numbers.
+    pub counts: Counts,
+    /// Blobs that went straight from the medium.
+    pub direct: Vec<Digest>,
+    /// Tags that hold what has arrived early (`repository:tag`).
+    pub holds: Vec<String>,
+    /// What is worth knowing.
+    pub warnings: Vec<String>,
+    /// Most bytes the spool had on disk at once.
+    pub spool_peak: u64,
+    /// Most bytes that waited in memory at once.
+    pub memory_peak: u64,
+    /// The present inventory.
+    pub receipt: Receipt,
+    /// The receipt as it is written and signed.
+    pub receipt_bytes: Vec<u8>,
+}
+
+/// An image that is whole at the target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DoneImage {
+    /// Repository of the set.
+    pub repository: String,
+    /// The tag it has.
+    pub tag: String,
+    /// Its root.
+    pub digest: Digest,
+    /// Whether it was found there.
+    pub was_there: bool,
+    /// How much of it is there.
+    pub completeness: Completeness,
+}
+
+/// An image that is not whole yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingImage {
+    /// Repository of the set.
+    pub repository: String,
+    /// The tag it will have.
+    pub tag: String,
+    /// Volumes needed for it that were not at hand.
+    pub volumes: BTreeSet<u32>,
+    /// Blobs of it that could not be read.
+    pub damaged: BTreeSet<Digest>,
+    /// Blobs of it the spool had no room for: the largest size is what `--spool-size` lacks at least.
+    pub no_room: BTreeSet<Digest>,
+    /// It has everything and waits for the other images.
+    pub for_others: bool,
+}
+
+/// An image the target refused.
+#[derive(Clone, Debug)]
+pub struct FailedImage {
+    /// Repository of the set.
+    pub repository: String,
+    /// The tag it was to have.
+    pub tag: String,
+    /// Why.
+    pub error: ImageError,
+}
+
+impl UnpackReport {
+    /// True when every selected image is whole under its own tag: nothing waits, failed, was damaged or skipped.
+    pub fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && self.failed.is_empty() && self.damaged.is_empty() && self.skipped_tags.is_empty()
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn report(&self, holds: Vec<String>) -> Result<UnpackReport, UnpackError> {
+        let subject = crate::text::shown(&self.plan.target).to_string();
+        let at = self.setting.options.now.clone();
+        let entry = Entry { at, action: Action::Unpack, set: Some(self.set.clone()), subject, outcome: self.outcome() };
+        let head = self.setting.log.append(&entry)?;
+        let state = self.board.state();
+        let receipt = self.receipt(&state, head);
+        let waiting: Vec<WaitingImage> = self.images(&state).filter_map(|(image, planned)| self.waiting(&state, image, planned)).collect();
+        let (spool_peak, memory_peak) = self.setting.spool.high_water();
+        Ok(UnpackReport {
+            set: self.set.clone(),
+            standing: self.standing,
+            done: self.images(&state).filter_map(|(image, planned)| done(image, planned)).collect(),
+            volumes_needed: waiting.iter().flat_map(|w| w.volumes.iter().copied()).collect(),
+            waiting,
+            failed: self.images(&state).filter_map(|(image, planned)| failed(image, planned)).collect(),
+            damaged: state.damage.clone(),
+            skipped_tags: self.plan.skipped_tags.clone(),
+            counts: state.counts,
+            direct: state.direct.clone(),
+            holds,
+            warnings: state.warnings.clone(),
+            spool_peak,
+            memory_peak,
+            receipt_bytes: receipt.to_bytes()?,
+            receipt,
+        })
+    }
+
+    fn images<'s>(&'s self, state: &'s State) -> impl Iterator<Item = (&'s ImageState, &'s PlannedImage)> {
+        state.images.iter().filter_map(|image| Some((image, self.plan.images.get(image.planned)?)))
+    }
+
+    fn waiting(&self, state: &State, image: &ImageState, planned: &PlannedImage) -> Option<WaitingImage> {
+        if !matches!(image.phase, Phase::Waiting | Phase::Pushing) {
+            return None;
+        }
+        let (mut volumes, mut damaged, mut no_room) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        for (index, blob) in image.lacking.iter().filter_map(|b| Some((b, self.catalog.contents.blobs.get(*b)?))) {
+            let known = state.blobs.get(index);
+            if known.is_some_and(BlobState::is_broken) {
+                damaged.insert(blob.digest);
+                continue;
+            }
+            if known.is_some_and(|b| b.deferred) {
+                no_room.insert(blob.digest);
+            }
+            let missing = parts(blob).filter(|(_, at, len)| !self.setting.spool.has(&blob.digest, *at, *len)).map(|(v, ..)| v);
+            volumes.extend(missing.filter(|v| !self.setting.media.volumes_here().contains(v)));
+        }
+        Some(WaitingImage {
+            repository: planned.repository.clone(),
+            tag: planned.tag.clone(),
+            volumes,
+            damaged,
+            no_room,
+            for_others: image.late && image.lacking.is_empty(),
+        })
+    }
+
+    fn receipt(&self, state: &State, head: Digest) -> Receipt {
+        let mut images = Vec::new();
+        let mut repositories: BTreeMap<String, Holding> = BTreeMap::new();
+        for (image, planned) in self.images(state) {
+            let Phase::Done(completeness) = &image.phase else { continue };
+            let Some(root) = self.catalog.contents.images.get(planned.image).map(|i| &i.root) else { continue };
+            let holding = repositories.entry(planned.repository.clone()).or_default();
+            let whole = !matches!(completeness, Completeness::SingleMember { .. });
+            holding.manifests.extend(image.tree.nodes.iter().filter(|n| whole || **n != root.digest));
+            holding.blobs.extend(image.tree.blobs.iter().filter_map(|b| self.catalog.contents.blobs.get(*b)).map(|b| b.digest));
+            images.push(ReceiptImage {
+                repository: planned.repository.clone(),
+                tag: planned.tag.clone(),
+                digest: root.digest,
+                media_type: root.media_type.clone(),
+                source: planned.source.clone(),
+                completeness: completeness.clone(),
+            });
+        }
+        images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+        // Two images of an older set may arrive under one keep tag: one entry says it.
+        images.dedup_by(|a, b| (&a.repository, &a.tag) == (&b.repository, &b.tag));
+        Receipt {
+            schema: SCHEMA,
+            target: self.plan.target.clone(),
+            stream: self.set.stream.clone(),
+            sequence: self.set.sequence,
+            identity: self.set.identity,
+            written: self.setting.options.now.clone(),
+            images,
+            repositories,
+            skipped_tags: self.plan.skipped_tags.clone(),
+            log_head: Some(head),
+        }
+    }
+}
+
+fn done(image: &ImageState, planned: &PlannedImage) -> Option<DoneImage> {
+    let Phase::Done(completeness) = &image.phase else { return None };
+    Some(DoneImage {
+        repository: planned.repository.clone(),
+        tag: planned.tag.clone(),
+        digest: planned.digest,
+        was_there: !image.pushed,
+        completeness: completeness.clone(),
+    })
+}
+
+fn failed(image: &ImageState, planned: &PlannedImage) -> Option<FailedImage> {
+    let Phase::Failed(error) = &image.phase else { return None };
+    Some(FailedImage { repository: planned.repository.clone(), tag: planned.tag.clone(), error: error.clone() })
+}

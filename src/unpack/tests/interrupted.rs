@@ -1,0 +1,118 @@
+//! A run cut short anywhere, then run again: the same end state.
+
+use super::*;
+use crate::progress::Level;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn killed(effect: bool, mounts: bool) {
+    let mut world = World::new();
+    world.registry.mounts = mounts;
+    world.unpack(&sample()).unwrap();
+    let operations = world.registry.operations.load(Ordering::SeqCst);
+    let expected = undisturbed();
+    for n in 0..operations + 3 {
+        let mut world = World::new();
+        world.registry.mounts = mounts;
+        world.registry.dies_at.store(n, Ordering::SeqCst);
+        world.registry.effect.store(effect, Ordering::SeqCst);
+        let outcome = world.unpack(&sample());
+        if let Err(error) = &outcome {
+            assert!(matches!(error, UnpackError::Target { error, .. } if error.trouble == TargetTrouble::Unreachable), "{n}: {error}");
+        }
+        world.registry.revive();
+        let report = world.unpack(&sample()).unwrap();
+        assert!(report.is_complete(), "{n}: {report:?}");
+        assert_eq!(world.registry.end_state(), expected, "killed at operation {n}");
+        assert!(world.spool_files().is_empty(), "{n}");
+    }
+}
+
+#[test]
+fn killed_before_every_operation_of_the_target() {
+    killed(false, true);
+}
+
+#[test]
+fn killed_after_every_operation_of_the_target() {
+    killed(true, false);
+}
+
+#[test]
+fn killed_in_every_operation_while_volumes_come_one_by_one() {
+    let expected = undisturbed();
+    for n in 0..70 {
+        let world = World::new();
+        for volume in [2, 3, 1] {
+            world.registry.operations.store(0, Ordering::SeqCst);
+            world.registry.dies_at.store(n, Ordering::SeqCst);
+            let _ = world.unpack(&sample().with(&[volume]));
+            world.registry.revive();
+            world.unpack(&sample().with(&[volume])).unwrap();
+            world.registry.collect_garbage();
+        }
+        assert_eq!(world.registry.end_state(), expected, "killed at operation {n}");
+        assert!(world.registry.holds().is_empty() && world.spool_files().is_empty());
+    }
+}
+
+/// Asks to stop when it was asked often enough whether to.
+struct Impatient {
+    left: AtomicUsize,
+}
+
+impl Progress for Impatient {
+    fn begin(&self, _: &str, _: u64) {}
+    fn advance(&self, _: u64) {}
+    fn end(&self) {}
+    fn say(&self, _: Level, _: &str) {}
+    fn cancelled(&self) -> bool {
+        self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1)).is_err()
+    }
+}
+
+#[test]
+fn cancelled_anywhere_leaves_a_state_to_go_on_from() {
+    let expected = undisturbed();
+    for spool in [0, 100_000] {
+        let mut completed = false;
+        for n in 0..400 {
+            let mut world = World::new();
+            world.spool = spool;
+            match world.watched(&sample(), &Impatient { left: AtomicUsize::new(n) }) {
+                Ok(report) => completed = report.is_complete(),
+                Err(error) => assert!(matches!(error, UnpackError::Interrupted), "{n}: {error}"),
+            }
+            let report = world.unpack(&sample()).unwrap();
+            assert!(report.is_complete(), "{n}");
+            assert_eq!(world.registry.end_state(), expected, "cancelled at {n}");
+            if completed {
+                break;
+            }
+        }
+        assert!(completed);
+    }
+}
+
+#[test]
+fn a_cancelled_run_holds_what_it_has_pushed() {
+    let mut held = 0;
+    for n in 20..60 {
+        let world = World::new();
+        let result = world.with(&sample(), &Impatient { left: AtomicUsize::new(n) }, |setting, ledger| {
+            let planned = plan(setting, ledger).ok()?;
+            run(setting, ledger, &planned).err()
+        });
+        let Some(stopped) = result else { continue };
+        let report = stopped.report.unwrap();
+        if report.counts.pushed > 0 {
+            let empty = crate::digest::Digest::sha256(b"{}");
+            let count = |b: &std::collections::BTreeMap<crate::digest::Digest, Vec<u8>>| b.keys().filter(|d| **d != empty).count();
+            let before: usize = world.registry.inner.lock().unwrap().blobs.values().map(count).sum();
+            world.registry.collect_garbage();
+            let after: usize = world.registry.inner.lock().unwrap().blobs.values().map(count).sum();
+            assert_eq!(before, after, "{n}: nothing that was pushed is lost");
+            held += usize::from(!report.holds.is_empty());
+        }
+    }
+    assert!(held > 0);
+}

@@ -1,0 +1,280 @@
+//! Rules: rollback, damage, incomplete indexes, holds, refusals.
+
+use super::*;
+use crate::format::{Completeness, Standing};
+use crate::ledger::LedgerError;
+use crate::oci::keep_tag;
+
+fn version(sequence: u64, seed: u8) -> Medium {
+    let mut medium = Medium::new(sequence, 1);
+    let layer = medium.layer(seed, 2000, &[1]);
+    medium.image("app", "latest", &[layer]);
+    medium
+}
+
+#[test]
+fn older_set_moves_no_tag_but_brings_its_content() {
+    let world = World::new();
+    world.unpack(&version(6, 6)).unwrap();
+    let newest = world.registry.tag_of("app", "latest").unwrap();
+    let report = world.unpack(&version(5, 5)).unwrap();
+    assert_eq!(report.standing, Standing::Older { newest: 6 });
+    assert_eq!(world.registry.tag_of("app", "latest"), Some(newest));
+    let old = report.skipped_tags[0].digest;
+    assert_eq!((report.skipped_tags[0].newer, world.registry.tag_of("app", &keep_tag(&old))), (6, Some(old)));
+    assert!(!report.is_complete());
+    assert_eq!(report.receipt.skipped_tags, report.skipped_tags);
+    world.registry.pushes();
+    world.unpack(&version(5, 5)).unwrap();
+    assert_eq!(world.registry.pushes(), 0);
+    assert!(world.unpack(&version(7, 7)).unwrap().is_complete());
+    assert_ne!(world.registry.tag_of("app", "latest"), Some(newest));
+}
+
+#[test]
+fn an_older_set_with_the_same_image_skips_nothing() {
+    let world = World::new();
+    world.unpack(&version(6, 6)).unwrap();
+    assert!(world.unpack(&version(5, 6)).unwrap().is_complete());
+    let report = world.unpack(&version(4, 4)).unwrap();
+    assert_eq!(report.skipped_tags[0].newer, 6, "the older set did not take the tag over");
+}
+
+#[test]
+fn fork_of_a_sequence_is_refused_and_the_first_set_needs_a_word() {
+    let mut world = World::new();
+    world.options.first = false;
+    assert!(matches!(world.unpack(&version(6, 6)), Err(UnpackError::Ledger(LedgerError::First { no_ledger: true, .. }))));
+    world.options.first = true;
+    world.unpack(&version(6, 6)).unwrap();
+    world.registry.pushes();
+    assert!(matches!(world.unpack(&version(6, 7)), Err(UnpackError::Ledger(LedgerError::Fork(_)))));
+    assert_eq!(world.registry.pushes(), 0);
+    world.options.first = false;
+    world.unpack(&version(7, 7)).unwrap();
+}
+
+#[test]
+fn a_fork_is_seen_even_when_the_first_run_failed_at_once() {
+    let world = World::new();
+    world.with(&version(6, 6), &Silent::new(), |setting, ledger| {
+        let planned = plan(setting, ledger).unwrap();
+        world.registry.dies_at.store(0, std::sync::atomic::Ordering::SeqCst);
+        assert!(run(setting, ledger, &planned).is_err());
+    });
+    world.registry.revive();
+    assert!(matches!(world.unpack(&version(6, 7)), Err(UnpackError::Ledger(LedgerError::Fork(_)))));
+}
+
+#[test]
+fn a_plan_serves_only_its_own_set() {
+    let world = World::new();
+    let planned = world.plan(&version(1, 1)).unwrap();
+    world.with(&version(2, 2), &Silent::new(), |setting, ledger| {
+        assert!(matches!(run(setting, ledger, &planned).unwrap_err().error, UnpackError::OtherPlan { .. }));
+    });
+}
+
+#[test]
+fn damage_costs_only_the_images_that_touch_it() {
+    let world = World::new();
+    let mut medium = sample();
+    let wide = medium.contents.blobs.iter().find(|b| b.size == 9000).unwrap().digest;
+    medium.damaged.insert((wide, 2));
+    let report = world.unpack(&medium).unwrap();
+    assert_eq!(report.done.iter().map(|d| format!("{}:{}", d.repository, d.tag)).collect::<Vec<_>>(), ["a/app:1", "b/multi:latest"]);
+    assert_eq!((report.damaged.len(), report.damaged[0].volume, report.damaged[0].trouble), (1, 2, MediaTrouble::Damaged));
+    assert_eq!(report.damaged[0].images, ["a/app:2", "c/catalog:v1"]);
+    assert!(report.waiting.iter().all(|w| w.damaged.contains(&wide)) && report.waiting.len() == 2);
+    assert!(!report.holds.is_empty());
+    world.registry.collect_garbage();
+    assert!(world.unpack(&sample().with(&[2])).unwrap().is_complete(), "only the damaged part is read from the good copy");
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn an_unreadable_volume_leaves_the_others() {
+    let world = World::new();
+    let mut medium = sample();
+    medium.dead.insert(1);
+    let report = world.unpack(&medium).unwrap();
+    assert!(!report.is_complete() && report.damaged.iter().all(|d| d.volume == 1 && d.trouble == MediaTrouble::Unreadable));
+    assert!(world.unpack(&sample().with(&[1])).unwrap().is_complete());
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn a_set_that_contradicts_itself_reaches_no_target() {
+    for small in [10, 1000, 100_000] {
+        for spool in [0, 100_000] {
+            let mut world = World::new();
+            (world.options.small, world.memory, world.spool) = (small, 50_000, spool);
+            let mut medium = sample();
+            medium.lying = medium.contents.blobs.iter().filter(|b| b.inline.is_none()).map(|b| b.digest).collect();
+            let report = world.unpack(&medium).unwrap();
+            assert!(report.done.is_empty());
+            assert_eq!(report.damaged.len(), 5, "{small} {spool} {report:?}");
+            assert!(report.damaged.iter().all(|d| d.trouble == MediaTrouble::Damaged));
+        }
+    }
+}
+
+fn sparse(asked: &[&str]) -> (Medium, Digest) {
+    let mut medium = Medium::new(1, 1);
+    let layer = medium.layer(1, 2000, &[1]);
+    let members: Vec<_> =
+        ["linux/amd64", "linux/arm64", "linux/s390x"].map(|p| (medium.manifest(p, std::slice::from_ref(&layer)), p)).into();
+    let single = members[0].0.digest;
+    let root = medium.index_image("multi", "1", &members, asked);
+    let absent = members.iter().filter(|(_, p)| !asked.contains(p)).map(|(d, _)| d.digest).collect::<Vec<_>>();
+    medium.contents.manifests.retain(|m| !absent.contains(&m.digest));
+    assert_eq!(medium.contents.images[0].root.digest, root);
+    (medium, single)
+}
+
+use crate::digest::Digest;
+
+#[test]
+fn an_incomplete_index_is_pushed_where_it_is_taken() {
+    let mut world = World::new();
+    world.registry.sparse = true;
+    let (medium, _) = sparse(&["linux/amd64", "linux/arm64"]);
+    let report = world.unpack(&medium).unwrap();
+    assert!(report.is_complete() && report.done[0].completeness == Completeness::Sparse);
+    assert_eq!(world.registry.tag_of("multi", "1"), Some(medium.contents.images[0].root.digest));
+    world.registry.pushes();
+    assert!(world.unpack(&medium).unwrap().is_complete());
+    assert_eq!(world.registry.pushes(), 0);
+}
+
+#[test]
+fn an_incomplete_index_that_is_refused_gives_its_tag_to_the_only_member() {
+    let world = World::new();
+    let (medium, single) = sparse(&["linux/amd64"]);
+    let report = world.unpack(&medium).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    assert_eq!(world.registry.tag_of("multi", "1"), Some(single));
+    assert_eq!(report.receipt.images[0].completeness, Completeness::SingleMember { member: single });
+    assert!(!report.receipt.holds(None, &medium.contents.images[0].root.digest));
+    world.registry.pushes();
+    let again = world.unpack(&medium).unwrap();
+    assert_eq!((world.registry.pushes(), &again.receipt.images), (0, &report.receipt.images));
+}
+
+#[test]
+fn an_incomplete_index_of_several_that_is_refused_is_an_error_of_that_image() {
+    let world = World::new();
+    let (medium, _) = sparse(&["linux/amd64", "linux/arm64"]);
+    let report = world.unpack(&medium).unwrap();
+    assert!(matches!(&report.failed[0].error, ImageError::SparseRefused { absent: 1, .. }), "{report:?}");
+    assert_eq!(world.registry.tag_of("multi", "1"), None);
+}
+
+#[test]
+fn holds_keep_early_blobs_and_go_away() {
+    for (deletes, immutable) in [(true, false), (false, false), (true, true), (false, true)] {
+        let mut world = World::new();
+        (world.registry.deletes, world.registry.immutable) = (deletes, immutable);
+        let first = world.unpack(&sample().with(&[2])).unwrap();
+        assert!(!first.holds.is_empty());
+        // Where no tag moves, holds written on the way stay beside the last ones until all is in.
+        assert!(first.holds.len() == world.registry.holds().len() || immutable, "{:?}", first.holds);
+        world.registry.collect_garbage();
+        let planned = world.plan(&sample().with(&[2])).unwrap();
+        assert!(!planned.volumes.iter().any(|v| v.number == 2), "what was pushed early is still there");
+        world.unpack(&sample().with(&[1])).unwrap();
+        world.registry.collect_garbage();
+        let last = world.unpack(&sample().with(&[3])).unwrap();
+        assert!(last.is_complete() && last.holds.is_empty());
+        assert_eq!(world.registry.holds().is_empty(), deletes, "{deletes} {immutable}");
+        assert_eq!(last.warnings.is_empty(), deletes || !immutable, "{:?}", last.warnings);
+        if !deletes && !immutable {
+            world.registry.collect_garbage();
+            let inner = world.registry.inner.lock().unwrap();
+            let held = |(repo, tags): (&String, &std::collections::BTreeMap<String, Digest>)| {
+                let hold = tags.iter().find(|(t, _)| t.starts_with("sealift-hold-"));
+                hold.map(|(_, d)| String::from_utf8(inner.manifests[repo][d].1.clone()).unwrap())
+            };
+            assert!(inner.tags.iter().filter_map(held).all(|m| m.contains("\"layers\":[]")));
+        }
+    }
+}
+
+#[test]
+fn what_is_left_is_held_when_some_of_it_was_collected() {
+    let world = World::new();
+    let medium = sample();
+    let first = world.unpack(&medium.with(&[2])).unwrap();
+    let lost = medium.contents.blobs.iter().find(|b| b.size == 5000).unwrap().digest;
+    world.with(&medium.with(&[]), &Silent::new(), |setting, ledger| {
+        let planned = plan(setting, ledger).unwrap();
+        world.registry.inner.lock().unwrap().blobs.get_mut("a/app").unwrap().remove(&lost);
+        world.registry.inner.lock().unwrap().tags.values_mut().for_each(|t| t.clear());
+        let report = run(setting, ledger, &planned).unwrap();
+        assert_eq!(report.holds, first.holds);
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
+    });
+    assert!(world.unpack(&medium).unwrap().is_complete());
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn a_registry_without_artifacts_gets_no_hold_and_a_warning() {
+    let mut world = World::new();
+    world.registry.artifacts = false;
+    let report = world.unpack(&sample().with(&[2])).unwrap();
+    assert!(report.holds.is_empty() && !report.warnings.is_empty());
+    world.registry.collect_garbage();
+    assert!(world.unpack(&sample()).unwrap().is_complete(), "what was collected is brought again");
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn what_the_registry_lost_after_the_plan_is_brought_again() {
+    let mut world = World::new();
+    world.registry.mounts = false;
+    world.unpack(&sample().with(&[1, 2])).unwrap();
+    for volumes in [&[3][..], &[1, 2, 3]] {
+        world.with(&sample().with(volumes), &Silent::new(), |setting, ledger| {
+            let planned = plan(setting, ledger).unwrap();
+            world.registry.inner.lock().unwrap().tags.values_mut().for_each(|t| t.retain(|t, _| !t.starts_with("sealift-hold")));
+            world.registry.collect_garbage();
+            let report = run(setting, ledger, &planned).unwrap();
+            assert_eq!(report.is_complete(), volumes.len() == 3, "{report:?}");
+            assert!(report.failed.is_empty() && (report.is_complete() || report.volumes_needed.contains(&1)));
+        });
+    }
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn late_images_wait_for_all_others() {
+    let world = World::new();
+    let mut medium = sample();
+    let own = medium.contents.blobs.iter().find(|b| b.size == 5000).unwrap().digest;
+    medium.damaged.insert((own, 2));
+    let report = world.unpack(&medium).unwrap();
+    let late = report.waiting.iter().find(|w| w.repository == "c/catalog").unwrap();
+    assert!(late.for_others && world.registry.tag_of("c/catalog", "v1").is_none());
+    assert!(world.unpack(&sample()).unwrap().is_complete());
+}
+
+#[test]
+fn a_refused_repository_fails_its_images_alone() {
+    let mut world = World::new();
+    (world.registry.closed, world.registry.mounts) = (Some("b/multi"), false);
+    let report = world.unpack(&sample()).unwrap();
+    assert_eq!(report.failed.iter().map(|f| f.repository.as_str()).collect::<Vec<_>>(), ["b/multi"]);
+    assert_eq!(report.done.len(), 2);
+    assert!(report.waiting.iter().all(|w| w.for_others));
+}
+
+#[test]
+fn immutable_tags_that_are_right_are_left_and_others_fail() {
+    let mut world = World::new();
+    world.registry.immutable = true;
+    world.unpack(&version(1, 1)).unwrap();
+    assert!(world.unpack(&version(1, 1)).unwrap().is_complete());
+    let report = world.unpack(&version(2, 2)).unwrap();
+    assert!(matches!(&report.failed[0].error, ImageError::Target { error, .. } if error.trouble == TargetTrouble::ImmutableTag));
+}
