@@ -5,5 +5,7 @@
 mod support;
 
 mod layers;
+mod registry_client;
+mod registry_servers;
 mod static_binary;
 mod stores;
