@@ -96,10 +96,9 @@ impl Host {
         let plain_allowed = self.loopback || !core.options.verify_tls;
         match secure {
             Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {
-                // If plain HTTP fails as well, the first failure is the better explanation.
+                // If plain HTTP gets no answer either, the first failure is the better explanation.
                 open("http").await.map_err(|e| match e {
-                    Error::Cancelled => e,
-                    Error::Unreachable { .. } | Error::NotARegistry { .. } => Error::Unreachable { host, reason },
+                    Error::Unreachable { .. } => Error::Unreachable { host, reason },
                     other => other,
                 })
             }

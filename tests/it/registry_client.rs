@@ -429,7 +429,7 @@ fn locations_elsewhere_get_no_login() {
     let warn = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
     let repository = at(&server, Options { warn, ..with_login("alice", "secret") });
     let content = bytes(30, 2000);
-    server.lie("POST", "/uploads/", 1, Fault::Location(|old| format!("http://localhost:1{old}").replace(":1/", ":9/")));
+    server.lie("POST", "/uploads/", 4, Fault::Location(|old| format!("http://127.0.0.1:9{old}")));
     // Another port of the same machine is another server.
     assert!(put(&repository, &blob(&content), &content).is_err());
     // Without the port it means itself.

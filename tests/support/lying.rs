@@ -220,8 +220,11 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>, guard: Gua
     };
     match &fault {
         Some(Fault::Close) => return Err(io::ErrorKind::ConnectionReset.into()),
-        // As a proxy does: before the body is read.
-        Some(Fault::Status(status, headers, body)) => return Ok(refuse(*status, headers, body)),
+        // As a proxy does: before the body is read, which then goes nowhere (nginx's lingering close).
+        Some(Fault::Status(status, headers, body)) => {
+            tokio::spawn(request.into_body().collect());
+            return Ok(refuse(*status, headers, body));
+        }
         _ => {}
     }
     let whole = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
