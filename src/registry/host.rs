@@ -114,7 +114,9 @@ impl Host {
         }
         let entrance = Entrance { base: base.clone(), settings: settings.clone(), pair: pair.clone() };
         let target = Arc::new(Target { host: self.name.clone(), repository: String::new(), reference: String::new() });
-        let call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
+        let mut call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
+        // With HTTP/2 a refusal that follows the handshake may be lost in the connection's own start.
+        call.blob = true;
         let tries = FIRST_TRIES.min(core.options.timing.tries);
         let reply = core.bare(self, &entrance, call, tries, &[200, 401, 403, 404, 400]).await?;
         self.learn(reply.response.headers());
