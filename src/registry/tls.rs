@@ -89,10 +89,15 @@ pub(super) fn reason(error: &reqwest::Error) -> Reason {
     }
     match error {
         e if e.is_timeout() && e.is_connect() => Reason::ConnectTimeout,
-        e if e.is_connect() => Reason::Proxy(deepest(e)),
+        e if e.is_connect() && is_of_proxy(&deepest(e)) => Reason::Proxy(deepest(e)),
         e if e.is_builder() => Reason::Other(deepest(e)),
         e => Reason::Lost(deepest(e)),
     }
+}
+
+/// The connector's words for what a proxy did (`tunnel error: unsuccessful`, `proxy authorization required`).
+fn is_of_proxy(words: &str) -> bool {
+    ["proxy", "tunnel", "unsuccessful", "SOCKS"].iter().any(|word| words.contains(word))
 }
 
 fn of_io(error: &io::Error) -> Option<Reason> {

@@ -241,23 +241,31 @@ impl<'a> Upload<'a> {
 
     /// Sends all bytes in one body: with PUT that also ends the upload.
     fn whole(&mut self, method: Method) -> Result<(), Error> {
-        let reader = self.content()?;
         let (mut url, own) = self.here()?;
         let ends = method == Method::PUT;
         if ends {
             url = location::with_query(&url, &format!("digest={}", self.blob.digest));
         }
-        let mut call = self.call(method, url, own);
-        let exchange = match &self.small {
+        let mut exchange = self.send(&method, &url, own)?;
+        if matches!(exchange, Exchange::Again) {
+            // The token ended just before; the session is as it was, the bytes are read once more.
+            exchange = self.send(&method, &url, own)?;
+        }
+        let reply = self.taken(exchange)?;
+        if ends { self.proven(reply) } else { self.go_on(reply) }
+    }
+
+    fn send(&mut self, method: &Method, url: &Url, own: bool) -> Result<Exchange, Error> {
+        let reader = self.content()?;
+        let mut call = self.call(method.clone(), url.clone(), own);
+        match &self.small {
             Some(bytes) => {
                 call.body = Payload::Bytes(bytes.clone());
                 call.patience = self.core.options.timing.commit;
-                self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?
+                self.repository.wait(self.core.exchange(&self.repository.host, &mut call))
             }
-            None => self.stream(call, reader)?,
-        };
-        let reply = self.taken(exchange)?;
-        if ends { self.proven(reply) } else { self.go_on(reply) }
+            None => self.stream(call, reader),
+        }
     }
 
     /// The caller's thread reads, a network task sends.
@@ -319,8 +327,7 @@ impl<'a> Upload<'a> {
     fn taken(&self, exchange: Exchange) -> Result<Reply, Error> {
         let host = &self.repository.host;
         match exchange {
-            // The token ended while the body was already gone: a new session with a new token.
-            Exchange::Again => Err(Error::Stalled { target: self.target.clone(), after: Duration::ZERO }),
+            Exchange::Again => Err(Error::Protocol { target: self.target.clone(), what: "a fresh token was refused".to_owned() }),
             Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(*reply),
             Exchange::Reply(reply) => {
                 let (status, to) = (reply.response.status().as_u16(), location::authority(&reply.url));

@@ -2,7 +2,7 @@
 
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::store_suite::{self, blob, bytes, get, put};
-use sealift::blob::{BlobSource, Wrong, open_verified};
+use sealift::blob::{BlobSink, BlobSource, Wrong, open_verified};
 use sealift::digest::Digest;
 use sealift::oci::media;
 use sealift::registry::credentials::{Credential, CredentialError, CredentialLookup};
@@ -292,7 +292,7 @@ fn tokens_are_asked_for_once_and_renewed_when_refused() {
 }
 
 #[test]
-fn a_token_that_ends_between_post_and_patch_costs_one_more_session() {
+fn a_token_that_ends_between_post_and_patch_costs_a_second_reading() {
     let server = Lying::start(Guard::Bearer);
     let repository = at(&server, with_login("alice", "secret"));
     let challenge = format!("Bearer realm=\"http://{}/token\"", server.host());
@@ -395,6 +395,33 @@ fn a_broken_upload_starts_again_from_the_first_byte() {
         put(&repository, &blob(&content), &content).unwrap();
         assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
     }
+}
+
+#[test]
+fn an_upload_nobody_reads_is_given_up_and_begun_again() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(33, 24_000_000);
+    server.lie("PATCH", "/uploads/", 1, Fault::Silence);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 2);
+}
+
+#[test]
+fn a_slow_disc_is_no_stall_of_the_network() {
+    struct Slow(std::io::Cursor<Vec<u8>>, bool);
+    impl Read for Slow {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.position() > 1_000_000 && !std::mem::replace(&mut self.1, true) {
+                // Longer than the network may be silent.
+                std::thread::sleep(quick().stall * 3);
+            }
+            self.0.read(buf)
+        }
+    }
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(34, 3_000_000);
+    repository.put(&blob(&content), &mut || Ok(Box::new(Slow(std::io::Cursor::new(content.clone()), false)))).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 1);
 }
 
 #[test]
@@ -592,22 +619,35 @@ fn hosts_that_are_none() {
     repository.ping().unwrap();
 }
 
+/// The fault plan is one for the whole process, so this test runs in one of its own.
 #[test]
 fn every_request_passes_the_fault_point_without_secrets() {
-    let server = Lying::start(Guard::Open);
-    let repository = at(&server, options());
+    const CHILD: &str = "SEALIFT_TEST_FAULT_POINTS";
+    if std::env::var_os(CHILD).is_none() {
+        let name = "registry_client::every_request_passes_the_fault_point_without_secrets";
+        let child = std::process::Command::new(std::env::current_exe().unwrap()).args(["--exact", name]).env(CHILD, "1").output().unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        return;
+    }
+    let (server, repository) = open(Guard::Open);
     server.set_tags("a/b", &[Some("1"), Some("2"), Some("3")]);
-    let (seen, host) = (Arc::new(Mutex::new(Vec::new())), server.host());
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let into = seen.clone();
     sealift::fault::install(Some(Box::new(move |operation, subject| {
-        if operation == "http" && subject.contains(&host) {
-            into.lock().unwrap().push(subject.to_owned());
-        }
-        Ok(())
+        into.lock().unwrap().push(format!("{operation} {subject}"));
+        // A request that fails here has not been sent.
+        if subject.ends_with("/v2/x/tags/list") { Err(std::io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
     })));
     repository.tags().unwrap();
+    let content = bytes(35, 2_000_000);
+    put(&repository, &blob(&content), &content).unwrap();
+    let failed = Client::new(options()).unwrap().repository(&server.host(), "x").tags();
+    assert!(matches!(failed, Err(Error::Unreachable { reason: Reason::Lost(_), .. })));
     sealift::fault::install(None);
+    assert!(server.seen("GET", "/v2/x/").is_empty());
     let seen = seen.lock().unwrap();
-    assert!(seen.contains(&format!("GET http://{}/v2/a/b/tags/list", server.host())));
+    let count = |method: &str| seen.iter().filter(|line| line.starts_with(&format!("http {method} http://{}/v2/", server.host()))).count();
+    assert_eq!((count("POST"), count("PATCH"), count("PUT")), (1, 1, 1));
+    assert!(seen.contains(&format!("http GET http://{}/v2/a/b/tags/list", server.host())));
     assert!(seen.iter().all(|line| !line.contains('?')));
 }

@@ -33,6 +33,8 @@ pub enum Fault {
     LoseAnswer,
     /// The connection closes at once.
     Close,
+    /// The connection stays, but nothing is read and nothing answered.
+    Silence,
     /// The `Range` of the request is not looked at.
     IgnoreRange,
     /// Another part than asked for.
@@ -220,6 +222,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>, guard: Gua
     };
     match &fault {
         Some(Fault::Close) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Fault::Silence) => std::future::pending::<()>().await,
         // As a proxy does: before the body is read, which then goes nowhere (nginx's lingering close).
         Some(Fault::Status(status, headers, body)) => {
             tokio::spawn(request.into_body().collect());
