@@ -591,6 +591,25 @@ fn an_interruption_ends_waits_and_transfers() {
 }
 
 #[test]
+fn connections_are_used_again() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    server.set_tags("a/b", &[Some("x")]);
+    for seed in 40..50 {
+        let content = bytes(seed, 300_000);
+        assert!(!repository.has(&blob(&content)).unwrap());
+        put(&repository, &blob(&content), &content).unwrap();
+        assert_eq!(get(&repository, &blob(&content)), content);
+        repository.put_manifest(b"{}", media::OCI_INDEX, &tag("t")).unwrap();
+        repository.manifest(&tag("t")).unwrap();
+        assert!(repository.head_manifest(&tag("none")).unwrap().is_none());
+        repository.tags().unwrap();
+    }
+    // One try of TLS, and one each for small requests and blobs; one more where an answer overtakes the end of its request.
+    assert!(server.connections() <= 5, "{} connections", server.connections());
+}
+
+#[test]
 fn warnings_are_passed_on_once_per_host() {
     let server = Lying::start(Guard::Open);
     let heard: Arc<Mutex<Vec<String>>> = Arc::default();

@@ -84,6 +84,7 @@ pub enum Guard {
 struct State {
     rules: Vec<Rule>,
     seen: Vec<Seen>,
+    connections: usize,
     blobs: HashMap<String, Bytes>,
     manifests: HashMap<String, (Bytes, String)>,
     tags: BTreeMap<String, Vec<Option<String>>>,
@@ -143,6 +144,11 @@ impl Lying {
         state.seen.iter().filter(|s| s.method == method && s.path.contains(path)).cloned().collect()
     }
 
+    /// Connections made so far.
+    pub fn connections(&self) -> usize {
+        self.state.lock().unwrap().connections
+    }
+
     pub fn add_blob(&self, content: &[u8]) -> Digest {
         let digest = Digest::sha256(content);
         self.state.lock().unwrap().blobs.insert(digest.to_string(), Bytes::copy_from_slice(content));
@@ -196,6 +202,7 @@ async fn serve(listener: tokio::net::TcpListener, state: Arc<Mutex<State>>, guar
     loop {
         let Ok((stream, _)) = listener.accept().await else { return };
         let state = state.clone();
+        state.lock().unwrap().connections += 1;
         tokio::spawn(async move {
             let service = service_fn(move |request| answer(request, state.clone(), guard, addr));
             let io = hyper_util::rt::TokioIo::new(stream);
