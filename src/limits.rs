@@ -49,6 +49,10 @@ pub const TOKEN_BYTES: u64 = 1 << 20;
 pub const ERROR_BODY_BYTES: u64 = 64 << 10;
 /// One page of a tag list or referrers list.
 pub const LIST_BYTES: u64 = 16 << 20;
+/// Pages of one list: a registry that always has another.
+pub const LIST_PAGES: usize = 10_000;
+/// Tags of one repository.
+pub const TAGS_PER_REPOSITORY: usize = 1 << 20;
 /// The index of a foreign image layout: endless entries, each kept in memory while one is changed.
 pub const LAYOUT_INDEX_BYTES: u64 = 64 << 20;
 /// An ImageSetConfiguration, a plan, a credentials file or a trust file given by the user.

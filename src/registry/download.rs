@@ -1,82 +1,27 @@
 //! Blobs on their way here: resumed inside the blob, never longer than their descriptor says.
 
 use super::answer::Asked;
-use super::client::{Core, Halt, Repository, Shared};
+use super::blob_reader::{AHEAD, BlobReader};
+use super::client::{Core, Halt, Repository};
 use super::error::{Error, Missing, Target};
 use super::headers::ContentRange;
 use super::host::Host;
 use super::location;
-use super::request::{Call, Exchange, Reply};
+use super::reply::Reply;
+use super::request::{Call, Exchange};
 use super::tls;
 use crate::blob::BlobSource;
 use crate::oci::Descriptor;
 use bytes::{Buf as _, Bytes};
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_RANGE, RANGE};
 use reqwest::{Method, Url};
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::{Semaphore, mpsc};
-use tokio::task::AbortHandle;
 
-/// Bytes of one blob that may wait for their reader.
-const AHEAD: usize = 4 << 20;
 /// A blob that came this much further has earned its tries anew.
 const PROGRESS: u64 = 1 << 20;
-
-/// The bytes of one blob as they come from the network. Dropping it ends the transfer.
-///
-/// Errors are [`Error`]s inside [`io::Error`]s ([`Error::of`]). Bytes are not verified.
-pub struct BlobReader {
-    chunks: mpsc::UnboundedReceiver<Result<Bytes, Error>>,
-    budget: Arc<Semaphore>,
-    current: Bytes,
-    /// What `current` took of the budget.
-    held: usize,
-    ended: bool,
-    task: AbortHandle,
-    /// Keeps the network threads while the reader lives.
-    _shared: Arc<Shared>,
-}
-
-impl Read for BlobReader {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        while self.current.is_empty() {
-            if self.ended {
-                return Ok(0);
-            }
-            self.budget.add_permits(std::mem::take(&mut self.held));
-            match self.chunks.blocking_recv() {
-                Some(Ok(chunk)) => self.accept(chunk),
-                Some(Err(error)) => return Err(error.into_io()),
-                // A transfer that stops without saying so has not ended.
-                None => return Err(io::ErrorKind::UnexpectedEof.into()),
-            }
-        }
-        let n = buf.len().min(self.current.len());
-        if let Some(window) = buf.get_mut(..n) {
-            self.current.copy_to_slice(window);
-        }
-        Ok(n)
-    }
-}
-
-impl BlobReader {
-    fn accept(&mut self, chunk: Bytes) {
-        self.held = chunk.len().min(AHEAD);
-        self.ended = chunk.is_empty();
-        self.current = chunk;
-    }
-}
-
-impl Drop for BlobReader {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
 
 impl BlobSource for Repository {
     type Error = Error;

@@ -7,7 +7,8 @@ use super::client::Core;
 use super::credentials::Credential;
 use super::error::{Error, Reason, Target};
 use super::options::Options;
-use super::request::{Call, Reply};
+use super::reply::Reply;
+use super::request::Call;
 use super::tls::Pair;
 use super::token::Tokens;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
@@ -91,15 +92,15 @@ impl Host {
     async fn discover(&self, core: &Core) -> Result<Entrance, Error> {
         let settings = core.settings(&self.name)?;
         let pair = core.pair(&self.name, &settings, self.loopback)?;
-        let open = |scheme| self.open(core, scheme, &settings, &pair);
-        let secure = open("https").await;
         let plain_allowed = self.loopback || !core.options.verify_tls;
+        let open = |scheme, tries| self.open(core, scheme, &settings, &pair, tries);
+        // Where there is another way, TLS gets one try.
+        let secure = open("https", if plain_allowed { 1 } else { FIRST_TRIES }).await;
         match secure {
             Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {
-                // If plain HTTP fails as well, the first failure is the better explanation.
-                open("http").await.map_err(|e| match e {
-                    Error::Cancelled => e,
-                    Error::Unreachable { .. } | Error::NotARegistry { .. } => Error::Unreachable { host, reason },
+                // If plain HTTP gets no answer either, the first failure is the better explanation.
+                open("http", FIRST_TRIES).await.map_err(|e| match e {
+                    Error::Unreachable { .. } => Error::Unreachable { host, reason },
                     other => other,
                 })
             }
@@ -107,7 +108,7 @@ impl Host {
         }
     }
 
-    async fn open(&self, core: &Core, scheme: &str, settings: &TlsSettings, pair: &Arc<Pair>) -> Result<Entrance, Error> {
+    async fn open(&self, core: &Core, scheme: &str, settings: &TlsSettings, pair: &Arc<Pair>, tries: u32) -> Result<Entrance, Error> {
         let bad = || Error::BadHost { host: self.name.chars().take(300).collect() };
         let base = Url::parse(&format!("{scheme}://{}/v2/", self.api)).map_err(|_| bad())?;
         if base.path() != "/v2/" || !base.username().is_empty() || base.password().is_some() || base.query().is_some() {
@@ -115,9 +116,10 @@ impl Host {
         }
         let entrance = Entrance { base: base.clone(), settings: settings.clone(), pair: pair.clone() };
         let target = Arc::new(Target { host: self.name.clone(), repository: String::new(), reference: String::new() });
-        let call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
-        let tries = FIRST_TRIES.min(core.options.timing.tries);
-        let reply = core.bare(self, &entrance, call, tries, &[200, 401, 403, 404, 400]).await?;
+        let mut call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
+        // With HTTP/2 a refusal that follows the handshake may be lost in the connection's own start.
+        call.blob = true;
+        let reply = core.bare(self, &entrance, call, tries.min(core.options.timing.tries), &[200, 401, 403, 404, 400]).await?;
         self.learn(reply.response.headers());
         match reply.response.status().as_u16() {
             200 | 401 | 403 => {

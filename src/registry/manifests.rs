@@ -1,28 +1,21 @@
-//! Manifests and tags of a repository.
+//! Manifests of a repository.
 
 use super::answer::Asked;
 use super::client::Repository;
 use super::error::{Error, Missing, Target};
-use super::headers;
-use super::location;
-use super::request::{Call, Payload, Reply};
+use super::reply::Reply;
+use super::request::{Call, Payload};
 use crate::digest::{Digest, Hasher};
 use crate::limits;
 use crate::oci::{self, Manifest, media};
 use bytes::Bytes;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName, LINK};
-use reqwest::{Method, Url};
-use serde::Deserialize;
-use std::collections::HashSet;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
-/// Pages of a tag list that are followed.
-const PAGES: usize = 10_000;
-/// Tags of one repository that are kept.
-const TAGS: usize = 1_000_000;
 /// Short tries of a manifest whose parts the registry does not see yet.
 const EVENTUAL: u32 = 3;
 
@@ -78,11 +71,6 @@ pub struct ManifestHead {
     pub media_type: Option<String>,
     /// Length in bytes, where given.
     pub size: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct TagList {
-    tags: Option<Vec<Option<String>>>,
 }
 
 impl Repository {
@@ -217,34 +205,6 @@ impl Repository {
         }
     }
 
-    /// All tags, in the registry's order, each once. What is no tag (null, a digest) is left out.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`] for an unknown repository; [`Error::Protocol`] for a list without end.
-    pub fn tags(&self) -> Result<Vec<String>, Error> {
-        self.wait(async {
-            let core = &self.shared.core;
-            let target = self.target("");
-            let mut next = Some(self.host.enter(core).await?.url(&target, &self.path("tags/list"))?);
-            let mut tags = Vec::new();
-            let (mut seen, mut pages) = (HashSet::new(), HashSet::new());
-            while let Some(url) = next.take() {
-                if pages.len() >= PAGES || tags.len() >= TAGS || !pages.insert(url.to_string()) {
-                    return Err(Error::Protocol { target, what: "a tag list without end".to_owned() });
-                }
-                let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
-                let reply = core.request(&self.host, call, &[200]).await?;
-                next = reply.header(LINK).and_then(headers::next_link).and_then(|link| page(&url, &link));
-                let body = reply.body(core, &target, limits::LIST_BYTES).await?;
-                let list: TagList = serde_json::from_slice(&body)
-                    .map_err(|e| Error::Protocol { target: target.clone(), what: format!("the tag list is not JSON: {e}") })?;
-                let fresh = list.tags.unwrap_or_default().into_iter().flatten().filter(|t| oci::is_tag(t));
-                tags.extend(fresh.filter(|tag| seen.insert(tag.clone())));
-            }
-            Ok(tags)
-        })
-    }
-
     /// Deletes a manifest, or a tag where the registry can. What is not there is deleted already.
     ///
     /// # Errors
@@ -315,30 +275,5 @@ fn is_eventual(error: &Error) -> bool {
         Error::Refused { .. } => matches!(code, "BLOB_UPLOAD_INVALID" | "MANIFEST_INVALID" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"),
         Error::NotFound { what: Missing::Repository, .. } => matches!(code, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"),
         _ => false,
-    }
-}
-
-/// The next page: path and query of the link, scheme and host of the registry.
-fn page(url: &Url, link: &str) -> Option<Url> {
-    let mut next = url.join(link).ok()?;
-    if !location::same_origin(url, &next) {
-        let query = next.query().map(str::to_owned);
-        let path = next.path().to_owned();
-        next = url.clone();
-        next.set_path(&path);
-        next.set_query(query.as_deref());
-    }
-    Some(next)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pages_stay_with_the_registry() {
-        let url = Url::parse("https://r.test:5000/v2/a/tags/list").unwrap();
-        assert_eq!(page(&url, "/v2/a/tags/list?last=x").unwrap().as_str(), "https://r.test:5000/v2/a/tags/list?last=x");
-        assert_eq!(page(&url, "http://inner/v2/a/tags/list?last=x").unwrap().as_str(), "https://r.test:5000/v2/a/tags/list?last=x");
     }
 }

@@ -9,6 +9,7 @@
 
 mod answer;
 mod auth;
+mod blob_reader;
 pub mod certs;
 mod challenge;
 mod client;
@@ -20,14 +21,17 @@ mod host;
 mod location;
 mod manifests;
 mod options;
+mod reply;
 mod request;
+mod session;
+mod tags;
 mod tls;
 mod token;
 mod upload;
 mod upload_body;
 
+pub use blob_reader::BlobReader;
 pub use client::{Client, Repository};
-pub use download::BlobReader;
 pub use error::{Answer, Error, Missing, Reason, Target};
 pub use manifests::{FetchedManifest, ManifestHead, ManifestRef};
 pub use options::{Options, Timing};

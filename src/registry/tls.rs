@@ -89,10 +89,15 @@ pub(super) fn reason(error: &reqwest::Error) -> Reason {
     }
     match error {
         e if e.is_timeout() && e.is_connect() => Reason::ConnectTimeout,
-        e if e.is_connect() => Reason::Proxy(deepest(e)),
+        e if e.is_connect() && is_of_proxy(&deepest(e)) => Reason::Proxy(deepest(e)),
         e if e.is_builder() => Reason::Other(deepest(e)),
         e => Reason::Lost(deepest(e)),
     }
+}
+
+/// The connector's words for what a proxy did (`tunnel error: unsuccessful`, `proxy authorization required`).
+fn is_of_proxy(words: &str) -> bool {
+    ["proxy", "tunnel", "unsuccessful", "SOCKS"].iter().any(|word| words.contains(word))
 }
 
 fn of_io(error: &io::Error) -> Option<Reason> {
@@ -104,10 +109,21 @@ fn of_io(error: &io::Error) -> Option<Reason> {
         | ErrorKind::NetworkUnreachable
         | ErrorKind::HostUnreachable
         | ErrorKind::NotConnected => Some(Reason::Lost(error.kind().to_string())),
+        // HTTP/2 keeps only the words of what its connection failed with.
+        ErrorKind::InvalidData if error.get_ref().is_none_or(|e| e.downcast_ref::<rustls::Error>().is_none()) => {
+            of_alert(&error.to_string())
+        }
         // rustls ends a handshake with a peer that simply closes in this kind.
         ErrorKind::UnexpectedEof => Some(Reason::Lost("closed early".to_owned())),
         _ => None,
     }
+}
+
+/// What a server that checks client certificates says (RFC 8446, section 6.2), as rustls prints it.
+fn of_alert(words: &str) -> Option<Reason> {
+    let alert = words.strip_prefix("received fatal alert: ")?;
+    let about_client = ["CertificateRequired", "BadCertificate", "UnknownCA", "CertificateUnknown", "AccessDenied"].contains(&alert);
+    Some(if about_client { Reason::ClientCertificate } else { Reason::Tls(crate::text::shown(alert).to_string()) })
 }
 
 fn of_tls(error: &rustls::Error) -> Reason {

@@ -2,12 +2,12 @@
 //! every vendor tests it. Other ways only after that one was refused.
 
 use super::answer::Asked;
-use super::challenge::Scope;
 use super::client::{Core, Repository};
 use super::error::{Error, Target};
-use super::host::Host;
 use super::location;
-use super::request::{Call, Exchange, Payload, Reply};
+use super::reply::Reply;
+use super::request::{Call, Exchange, Payload};
+use super::session::{Session, cancel};
 use super::upload_body::{feed, pipe, send};
 use crate::blob::{BlobSink, Verified};
 use crate::digest::Digest;
@@ -28,7 +28,6 @@ const PIECE: u64 = 4 << 20;
 const PIECE_MIN: u64 = 16 << 10;
 /// Looks at whether a blob arrived although the answer did not.
 const LOOKS: u32 = 3;
-const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-length");
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 /// Answers to a body that was taken.
 const TAKEN: [u16; 4] = [202, 201, 204, 200];
@@ -57,14 +56,6 @@ enum Step {
 struct Failure {
     step: Step,
     error: Error,
-}
-
-/// An open upload session at the registry.
-struct Session {
-    url: Url,
-    /// The registry itself, which may see the login.
-    own: bool,
-    min_piece: u64,
 }
 
 impl BlobSink for Repository {
@@ -103,48 +94,6 @@ impl BlobSink for Repository {
             attempt += 1;
             upload.again(failure, attempt)?;
         }
-    }
-}
-
-impl Repository {
-    /// Takes over a blob that another repository of the same registry has. False when the registry does not: then
-    /// it has to be put.
-    ///
-    /// # Errors
-    /// Only those that would also stop a put: unreachable, interrupted, still failing after all tries.
-    pub fn mount(&self, blob: &Descriptor, from_repository: &str) -> Result<bool, Error> {
-        self.wait(async {
-            let core = &self.shared.core;
-            let target = self.target(blob.digest);
-            let path = self.path(&format!("blobs/uploads/?mount={}&from={from_repository}", blob.digest));
-            let url = self.host.enter(core).await?.url(&target, &path)?;
-            let mut scopes = self.push();
-            // Without the right to read the source registries answer 202, as if it were not there.
-            if *from_repository != *self.name {
-                scopes.push(Scope::repository(from_repository, &["pull"]));
-            }
-            let call = Call::new(Method::POST, url, target.clone(), Asked::Upload, core).scopes(scopes);
-            let reply = match core.request(&self.host, call, &[201, 202]).await {
-                Ok(reply) => reply,
-                Err(
-                    Error::LoginRefused { .. }
-                    | Error::NotFound { .. }
-                    | Error::Unsupported { .. }
-                    | Error::Denied { .. }
-                    | Error::Refused { .. }
-                    | Error::TooLarge { .. },
-                ) => return Ok(false),
-                Err(other) => return Err(other),
-            };
-            let mounted = reply.response.status() == 201;
-            let session = Session::of(&reply, core, &self.host, &target).await;
-            reply.drain(core).await;
-            // 202 opened an ordinary upload that nobody will use.
-            if let (false, Ok(session)) = (mounted, session) {
-                cancel(core, &self.host, &target, self.push(), session).await;
-            }
-            Ok(mounted)
-        })
     }
 }
 
@@ -241,23 +190,31 @@ impl<'a> Upload<'a> {
 
     /// Sends all bytes in one body: with PUT that also ends the upload.
     fn whole(&mut self, method: Method) -> Result<(), Error> {
-        let reader = self.content()?;
         let (mut url, own) = self.here()?;
         let ends = method == Method::PUT;
         if ends {
             url = location::with_query(&url, &format!("digest={}", self.blob.digest));
         }
-        let mut call = self.call(method, url, own);
-        let exchange = match &self.small {
+        let mut exchange = self.send(&method, &url, own)?;
+        if matches!(exchange, Exchange::Again) {
+            // The token ended just before; the session is as it was, the bytes are read once more.
+            exchange = self.send(&method, &url, own)?;
+        }
+        let reply = self.taken(exchange)?;
+        if ends { self.proven(reply) } else { self.go_on(reply) }
+    }
+
+    fn send(&mut self, method: &Method, url: &Url, own: bool) -> Result<Exchange, Error> {
+        let reader = self.content()?;
+        let mut call = self.call(method.clone(), url.clone(), own);
+        match &self.small {
             Some(bytes) => {
                 call.body = Payload::Bytes(bytes.clone());
                 call.patience = self.core.options.timing.commit;
-                self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?
+                self.repository.wait(self.core.exchange(&self.repository.host, &mut call))
             }
-            None => self.stream(call, reader)?,
-        };
-        let reply = self.taken(exchange)?;
-        if ends { self.proven(reply) } else { self.go_on(reply) }
+            None => self.stream(call, reader),
+        }
     }
 
     /// The caller's thread reads, a network task sends.
@@ -319,8 +276,7 @@ impl<'a> Upload<'a> {
     fn taken(&self, exchange: Exchange) -> Result<Reply, Error> {
         let host = &self.repository.host;
         match exchange {
-            // The token ended while the body was already gone: a new session with a new token.
-            Exchange::Again => Err(Error::Stalled { target: self.target.clone(), after: Duration::ZERO }),
+            Exchange::Again => Err(Error::Protocol { target: self.target.clone(), what: "a fresh token was refused".to_owned() }),
             Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(*reply),
             Exchange::Reply(reply) => {
                 let (status, to) = (reply.response.status().as_u16(), location::authority(&reply.url));
@@ -412,34 +368,4 @@ impl<'a> Upload<'a> {
 
 fn at(step: Step) -> impl Fn(Error) -> Failure {
     move |error| Failure { step, error }
-}
-
-impl Session {
-    /// The session an answer names.
-    async fn of(reply: &Reply, core: &Core, host: &Host, target: &Arc<Target>) -> Result<Session, Error> {
-        let base = &host.enter(core).await?.base;
-        let place = reply.header(LOCATION).and_then(|to| location::resolve(&reply.url, to, base));
-        let Some(place) = place else {
-            return Err(Error::Protocol { target: target.clone(), what: "an upload without a usable Location".to_owned() });
-        };
-        if place.mended && !host.mended.swap(true, Ordering::Relaxed) {
-            core.warn(&host.name, "the registry names itself with another scheme or port; its proxy should set X-Forwarded-Proto and Host");
-        }
-        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && core.options.verify_tls {
-            return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
-        }
-        let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        Ok(Session { url: place.url, own: place.own, min_piece })
-    }
-}
-
-/// Gives a session back, so that no litter stays. Nobody waits for its success.
-async fn cancel(core: &Core, host: &Host, target: &Arc<Target>, scopes: Vec<Scope>, session: Session) {
-    let mut call = Call::new(Method::DELETE, session.url, target.clone(), Asked::Upload, core).scopes(scopes);
-    call.login = session.own;
-    call.renew = false;
-    call.patience = call.patience.min(Duration::from_secs(10));
-    if let Ok(Exchange::Reply(reply)) = core.exchange(host, &mut call).await {
-        reply.drain(core).await;
-    }
 }

@@ -11,5 +11,7 @@ mod image_sets;
 mod layers;
 mod manual;
 mod ssh;
+mod registry_client;
+mod registry_servers;
 mod static_binary;
 mod stores;

@@ -1,7 +1,9 @@
 //! What the tests share.
 #![allow(dead_code)]
 
+pub mod lying;
 pub mod rust_paths;
+pub mod servers;
 pub mod store_suite;
 
 use std::io::Write;

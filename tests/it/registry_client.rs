@@ -1,0 +1,672 @@
+//! The registry client against a registry that lies.
+
+use crate::support::lying::{Fault, Guard, Lying, error};
+use crate::support::store_suite::{self, blob, bytes, get, put};
+use sealift::blob::{BlobSink, BlobSource, Wrong, open_verified};
+use sealift::digest::Digest;
+use sealift::oci::media;
+use sealift::registry::credentials::{Credential, CredentialError, CredentialLookup};
+use sealift::registry::{Client, Error, ManifestRef, Missing, Options, Reason, Repository, Timing};
+use std::io::Read;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Waits short enough for tests, with the shape of the real ones.
+pub fn quick() -> Timing {
+    Timing {
+        connect: Duration::from_secs(5),
+        stall: Duration::from_millis(400),
+        commit: Duration::from_secs(20),
+        tries: 4,
+        retry_base: Duration::from_millis(5),
+        retry_cap: Duration::from_millis(50),
+        retry_after_cap: Duration::from_millis(300),
+    }
+}
+
+/// One login for everything.
+pub struct Login(pub &'static str, pub &'static str);
+
+impl CredentialLookup for Login {
+    fn lookup(&self, _: &str, _: &str) -> Result<Option<Credential>, CredentialError> {
+        let secret = Zeroizing::new(self.1.to_owned());
+        Ok(Some(match self.0 {
+            "" => Credential::IdentityToken(secret),
+            user => Credential::Basic { username: user.to_owned(), password: secret },
+        }))
+    }
+}
+
+fn options() -> Options {
+    Options { timing: quick(), ..Options::default() }
+}
+
+fn with_login(user: &'static str, password: &'static str) -> Options {
+    Options { credentials: Arc::new(Login(user, password)), ..options() }
+}
+
+fn at(server: &Lying, options: Options) -> Repository {
+    Client::new(options).unwrap().repository(&server.host(), "a/b")
+}
+
+fn open(guard: Guard) -> (Lying, Repository) {
+    let server = Lying::start(guard);
+    let repository = at(&server, options());
+    (server, repository)
+}
+
+fn tag(name: &str) -> ManifestRef {
+    ManifestRef::Tag(name.to_owned())
+}
+
+/// What reading a blob through the check failed with.
+fn failure(repository: &Repository, content: &[u8]) -> Error {
+    match open_verified(repository, &blob(content)).map(|mut r| r.read_to_end(&mut Vec::new())) {
+        Err(error) => error,
+        Ok(Err(error)) => *error.into_inner().unwrap().downcast::<Error>().unwrap(),
+        Ok(Ok(_)) => panic!("the blob can be read"),
+    }
+}
+
+#[test]
+fn an_honest_registry_is_a_store() {
+    let (_server, repository) = open(Guard::Open);
+    store_suite::all(&repository);
+}
+
+#[test]
+fn wrong_bytes_are_found_out() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(1, 100_000);
+    server.add_blob(&content);
+    let mut other = content.clone();
+    other[5] ^= 1;
+    server.lie("GET", "/blobs/", 1, Fault::Body(other));
+    let read = open_verified(&repository, &blob(&content)).unwrap().read_to_end(&mut Vec::new());
+    assert!(matches!(Wrong::of(&read.unwrap_err()), Some(Wrong::Digest { .. })));
+    server.lie("GET", "/blobs/", 1, Fault::Body(content[..99_000].to_vec()));
+    assert!(matches!(failure(&repository, &content), Error::WrongSize { found: 99_000, .. }));
+}
+
+#[test]
+fn a_cut_blob_goes_on_where_it_was_cut() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(2, 5_000_000);
+    server.add_blob(&content);
+    for at in [1, 1 << 20, 3 << 20, 4_999_999] {
+        let before = server.seen("GET", "/blobs/").len();
+        server.lie("GET", "/blobs/", 1, Fault::Cut(at));
+        assert_eq!(get(&repository, &blob(&content)), content, "cut after {at}");
+        let seen = server.seen("GET", "/blobs/");
+        assert_eq!(seen.len(), before + 2, "cut after {at}");
+        let resumed: usize = seen.last().unwrap().range.as_deref().map_or(0, |r| r[6..r.len() - 1].parse().unwrap());
+        assert!(resumed <= at && (resumed > 0 || at == 1), "{resumed} after {at}");
+    }
+}
+
+#[test]
+fn progress_earns_new_tries() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(3, 9_000_000);
+    server.add_blob(&content);
+    // More cuts than tries, but each time another megabyte is there.
+    server.lie("GET", "/blobs/", 6, Fault::Cut(1_300_000));
+    assert_eq!(get(&repository, &blob(&content)), content);
+}
+
+#[test]
+fn no_progress_ends() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(4, 300_000);
+    server.add_blob(&content);
+    server.lie("GET", "/blobs/", usize::MAX, Fault::Cut(0));
+    assert!(matches!(failure(&repository, &content), Error::Unreachable { reason: Reason::Lost(_), .. }));
+    assert_eq!(server.seen("GET", "/blobs/").len(), 4);
+}
+
+#[test]
+fn a_silent_connection_is_given_up() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(5, 300_000);
+    server.add_blob(&content);
+    server.lie("GET", "/blobs/", 1, Fault::Hang(100_000));
+    assert_eq!(get(&repository, &blob(&content)), content);
+    server.lie("GET", "/blobs/", usize::MAX, Fault::Hang(0));
+    assert!(matches!(failure(&repository, &content), Error::Stalled { .. }));
+}
+
+#[test]
+fn ranges_are_believed_only_when_right() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(6, 2_000_000);
+    server.add_blob(&content);
+    for lie in [Fault::IgnoreRange, Fault::WrongRange, Fault::Lying416] {
+        server.lie("GET", "/blobs/", 1, Fault::Cut(700_000));
+        server.lie("GET", "/blobs/", 1, lie);
+        assert_eq!(get(&repository, &blob(&content)), content);
+    }
+}
+
+#[test]
+fn a_partial_file_is_continued() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(7, 1_000_000);
+    server.add_blob(&content);
+    let mut rest = Vec::new();
+    repository.open_at(&blob(&content), 400_000).unwrap().read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, content[400_000..]);
+    assert_eq!(server.seen("GET", "/blobs/")[0].range.as_deref(), Some("bytes=400000-"));
+    rest.clear();
+    repository.open_at(&blob(&content), 1_000_000).unwrap().read_to_end(&mut rest).unwrap();
+    assert!(rest.is_empty());
+}
+
+#[test]
+fn a_dropped_reader_leaves_its_place_to_the_next() {
+    let server = Lying::start(Guard::Open);
+    let repository = at(&server, Options { downloads: 1, ..options() });
+    let content = bytes(8, 8_000_000);
+    server.add_blob(&content);
+    for _ in 0..5 {
+        let mut reader = repository.open(&blob(&content)).unwrap();
+        reader.read_exact(&mut [0; 1000]).unwrap();
+    }
+    assert_eq!(get(&repository, &blob(&content)), content);
+}
+
+#[test]
+fn a_redirect_elsewhere_never_sees_the_login() {
+    let (cdn, server) = (Lying::start(Guard::Open), Lying::start(Guard::Basic));
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(9, 3_000_000);
+    cdn.add_blob(&content);
+    let to = format!("http://{}/v2/x/blobs/{}?signature=abc", cdn.host(), Digest::sha256(&content));
+    let redirect = Fault::Status(307, vec![("location", to)], String::new());
+    server.lie("GET", "/blobs/", usize::MAX, redirect);
+    cdn.lie("GET", "/blobs/", 1, Fault::Cut(1_500_000));
+    assert_eq!(get(&repository, &blob(&content)), content);
+    let there = cdn.seen("GET", "/blobs/");
+    assert_eq!(there.len(), 2);
+    assert!(there.iter().all(|s| s.authorization.is_none()));
+    assert!(there[1].range.is_some());
+    // Resumed with a fresh redirect of the registry, and with the login there.
+    let here = server.seen("GET", "/blobs/");
+    assert!(here.len() == 2 && here.iter().all(|s| s.authorization.is_some()));
+}
+
+#[test]
+fn redirects_in_circles_end() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(10, 10);
+    server.lie("GET", "/blobs/", usize::MAX, Fault::Status(302, vec![("location", "/v2/a/b/blobs/again".into())], String::new()));
+    assert!(matches!(failure(&repository, &content), Error::Redirect { .. }));
+}
+
+#[test]
+fn foreign_layers_come_from_their_urls_without_login() {
+    let (elsewhere, server) = (Lying::start(Guard::Open), Lying::start(Guard::Basic));
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(11, 100_000);
+    elsewhere.add_blob(&content);
+    let mut descriptor = blob(&content);
+    let good = format!("http://{}/v2/f/blobs/{}", elsewhere.host(), descriptor.digest);
+    descriptor.urls = vec!["ftp://x/y".into(), format!("http://alice:secret@{}/", elsewhere.host()), good];
+    assert_eq!(get(&repository, &descriptor), content);
+    assert!(elsewhere.seen("GET", "/").iter().all(|s| s.authorization.is_none()));
+    assert_eq!(elsewhere.seen("GET", "/").len(), 1);
+    descriptor.urls.clear();
+    assert!(matches!(repository.open(&descriptor).err(), Some(Error::NotFound { what: Missing::Blob, .. })));
+}
+
+#[test]
+fn retry_after_is_honoured_for_the_whole_host_and_capped() {
+    let html = "<html><h1>429 Too Many Requests</h1></html>".to_owned();
+    let date = httpdate::fmt_http_date(std::time::SystemTime::now() + Duration::from_secs(3600));
+    for header in [Some("1".to_owned()), Some(date), None] {
+        let (server, repository) = open(Guard::Open);
+        let content = bytes(12, 1000);
+        server.add_blob(&content);
+        let headers: Vec<_> = header.clone().map(|value| ("retry-after", value)).into_iter().collect();
+        server.lie("GET", "/v2/", 1, Fault::Status(429, headers.clone(), html.clone()));
+        server.lie("GET", "/blobs/", 2, Fault::Status(429, headers, html.clone()));
+        let start = std::time::Instant::now();
+        assert_eq!(get(&repository, &blob(&content)), content);
+        // Not a timing test: the server asked for more than the cap three times, so three caps is the least.
+        assert!(header.is_none() || start.elapsed() >= Duration::from_millis(900), "did not wait for {header:?}");
+        assert_eq!(server.seen("GET", "/blobs/").len(), 3);
+    }
+}
+
+#[test]
+fn too_many_requests_without_end_are_reported_with_the_words() {
+    let (server, repository) = open(Guard::Open);
+    server.lie("GET", "/tags/", usize::MAX, Fault::Status(429, vec![], "<b>pull limit</b>".into()));
+    let Err(Error::RateLimited { answer, target }) = repository.tags() else { panic!() };
+    assert_eq!((answer.message.as_str(), target.repository.as_str()), ("pull limit", "a/b"));
+    assert_eq!(server.seen("GET", "/tags/").len(), 4);
+}
+
+#[test]
+fn server_errors_are_tried_again_and_refusals_are_not() {
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[Some("x")]);
+    for status in [500, 502, 503, 504, 408, 499, 522] {
+        server.lie("GET", "/tags/", 1, Fault::Status(status, vec![], String::new()));
+        assert_eq!(repository.tags().unwrap(), ["x"]);
+    }
+    server.lie("GET", "/tags/", 1, Fault::Close);
+    assert_eq!(repository.tags().unwrap(), ["x"]);
+    let before = server.seen("GET", "/tags/").len();
+    server.lie("GET", "/tags/", 1, Fault::Status(403, vec![], error("DENIED")));
+    assert!(matches!(repository.tags(), Err(Error::LoginRefused { credentials_sent: false, .. })));
+    server.lie("GET", "/tags/", 1, Fault::Status(404, vec![], error("NAME_UNKNOWN")));
+    assert!(matches!(repository.tags(), Err(Error::NotFound { what: Missing::Repository, .. })));
+    assert_eq!(server.seen("GET", "/tags/").len(), before + 2);
+}
+
+#[test]
+fn tokens_are_asked_for_once_and_renewed_when_refused() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(13, 3_000_000);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(get(&repository, &blob(&content)), content);
+    let asked = server.seen("GET", "/token");
+    assert_eq!(asked.len(), 1, "a push token serves for the pull");
+    assert!(asked[0].query.contains("scope=repository%3Aa%2Fb%3Apull%2Cpush") && asked[0].query.contains("service=lying+service"));
+    // In the middle of a blob: the transfer breaks, and by then the token has ended.
+    server.lie("GET", "/blobs/", 1, Fault::Cut(1_500_000));
+    server.expire_tokens();
+    assert_eq!(get(&repository, &blob(&content)), content);
+    assert_eq!(server.seen("GET", "/token").len(), 2);
+    let more = bytes(14, 2_000_000);
+    server.expire_tokens();
+    put(&repository, &blob(&more), &more).unwrap();
+    assert_eq!(server.blob(&blob(&more).digest).unwrap(), more);
+    assert!(server.seen("GET", "/token").iter().all(|s| !s.query.contains("delete")));
+    server.expire_tokens();
+    repository.delete_manifest(&blob(&more).digest.into()).unwrap();
+    assert!(server.seen("GET", "/token").last().unwrap().query.contains("delete"));
+}
+
+#[test]
+fn a_token_that_ends_between_post_and_patch_costs_a_second_reading() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let challenge = format!("Bearer realm=\"http://{}/token\"", server.host());
+    let content = bytes(15, 3_000_000);
+    server.lie("PATCH", "/uploads/", 1, Fault::Status(401, vec![("www-authenticate", challenge)], error("UNAUTHORIZED")));
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+    assert_eq!(server.seen("GET", "/token").len(), 2);
+}
+
+#[test]
+fn anonymous_and_identity_tokens() {
+    let server = Lying::start(Guard::Bearer);
+    server.set_tags("a/b", &[Some("x")]);
+    assert_eq!(at(&server, options()).tags().unwrap(), ["x"]);
+    assert_eq!(server.seen("GET", "/token")[0].authorization, None);
+    assert_eq!(at(&server, with_login("", "refresh-alice")).tags().unwrap(), ["x"]);
+    assert_eq!(server.seen("POST", "/token").len(), 1);
+}
+
+#[test]
+fn a_refused_login_says_whether_one_was_shown_and_never_which() {
+    let server = Lying::start(Guard::Bearer);
+    let error = at(&server, with_login("alice", "hunter2")).tags().unwrap_err();
+    assert!(matches!(error, Error::LoginRefused { credentials_sent: true, .. }), "{error}");
+    let shown = format!("{error} {error:?} {:?}", Credential::IdentityToken(Zeroizing::new("hunter2".to_owned())));
+    assert!(!shown.contains("hunter2") && !shown.contains("aHVudGVyMg") && !shown.contains("Basic Y"), "{shown}");
+    let basic = Lying::start(Guard::Basic);
+    assert!(matches!(at(&basic, options()).tags(), Err(Error::LoginRefused { credentials_sent: false, .. })));
+    assert!(matches!(at(&basic, with_login("alice", "no")).tags(), Err(Error::LoginRefused { credentials_sent: true, .. })));
+    assert_eq!(basic.seen("GET", "/tags/").len(), 2, "a wrong password is shown once: accounts get locked");
+}
+
+#[test]
+fn a_token_service_that_is_busy_is_asked_again() {
+    let server = Lying::start(Guard::Bearer);
+    server.set_tags("a/b", &[]);
+    server.lie("GET", "/token", 2, Fault::Status(429, vec![], "<html>slow</html>".into()));
+    assert!(at(&server, options()).tags().unwrap().is_empty());
+}
+
+#[test]
+fn uploads_take_the_way_every_vendor_tests() {
+    let (server, repository) = open(Guard::Open);
+    for (seed, len) in [(20, 1000), (21, 3_000_000)] {
+        let content = bytes(seed, len);
+        put(&repository, &blob(&content), &content).unwrap();
+        let patch = server.seen("PATCH", "/uploads/");
+        assert_eq!(patch.last().unwrap().content_length, Some(len as u64));
+    }
+    assert_eq!(server.seen("PUT", "/uploads/").iter().filter(|s| s.content_length == Some(0)).count(), 2);
+}
+
+#[test]
+fn a_body_too_large_goes_in_pieces_and_this_is_remembered() {
+    let (server, repository) = open(Guard::Open);
+    let too_large = || Fault::Status(413, vec![("connection", "close".into())], "<html>413</html>".into());
+    let content = bytes(22, 5_000_000);
+    server.lie("PATCH", "/uploads/", 2, too_large());
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+    let largest = server.seen("PATCH", "/uploads/").iter().skip(2).filter_map(|s| s.content_length).max();
+    assert_eq!(largest, Some(2 << 20));
+    let next = bytes(23, 4_500_000);
+    put(&repository, &blob(&next), &next).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 2 + 3 + 3);
+    assert_eq!(server.seen("DELETE", "/uploads/").len(), 2, "refused sessions are given back");
+    server.lie("PATCH", "/uploads/", usize::MAX, too_large());
+    assert!(matches!(put(&repository, &blob(b"tiny"), b"tiny"), Err(Error::TooLarge { .. })));
+}
+
+#[test]
+fn a_registry_without_patch_gets_a_put() {
+    let (server, repository) = open(Guard::Open);
+    server.lie("PATCH", "/uploads/", 1, Fault::Status(405, vec![], error("UNSUPPORTED")));
+    let content = bytes(24, 2_000_000);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.seen("PUT", "/uploads/")[0].content_length, Some(2_000_000));
+}
+
+#[test]
+fn a_lost_answer_is_no_second_upload() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(25, 2_000_000);
+    server.lie("PUT", "/uploads/", 1, Fault::LoseAnswer);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!((server.seen("PATCH", "/uploads/").len(), server.seen("HEAD", "/blobs/").len()), (1, 1));
+    server.lie("PUT", "/uploads/", 1, Fault::Status(504, vec![], String::new()));
+    let other = bytes(26, 2_000_000);
+    put(&repository, &blob(&other), &other).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 3);
+}
+
+#[test]
+fn a_broken_upload_starts_again_from_the_first_byte() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(27, 3_000_000);
+    for fault in [Fault::Close, Fault::LoseAnswer, Fault::Status(500, vec![], String::new())] {
+        server.lie("PATCH", "/uploads/", 2, fault);
+        put(&repository, &blob(&content), &content).unwrap();
+        assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+    }
+}
+
+#[test]
+fn an_upload_nobody_reads_is_given_up_and_begun_again() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(33, 24_000_000);
+    server.lie("PATCH", "/uploads/", 1, Fault::Silence);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 2);
+}
+
+#[test]
+fn a_slow_disc_is_no_stall_of_the_network() {
+    struct Slow(std::io::Cursor<Vec<u8>>, bool);
+    impl Read for Slow {
+        fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+            if self.0.position() > 1_000_000 && !std::mem::replace(&mut self.1, true) {
+                // Longer than the network may be silent.
+                std::thread::sleep(quick().stall * 3);
+            }
+            self.0.read(buf)
+        }
+    }
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(34, 3_000_000);
+    repository.put(&blob(&content), &mut || Ok(Box::new(Slow(std::io::Cursor::new(content.clone()), false)))).unwrap();
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 1);
+}
+
+#[test]
+fn lost_sessions_are_begun_again() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(28, 2_000_000);
+    server.lie("PUT", "/uploads/", 1, Fault::Status(404, vec![], error("BLOB_UPLOAD_UNKNOWN")));
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+}
+
+#[test]
+fn wrong_bytes_are_not_committed() {
+    let (server, repository) = open(Guard::Open);
+    let content = bytes(29, 3_000_000);
+    let mut wrong = content.clone();
+    wrong[0] ^= 1;
+    let Err(Error::Source { source, .. }) = put(&repository, &blob(&content), &wrong) else { panic!() };
+    assert!(matches!(Wrong::of(&source), Some(Wrong::Digest { .. })));
+    assert!(server.seen("PUT", "/uploads/").is_empty());
+    // What claims to have been stored under another digest is no success.
+    let other = Digest::sha256(b"x").to_string();
+    server.lie("PUT", "/uploads/", 1, Fault::Header("docker-content-digest", Some(other)));
+    assert!(matches!(put(&repository, &blob(&content), &content), Err(Error::WrongDigest { .. })));
+}
+
+#[test]
+fn locations_elsewhere_get_no_login() {
+    let server = Lying::start(Guard::Basic);
+    let warnings: Arc<Mutex<Vec<String>>> = Arc::default();
+    let heard = warnings.clone();
+    let warn = Arc::new(move |line: &str| heard.lock().unwrap().push(line.to_owned()));
+    let repository = at(&server, Options { warn, ..with_login("alice", "secret") });
+    let content = bytes(30, 2000);
+    server.lie("POST", "/uploads/", 4, Fault::Location(|old| format!("http://127.0.0.1:9{old}")));
+    // Another port of the same machine is another server.
+    assert!(put(&repository, &blob(&content), &content).is_err());
+    // Without the port it means itself.
+    server.lie("POST", "/uploads/", 1, Fault::Location(|old| format!("http://127.0.0.1{old}")));
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(warnings.lock().unwrap().len(), 1);
+    let (a, b) = (Lying::start(Guard::Basic), Lying::start(Guard::Open));
+    let to = format!("http://{}/v2/a/b/blobs/uploads/s1", b.host());
+    a.lie("POST", "/uploads/", 1, Fault::Status(202, vec![("location", to)], String::new()));
+    b.lie("PATCH", "/uploads/", 1, Fault::Status(401, vec![], String::new()));
+    let refused = put(&at(&a, with_login("alice", "secret")), &blob(&content), &content);
+    assert!(matches!(refused, Err(Error::ForeignLocation { .. })), "{refused:?}");
+    assert!(b.seen("PATCH", "/").iter().chain(&b.seen("DELETE", "/")).all(|s| s.authorization.is_none()));
+}
+
+#[test]
+fn mounts() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(31, 100);
+    assert!(!repository.mount(&blob(&content), "c/d").unwrap());
+    assert_eq!(server.seen("DELETE", "/uploads/").len(), 1, "the session nobody asked for is given back");
+    server.allow_mount(&blob(&content).digest);
+    assert!(repository.mount(&blob(&content), "c/d").unwrap());
+    let scopes = &server.seen("GET", "/token")[0].query;
+    assert!(scopes.contains("a%2Fb%3Apull%2Cpush") && scopes.contains("c%2Fd%3Apull"), "{scopes}");
+    server.lie("POST", "/uploads/", 1, Fault::Status(405, vec![], String::new()));
+    assert!(!repository.mount(&blob(&content), "c/d").unwrap());
+}
+
+#[test]
+fn manifests_are_what_their_bytes_are() {
+    let (server, repository) = open(Guard::Open);
+    let text = r#"{"schemaVersion":2}"#;
+    let digest = server.add_manifest("a/b", "t", text, "text/html");
+    let fetched = repository.manifest(&tag("t")).unwrap();
+    assert_eq!((fetched.digest, fetched.bytes.as_slice()), (digest, text.as_bytes()));
+    let accept = server.seen("GET", "/manifests/")[0].accept.clone().unwrap();
+    assert!([media::OCI_INDEX, media::DOCKER_LIST, media::SCHEMA1, media::OCI_ARTIFACT].iter().all(|t| accept.contains(t)));
+    server.lie("GET", "/manifests/", 1, Fault::Body(b"{}".to_vec()));
+    assert!(matches!(repository.manifest(&digest.into()), Err(Error::WrongDigest { .. })));
+    server.lie("GET", "/manifests/", 1, Fault::Body(vec![b' '; (4 << 20) + 1]));
+    assert!(matches!(repository.manifest(&tag("t")), Err(Error::OverLimit { .. })));
+    server.lie("GET", "/manifests/", 1, Fault::Cut(5));
+    assert_eq!(repository.manifest(&tag("t")).unwrap().digest, digest);
+    // A wrong header by tag: asked again by the computed digest.
+    let wrong = Digest::sha256(b"x").to_string();
+    server.lie("GET", "/manifests/", 1, Fault::Header("docker-content-digest", Some(wrong)));
+    assert_eq!(repository.manifest(&tag("t")).unwrap().digest, digest);
+    assert!(server.seen("GET", "/manifests/").last().unwrap().path.ends_with(&digest.to_string()));
+    assert!(matches!(repository.manifest(&tag("none")), Err(Error::NotFound { what: Missing::Manifest, .. })));
+}
+
+#[test]
+fn heads_fall_back_to_get() {
+    let (server, repository) = open(Guard::Open);
+    let digest = server.add_manifest("a/b", "t", "{}", media::OCI_INDEX);
+    let head = repository.head_manifest(&tag("t")).unwrap().unwrap();
+    assert_eq!((head.digest, head.media_type.as_deref(), head.size), (digest, Some(media::OCI_INDEX), Some(2)));
+    assert!(server.seen("GET", "/manifests/").is_empty());
+    for fault in
+        [Fault::Header("docker-content-digest", None), Fault::Status(405, vec![], String::new()), Fault::Status(500, vec![], String::new())]
+    {
+        server.lie("HEAD", "/manifests/", 1, fault);
+        assert_eq!(repository.head_manifest(&tag("t")).unwrap().unwrap().digest, digest);
+    }
+    assert_eq!(server.seen("GET", "/manifests/").len(), 3);
+    assert_eq!(repository.head_manifest(&tag("none")).unwrap(), None);
+}
+
+#[test]
+fn refusals_of_manifests_have_names() {
+    let (server, repository) = open(Guard::Open);
+    let image = br#"{"config":{"digest":"sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855","size":0}}"#;
+    let index = br#"{"manifests":[]}"#;
+    let refuse = |times, status, code: &str| server.lie("PUT", "/manifests/", times, Fault::Status(status, vec![], error(code)));
+    let push = |bytes: &[u8]| repository.put_manifest(bytes, media::OCI_MANIFEST, &tag("t"));
+    // Seen late by some: three tries.
+    refuse(2, 400, "BLOB_UNKNOWN");
+    assert_eq!(push(image).unwrap(), Digest::sha256(image));
+    refuse(3, 400, "MANIFEST_BLOB_UNKNOWN");
+    assert!(matches!(push(image), Err(Error::BlobUnknown { .. })));
+    refuse(3, 400, "MANIFEST_BLOB_UNKNOWN");
+    let sparse = repository.put_manifest(index, media::OCI_INDEX, &tag("t"));
+    assert!(matches!(sparse, Err(Error::ChildMissing { .. })));
+    refuse(1, 413, "SIZE_INVALID");
+    assert!(matches!(push(image), Err(Error::TooLarge { .. })));
+    refuse(1, 409, "TAG_IMMUTABLE");
+    assert!(push(image).is_ok(), "the tag names these bytes already");
+    refuse(1, 409, "TAG_IMMUTABLE");
+    assert!(matches!(push(b"{\"x\":1}"), Err(Error::ImmutableTag { .. })));
+    refuse(1, 405, "UNSUPPORTED");
+    assert!(matches!(push(image), Err(Error::Unsupported { .. })));
+    refuse(1, 403, "DENIED");
+    assert!(matches!(push(image), Err(Error::Denied { .. })));
+    let before = server.seen("PUT", "/manifests/").len();
+    refuse(1, 500, "MANIFEST_BLOB_UNKNOWN");
+    assert!(matches!(push(image), Err(Error::Server { .. })));
+    assert_eq!(server.seen("PUT", "/manifests/").len(), before + 1, "not tried again");
+    server.lie("PUT", "/manifests/", 1, Fault::Header("docker-content-digest", Some(Digest::sha256(b"y").to_string())));
+    assert!(matches!(push(image), Err(Error::WrongDigest { .. })));
+    assert!(matches!(repository.put_manifest(image, media::OCI_MANIFEST, &Digest::sha256(b"z").into()), Err(Error::WrongDigest { .. })));
+}
+
+#[test]
+fn tag_lists_have_pages_and_nulls() {
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[Some("b"), None, Some("a"), Some("sha256:12"), Some("b"), Some("c")]);
+    assert_eq!(repository.tags().unwrap(), ["b", "a", "c"]);
+    assert_eq!(server.seen("GET", "/tags/").len(), 3);
+    server.lie("GET", "/tags/", 1, Fault::Body(br#"{"tags":null}"#.to_vec()));
+    server.lie("GET", "/tags/", usize::MAX, Fault::Header("link", Some("</v2/a/b/tags/list?from=0>; rel=\"next\"".into())));
+    assert!(matches!(repository.tags(), Err(Error::Protocol { .. })), "a list in circles");
+}
+
+#[test]
+fn an_interruption_ends_waits_and_transfers() {
+    let server = Lying::start(Guard::Open);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, timing) = (stop.clone(), Timing { stall: Duration::from_secs(3600), ..quick() });
+    let cancelled = Arc::new(move || flag.load(Ordering::Relaxed));
+    let repository = at(&server, Options { cancelled, timing, ..options() });
+    let content = bytes(32, 100_000);
+    server.add_blob(&content);
+    server.lie("GET", "/blobs/", 1, Fault::Hang(50_000));
+    let mut reader = repository.open(&blob(&content)).unwrap();
+    stop.store(true, Ordering::Relaxed);
+    let error = reader.read_to_end(&mut Vec::new()).unwrap_err();
+    assert!(matches!(Error::of(&error), Some(Error::Cancelled)));
+    assert!(matches!(repository.tags(), Err(Error::Cancelled)));
+    assert!(matches!(put(&repository, &blob(&content), &content), Err(Error::Cancelled)));
+}
+
+#[test]
+fn connections_are_used_again() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    server.set_tags("a/b", &[Some("x")]);
+    for seed in 40..50 {
+        let content = bytes(seed, 300_000);
+        assert!(!repository.has(&blob(&content)).unwrap());
+        put(&repository, &blob(&content), &content).unwrap();
+        assert_eq!(get(&repository, &blob(&content)), content);
+        repository.put_manifest(b"{}", media::OCI_INDEX, &tag("t")).unwrap();
+        repository.manifest(&tag("t")).unwrap();
+        assert!(repository.head_manifest(&tag("none")).unwrap().is_none());
+        repository.tags().unwrap();
+    }
+    // One try of TLS, and one each for small requests and blobs; one more where an answer overtakes the end of its request.
+    assert!(server.connections() <= 5, "{} connections", server.connections());
+}
+
+#[test]
+fn warnings_are_passed_on_once_per_host() {
+    let server = Lying::start(Guard::Open);
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let into = heard.clone();
+    let repository = at(&server, Options { warn: Arc::new(move |line: &str| into.lock().unwrap().push(line.to_owned())), ..options() });
+    server.set_tags("a/b", &[Some("x")]);
+    server.lie("GET", "/tags/", 2, Fault::Header("warning", Some("299 - \"going away\"".into())));
+    repository.tags().unwrap();
+    repository.tags().unwrap();
+    assert_eq!(*heard.lock().unwrap(), [format!("{}: going away", server.host())]);
+}
+
+#[test]
+fn hosts_that_are_none() {
+    let client = Client::new(options()).unwrap();
+    let nobody = crate::support::servers::free_port().to_string();
+    let gone = client.repository(&nobody, "a").tags();
+    assert!(matches!(gone, Err(Error::Unreachable { reason: Reason::Refused, .. })), "{gone:?}");
+    for host in ["a b", "x/y", "alice:secret@localhost", "localhost?x", ""] {
+        let bad = client.repository(host, "a").tags();
+        assert!(matches!(bad, Err(Error::BadHost { .. })), "{host}: {bad:?}");
+    }
+    let (server, repository) = open(Guard::Open);
+    server.lie("GET", "/v2/", 1, Fault::Status(404, vec![], "<html>nginx</html>".into()));
+    assert!(matches!(repository.ping(), Err(Error::NotARegistry { .. })));
+    repository.ping().unwrap();
+}
+
+/// The fault plan is one for the whole process, so this test runs in one of its own.
+#[test]
+fn every_request_passes_the_fault_point_without_secrets() {
+    const CHILD: &str = "SEALIFT_TEST_FAULT_POINTS";
+    if std::env::var_os(CHILD).is_none() {
+        let name = "registry_client::every_request_passes_the_fault_point_without_secrets";
+        let child = std::process::Command::new(std::env::current_exe().unwrap()).args(["--exact", name]).env(CHILD, "1").output().unwrap();
+        assert!(child.status.success(), "{}", String::from_utf8_lossy(&child.stdout));
+        return;
+    }
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[Some("1"), Some("2"), Some("3")]);
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let into = seen.clone();
+    sealift::fault::install(Some(Box::new(move |operation, subject| {
+        into.lock().unwrap().push(format!("{operation} {subject}"));
+        // A request that fails here has not been sent.
+        if subject.ends_with("/v2/x/tags/list") { Err(std::io::ErrorKind::ConnectionReset.into()) } else { Ok(()) }
+    })));
+    repository.tags().unwrap();
+    let content = bytes(35, 2_000_000);
+    put(&repository, &blob(&content), &content).unwrap();
+    let failed = Client::new(options()).unwrap().repository(&server.host(), "x").tags();
+    assert!(matches!(failed, Err(Error::Unreachable { reason: Reason::Lost(_), .. })));
+    sealift::fault::install(None);
+    assert!(server.seen("GET", "/v2/x/").is_empty());
+    let seen = seen.lock().unwrap();
+    let count = |method: &str| seen.iter().filter(|line| line.starts_with(&format!("http {method} http://{}/v2/", server.host()))).count();
+    assert_eq!((count("POST"), count("PATCH"), count("PUT")), (1, 1, 1));
+    assert!(seen.contains(&format!("http GET http://{}/v2/a/b/tags/list", server.host())));
+    assert!(seen.iter().all(|line| !line.contains('?')));
+}
