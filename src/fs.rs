@@ -328,6 +328,22 @@ impl Dir {
         self.sync()
     }
 
+    /// Moves a file into another directory and syncs both; false, with the file where it was, when the two are on
+    /// different file systems.
+    pub fn hand_over(&self, name: &str, to: &Dir, new: &str) -> Result<bool, FsError> {
+        let path = self.join(name);
+        let fail = |e: io::Error| FsError::new("rename", &path, e);
+        fault::at("fs.rename", &path).map_err(fail)?;
+        match rustix::fs::renameat(self.fd.as_fd(), name, to.fd.as_fd(), new) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::XDEV) => return Ok(false),
+            Err(e) => return Err(fail(e.into())),
+        }
+        to.sync()?;
+        self.sync()?;
+        Ok(true)
+    }
+
     /// Removes a file; it is no error when it is gone already.
     pub fn remove(&self, name: &str) -> Result<(), FsError> {
         let path = self.join(name);

@@ -11,14 +11,16 @@ use crate::registry::credentials::{self, AuthFiles, auth_files};
 use crate::registry::{Client, Options, Repository};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Places where podman, CRI-O and docker keep certificates per host; the user's own first.
 const SYSTEM_CERTS: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
 
 /// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.
-pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>) -> Result<Client, Error> {
+///
+/// `finishing` is set when requests must pass although the person asked to stop: what has arrived is held.
+pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, finishing: &Arc<AtomicBool>) -> Result<Client, Error> {
     let environment = &ctx.environment;
     let own_certs = environment.user_config.iter().map(|config| config.join("containers/certs.d"));
     let tls = CertDirs {
@@ -40,18 +42,18 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>) -> 
     let helper_path = environment.path.as_deref().map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
     let parallel = access.parallel.map(usize::from);
     let defaults = Options::default();
-    let (cancel, progress) = (ctx.cancel.clone(), ctx.progress.clone());
+    let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
         credentials: Arc::new(AuthFiles::new(files, helper_path)),
         verify_tls: verify.unwrap_or(true),
         downloads: parallel.unwrap_or(defaults.downloads),
         uploads: parallel.unwrap_or(defaults.uploads),
-        cancelled: Arc::new(move || cancel.load(Ordering::Relaxed)),
+        cancelled: Arc::new(move || cancel.load(Ordering::Relaxed) && !finishing.load(Ordering::Relaxed)),
         warn: Arc::new(move |line| progress.say(Level::Warning, line)),
         ..defaults
     };
-    Ok(Client::new(options)?)
+    Client::new(options).map_err(|e| crate::error::source(&e))
 }
 
 /// The sources of a pack: each repository and each layout opened once.

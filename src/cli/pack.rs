@@ -3,7 +3,7 @@
 use super::output::bytes;
 use super::wishes::{Asked, Planned, code_of, detail, planned};
 use super::{Context, Outcome, options, plan, signing, values};
-use crate::error::{Code, Error};
+use crate::error::{Code, Error, Side};
 use crate::format::SetName;
 use crate::fs::Dir;
 use crate::layout::Layout;
@@ -85,7 +85,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         Some(path) => path.clone(),
         None => ctx.environment.cache()?.join("workspace"),
     };
-    let workspace = Layout::create(&workspace)?.durable(!args.no_sync);
+    let workspace = Layout::create(&workspace).map_err(|e| crate::error::layout(&e, Side::Target))?.durable(!args.no_sync);
     let asked = Asked { wishes, identity: &args.identity, selection: &args.selection, shape: &args.shape, source: &args.source };
     let Planned { plan, failures, sources, parallel } = planned(asked, ctx)?;
     let now = clock(ctx);

@@ -2,7 +2,7 @@
 
 use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
-use crate::error::{Code, Detail, Error};
+use crate::error::{Code, Detail, Error, Side};
 use crate::ledger::Action;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value
     ctx.progress.begin("verifying", here);
     let checked = set.check(args.deep, ctx.progress.as_ref());
     ctx.progress.end();
-    let checked = checked?;
+    let checked = checked.map_err(|e| crate::error::archive(&e, Side::Target))?;
     for number in &checked.good {
         let path = set.volume_path(*number).unwrap_or_default();
         ctx.output.line(&format!("good: volume {number} of {}, {}", index.volumes.len(), path.display()));
@@ -101,7 +101,7 @@ fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value
     }
     let hit = set.images_with(&checked.lost);
     let details = checked.damage.iter().map(|(_, damage)| {
-        let error = Error::from(crate::archive::Error::Damaged(damage.clone()));
+        let error = Error::from(damage);
         Detail {
             subject: set.name().to_string(),
             code: error.code,

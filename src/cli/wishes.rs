@@ -9,6 +9,7 @@ use crate::limits;
 use crate::pack::{self, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
 use std::path::Path;
+use std::sync::Arc;
 
 /// What was planned, and with which sources.
 pub struct Planned {
@@ -38,7 +39,7 @@ pub struct Asked<'a> {
 
 /// Reads what the wishes name, asks the sources, and plans.
 pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
-    let sources = Sources::new(client(ctx, &asked.source.access, asked.source.src_tls_verify)?);
+    let sources = Sources::new(client(ctx, &asked.source.access, asked.source.src_tls_verify, &Arc::default())?);
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;

@@ -17,7 +17,7 @@ impl From<&LedgerError> for Error {
                 FormatError::Malformed { document: _, why: _ } => told(Code::BadDocument).remedy(KEEP),
             },
             LedgerError::Target { path: _, expected: _, found: _ } => told(Code::BadDocument).remedy(KEEP),
-            LedgerError::Fork(inner) => inner.into(),
+            LedgerError::Fork(inner) => inner.as_ref().into(),
             LedgerError::First { stream, target: _, no_ledger } => {
                 let told = told(Code::FirstSet).remedy(format!(
                     "compare stream {stream}, sequence and date with what the signer told you, then run again with --first"

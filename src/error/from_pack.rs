@@ -13,6 +13,7 @@ impl From<&OriginError> for Error {
         match error {
             OriginError::Registry(inner) => source(inner),
             OriginError::Layout(inner) => layout(inner, Side::Source),
+            OriginError::NoImage { name: _, tag: _ } => Error::new(Code::SourceMissing, error.to_string()),
             OriginError::Manifest { digest: _, error: inner } => Error::new(manifest_code(inner), error.to_string()),
             OriginError::Platform { wanted: _, there: _ } => {
                 Error::new(Code::SourceMissing, error.to_string()).remedy("ask for a platform it has, or pack the rest with --keep-going")

@@ -20,6 +20,16 @@ impl Layout {
         })
     }
 
+    /// Takes over a file that holds a blob, proven and synced by the caller, by renaming it; false when it lies on another file
+    /// system.
+    pub fn adopt(&self, blob: &Descriptor, dir: &Dir, name: &str) -> Result<bool, Error> {
+        if dir.size_of(name)? != Some(blob.size) {
+            return Ok(false);
+        }
+        let to = self.folder_made(blob.digest.algorithm())?;
+        Ok(dir.hand_over(name, &to, &blob.digest.hex())?)
+    }
+
     /// Opens the regular file of a blob.
     fn blob_file(&self, digest: &Digest) -> Result<(Dir, File), Error> {
         let absent = || Error::NoBlob { path: self.path().to_owned(), digest: *digest };

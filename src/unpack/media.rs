@@ -1,18 +1,10 @@
 //! What unpacking asks of a verified set.
 
+pub use crate::archive::PartId;
 use crate::digest::Digest;
 use crate::format::{Contents, Index};
 use std::collections::BTreeSet;
 use std::io::{self, Read};
-
-/// One part of one blob.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PartId {
-    /// Index into [`Contents::blobs`].
-    pub blob: usize,
-    /// Index into [`crate::format::Blob::parts`].
-    pub part: usize,
-}
 
 /// Takes one part: its plain bytes, exactly, from the reader. An error ends the reading of the volume.
 pub type TakePart<'a> = dyn FnMut(PartId, &mut dyn Read) -> io::Result<()> + 'a;

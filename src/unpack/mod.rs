@@ -10,6 +10,7 @@
 
 #![deny(clippy::indexing_slicing)]
 
+mod adapters;
 mod board;
 mod catalog;
 mod direct;
@@ -30,6 +31,7 @@ mod target;
 mod tests;
 mod work;
 
+pub use adapters::{LayoutTarget, RegistryTarget};
 pub use error::{Damage, ImageError, UnpackError};
 pub use media::{Media, MediaError, MediaTrouble, PartId, TakePart};
 pub use plan::{PlannedBlob, PlannedImage, PlannedVolume, Road, Space, UnpackPlan, plan};
