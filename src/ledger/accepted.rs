@@ -56,6 +56,11 @@ impl Ledger {
         &self.book
     }
 
+    /// SHA-256 of what it knows: decisions made by it hold as long as this does.
+    pub fn fingerprint(&self) -> Result<Digest, LedgerError> {
+        Ok(Digest::sha256(&self.bytes()?))
+    }
+
     /// Takes in a copy kept elsewhere (in the registry): the union of both counts.
     pub fn merge(&mut self, copy: &LedgerBook) -> Result<(), LedgerError> {
         Ok(self.book.merge(copy)?)
@@ -98,8 +103,11 @@ impl Ledger {
     }
 
     fn save(&self) -> Result<(), LedgerError> {
-        let bytes = self.book.to_bytes().map_err(|error| LedgerError::Document { path: self.dir.join(&self.name), error })?;
-        Ok(self.dir.publish_mode(&self.name, &bytes, 0o600)?)
+        Ok(self.dir.publish_mode(&self.name, &self.bytes()?, 0o600)?)
+    }
+
+    fn bytes(&self) -> Result<Vec<u8>, LedgerError> {
+        self.book.to_bytes().map_err(|error| LedgerError::Document { path: self.dir.join(&self.name), error })
     }
 }
 

@@ -83,3 +83,29 @@ impl<'a> Catalog<'a> {
         if members.len() == 1 { members.first().copied() } else { None }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Commit, Root, SCHEMA};
+
+    #[test]
+    fn indexes_nested_beyond_any_stack_are_walked_children_first() {
+        let mut manifests = Vec::new();
+        let empty = Digest::sha256(b"");
+        let mut document = format!(r#"{{"config":{{"digest":"{empty}","size":0}}}}"#);
+        for _ in 0..50_000 {
+            let data = ManifestData::new("", document.as_bytes());
+            document = format!(r#"{{"manifests":[{{"digest":"{}","size":1}},{{"digest":"{empty}","size":0}}]}}"#, data.digest);
+            manifests.push(data);
+        }
+        let order: Vec<Digest> = manifests.iter().map(|m| m.digest).collect();
+        let root = Root { media_type: String::new(), digest: *order.last().unwrap(), size: 0 };
+        let (repository, tag, source) = ("a".into(), "1".into(), String::new());
+        let image = Image { repository, tag, source, root, platforms: vec![], commit: Commit::Early };
+        let contents = Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], base: None };
+        let tree = Catalog::new(&contents).unwrap().tree(&image);
+        assert_eq!(tree.nodes, order);
+        assert_eq!(tree.single, None, "the only member in the set is an index, which names no image");
+    }
+}

@@ -78,6 +78,12 @@ pub enum UnpackError {
         /// What is here.
         here: String,
     },
+    /// The ledger has changed since the plan was made: a newer set may have written the tags.
+    #[error("the plan is out of date: the ledger of {target} has changed since")]
+    StalePlan {
+        /// The target.
+        target: String,
+    },
     /// The contents cannot be read.
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -10,6 +10,7 @@ use super::run::Run;
 use super::target::{PutAs, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::oci::{Descriptor, media};
+use crate::text::shown;
 use serde_json::json;
 use std::collections::BTreeSet;
 use std::io::{self, Read};
@@ -77,7 +78,8 @@ impl Run<'_> {
         }
         if let Some((place, error)) = failures.first() {
             let others = failures.len() - 1;
-            self.warn(format!("what has arrived early is not held in {} (and {others} more): {error}", crate::text::shown(place)));
+            let (place, error) = (shown(place), error.to_string());
+            self.warn(format!("what has arrived early is not held in {place} (and {others} more): {}", shown(&error)));
         }
         tags
     }
@@ -177,7 +179,7 @@ impl Run<'_> {
         for (tag, digest) in old.iter().rev() {
             let empty_already = *digest == Digest::sha256(&nothing);
             if !empty_already && !self.can_delete(place, tag, digest)? && !self.overwrite(place, tag, &nothing)? {
-                self.warn(format!("{}:{tag} cannot be removed; it may be removed by hand", crate::text::shown(place)));
+                self.warn(format!("{}:{tag} cannot be removed; it may be removed by hand", shown(place)));
             }
         }
         Ok(())

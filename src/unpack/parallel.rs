@@ -42,3 +42,17 @@ pub(super) fn ask_all<T: Sync, R: Send, E: Send>(
 pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ask_all;
+
+    #[test]
+    fn answers_keep_their_order_and_an_error_ends_it() {
+        let items: Vec<usize> = (0..500).collect();
+        assert_eq!(ask_all(7, &items, |n| Ok::<_, ()>(n * 2)).unwrap(), items.iter().map(|n| n * 2).collect::<Vec<_>>());
+        assert_eq!(ask_all(7, &items, |n| if *n == 77 { Err(*n) } else { Ok(()) }), Err(77));
+        assert_eq!(ask_all(0, &[1], |n| Ok::<_, ()>(*n)), Ok(vec![1]));
+        assert_eq!(ask_all(3, &[], |n: &u8| Ok::<_, ()>(*n)), Ok(vec![]));
+    }
+}

@@ -23,6 +23,9 @@ pub struct UnpackPlan {
     pub prefix: String,
     /// The set.
     pub set: SetId,
+    /// Fingerprint of the ledger the tags were decided by: a plan kept until a newer set came is refused, for it could move
+    /// tags back.
+    pub ledger: Digest,
     /// The selected images, in the order of the set.
     pub images: Vec<PlannedImage>,
     /// Blobs some repository lacks, in the order they lie in the volumes.
@@ -170,6 +173,7 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
         target: setting.target.name(),
         prefix: setting.options.prefix.clone(),
         set,
+        ledger: ledger.fingerprint()?,
         images,
         upload_bytes: uploads.fold(0, u64::saturating_add),
         volumes: Vec::new(),

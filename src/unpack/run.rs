@@ -51,6 +51,9 @@ impl<'a> Run<'a> {
             };
             return Err(UnpackError::OtherPlan { planned: name(planned), here: name(here) });
         }
+        if plan.ledger != ledger.fingerprint()? {
+            return Err(UnpackError::StalePlan { target: plan.target.clone() });
+        }
         plan.check_space(setting.spool)?;
         // A broken chain is found now and not when the work is done and cannot be written down.
         setting.log.head()?;

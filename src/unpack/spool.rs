@@ -222,7 +222,8 @@ impl Spool {
             Note { schema: SCHEMA, digest: *digest, size: held.size, have: held.have.clone() }
         };
         let bytes = serde_json::to_vec(&note).map_err(|e| FsError::new("write", self.dir.join(&note_name(digest)), io::Error::from(e)))?;
-        self.dir.clone().durable(keep.is_some()).publish_mode(&note_name(digest), &bytes, 0o600)
+        let dir = if keep.is_some() { self.dir.clone() } else { self.dir.clone().durable(false) };
+        dir.publish_mode(&note_name(digest), &bytes, 0o600)
     }
 
     /// True when every byte of the blob is in.

@@ -116,3 +116,46 @@ fn a_cancelled_run_holds_what_it_has_pushed() {
     }
     assert!(held > 0);
 }
+
+/// Fails the n-th operation on files below `root`, and all that follow when `dead`.
+fn break_files(root: std::path::PathBuf, n: usize, dead: bool) {
+    let count = AtomicUsize::new(0);
+    crate::fault::install(Some(Box::new(move |_, subject| {
+        if !std::path::Path::new(subject).starts_with(&root) {
+            return Ok(());
+        }
+        let at = count.fetch_add(1, Ordering::SeqCst);
+        if at == n || dead && at > n { Err(std::io::Error::from_raw_os_error(28)) } else { Ok(()) }
+    })));
+}
+
+#[test]
+fn a_disk_that_fails_at_any_operation_leaves_a_state_to_go_on_from() {
+    let expected = undisturbed();
+    for dead in [false, true] {
+        let mut undone = 0;
+        for n in 0..1000 {
+            let world = World::new();
+            let (spool, log) = (Spool::open(&world.spool_dir(), world.spool, world.memory).unwrap(), Log::open(&world.state));
+            let mut ledger = Ledger::open(&world.state, &world.registry.name()).unwrap();
+            let medium = sample();
+            let progress = Silent::new();
+            let setting =
+                Setting { media: &medium, target: &world.registry, spool: &spool, log: &log, options: &world.options, progress: &progress };
+            break_files(world.state.path().to_owned(), n, dead);
+            let result = plan(&setting, &ledger).map_err(|_| ()).and_then(|plan| run(&setting, &mut ledger, &plan).map_err(|_| ()));
+            crate::fault::install(None);
+            drop((ledger, spool));
+            let complete = result.is_ok_and(|report| report.is_complete());
+            undone += usize::from(!complete);
+            let report = world.unpack(&sample()).unwrap();
+            assert!(report.is_complete(), "{n}: {report:?}");
+            assert_eq!(world.registry.end_state(), expected, "disk failed at operation {n}");
+            assert!(world.spool_files().is_empty(), "{n}: {:?}", world.spool_files());
+            if complete {
+                break;
+            }
+        }
+        assert!(undone > 30, "{undone}");
+    }
+}

@@ -76,6 +76,18 @@ fn a_plan_serves_only_its_own_set() {
 }
 
 #[test]
+fn a_plan_kept_until_a_newer_set_came_moves_no_tag_back() {
+    let world = World::new();
+    let kept = world.plan(&version(5, 5)).unwrap();
+    world.unpack(&version(6, 6)).unwrap();
+    let newest = world.registry.tag_of("app", "latest");
+    world.with(&version(5, 5), &Silent::new(), |setting, ledger| {
+        assert!(matches!(run(setting, ledger, &kept).unwrap_err().error, UnpackError::StalePlan { .. }));
+    });
+    assert_eq!(world.registry.tag_of("app", "latest"), newest);
+}
+
+#[test]
 fn damage_costs_only_the_images_that_touch_it() {
     let world = World::new();
     let mut medium = sample();
