@@ -222,8 +222,8 @@ impl<'a> Upload<'a> {
         let shared = &self.repository.shared;
         let pipe = pipe(self.blob.size);
         call.body = Payload::Stream(Some(pipe.body), self.blob.size);
-        let task = shared.spawn(send(self.core.clone(), self.repository.host.clone(), call, pipe.flow))?;
-        if let Err(source) = feed(reader, self.blob.size, pipe.input) {
+        let task = shared.spawn(send(self.core.clone(), self.repository.host.clone(), call, pipe.flow.clone()))?;
+        if let Err(source) = feed(reader, self.blob.size, &pipe.flow, pipe.input) {
             task.abort();
             return Err(Error::Source { target: self.target.clone(), source });
         }

@@ -591,6 +591,22 @@ fn an_interruption_ends_waits_and_transfers() {
 }
 
 #[test]
+fn an_interruption_ends_an_upload_nobody_reads() {
+    let server = Lying::start(Guard::Open);
+    let stop = Arc::new(AtomicBool::new(false));
+    let (flag, timing) = (stop.clone(), Timing { stall: Duration::from_secs(3600), ..quick() });
+    let repository = at(&server, Options { cancelled: Arc::new(move || flag.load(Ordering::Relaxed)), timing, ..options() });
+    server.lie("PATCH", "/uploads/", 1, Fault::Silence);
+    let content = bytes(36, 24_000_000);
+    let upload = std::thread::spawn(move || put(&repository, &blob(&content), &content));
+    while server.seen("PATCH", "/uploads/").is_empty() {
+        std::thread::yield_now();
+    }
+    stop.store(true, Ordering::Relaxed);
+    assert!(matches!(upload.join().unwrap(), Err(Error::Cancelled)));
+}
+
+#[test]
 fn connections_are_used_again() {
     let server = Lying::start(Guard::Bearer);
     let repository = at(&server, with_login("alice", "secret"));
