@@ -161,7 +161,14 @@ fn volume_name(set: &OpenSet, number: u32) -> String {
 
 fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
     let todo = plan.images.iter().filter(|image| image.present.is_none());
-    ctx.output.line(&format!("set {} to {}: {} images, {} to push, {} to upload", set.name(), plan.target, plan.images.len(), todo.count(), bytes(plan.upload_bytes)));
+    ctx.output.line(&format!(
+        "set {} to {}: {} images, {} to push, {} to upload",
+        set.name(),
+        plan.target,
+        plan.images.len(),
+        todo.count(),
+        bytes(plan.upload_bytes)
+    ));
     for volume in &plan.volumes {
         let here = if volume.here { "here" } else { "NOT here" };
         ctx.output.line(&format!("{}: {here}, {} to read", volume.name, bytes(volume.bytes)));

@@ -57,6 +57,8 @@ impl From<&UnpackError> for Error {
                 told(Code::Usage).remedy("choose a shorter prefix after --to: lower-case words of a-z 0-9 joined by . _ - and /")
             }
             UnpackError::OtherPlan { planned: _, here: _ } => told(Code::Bug),
+            UnpackError::StalePlan { target: _ } => told(Code::InUse).remedy("run the same command again"),
+            UnpackError::Collision(inner) => Error { remedy: "give a larger --max-nested-paths".into(), ..Error::from(inner.as_ref()) },
             UnpackError::Format(inner) => inner.into(),
             UnpackError::Interrupted => Error::interrupted(),
         }
@@ -95,11 +97,7 @@ mod tests {
         };
         for (error, code, remedy) in [
             (UnpackError::Target { subject: "r.lan/x:1".into(), error: unreachable() }, Code::RegistryUnreachable, "r"),
-            (
-                UnpackError::SpoolTooSmall { digest, size: 77, spool_size: 5, volumes: [1, 2].into() },
-                Code::NoSpace,
-                "--spool-size 77",
-            ),
+            (UnpackError::SpoolTooSmall { digest, size: 77, spool_size: 5, volumes: [1, 2].into() }, Code::NoSpace, "--spool-size 77"),
             (UnpackError::NothingSelected { pattern: "x".into() }, Code::Usage, "inspect"),
             (UnpackError::Interrupted, Code::Interrupted, "same command"),
         ] {

@@ -113,9 +113,12 @@ impl Target for RegistryTarget {
         // By digest: distribution 2.8 deletes nothing by tag, and with the manifest its tag is gone everywhere.
         match self.repository(repository).delete_manifest(&ManifestRef::Digest(*digest)) {
             Ok(()) => Ok(true),
-            Err(registry::Error::Unsupported { .. } | registry::Error::Refused { .. } | registry::Error::Denied { .. } | registry::Error::LoginRefused { .. }) => {
-                Ok(false)
-            }
+            Err(
+                registry::Error::Unsupported { .. }
+                | registry::Error::Refused { .. }
+                | registry::Error::Denied { .. }
+                | registry::Error::LoginRefused { .. },
+            ) => Ok(false),
             Err(error) => Err(refused(error)),
         }
     }
@@ -129,7 +132,12 @@ impl Target for RegistryTarget {
 fn refused(error: registry::Error) -> TargetError {
     use registry::Error as E;
     let trouble = match &error {
-        E::Unreachable { .. } | E::BadHost { .. } | E::NotARegistry { .. } | E::Tls { .. } | E::BadCertificate { .. } | E::Runtime { .. } => TargetTrouble::Unreachable,
+        E::Unreachable { .. }
+        | E::BadHost { .. }
+        | E::NotARegistry { .. }
+        | E::Tls { .. }
+        | E::BadCertificate { .. }
+        | E::Runtime { .. } => TargetTrouble::Unreachable,
         E::RateLimited { .. } | E::Server { .. } | E::Stalled { .. } | E::ShortBody { .. } => TargetTrouble::Unreachable,
         E::LoginRefused { .. } | E::InsecureRealm { .. } | E::Credential { .. } => TargetTrouble::Login,
         E::Cancelled => TargetTrouble::Cancelled,

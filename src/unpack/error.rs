@@ -5,6 +5,7 @@ use super::target::TargetError;
 use crate::digest::Digest;
 use crate::format::FormatError;
 use crate::fs::FsError;
+use crate::image_set::Collision;
 use crate::ledger::LedgerError;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -84,6 +85,9 @@ pub enum UnpackError {
         /// The target.
         target: String,
     },
+    /// Two images would land on one name once their repositories are flattened.
+    #[error(transparent)]
+    Collision(Box<Collision>),
     /// The contents cannot be read.
     #[error(transparent)]
     Format(#[from] FormatError),

@@ -41,6 +41,7 @@ pub use spool::Spool;
 pub use target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 
 use crate::format::{Blob, SetId};
+use crate::image_set::max_nested_paths;
 use crate::ledger::Log;
 use crate::limits;
 use crate::oci::is_repository;
@@ -51,6 +52,8 @@ use crate::progress::Progress;
 pub struct Options {
     /// Repositories of the set go below this; empty: none.
     pub prefix: String,
+    /// Names are flattened to this many path components, prefix included ([`crate::image_set::max_nested_paths`]); 0: they are not.
+    pub max_nested_paths: usize,
     /// Patterns with `*`, compared with `repository:tag` and with the source; empty: everything.
     pub select: Vec<String>,
     /// Permits the first set of a stream.
@@ -72,6 +75,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             prefix: String::new(),
+            max_nested_paths: 0,
             select: Vec::new(),
             first: false,
             small: 8 << 20,
@@ -116,7 +120,8 @@ impl Setting<'_> {
 }
 
 /// The full name of a repository at the target.
-fn place(prefix: &str, repository: &str) -> Result<String, UnpackError> {
-    let name = if prefix.is_empty() { repository.to_owned() } else { format!("{prefix}/{repository}") };
+fn place(options: &Options, repository: &str) -> Result<String, UnpackError> {
+    let name = if options.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", options.prefix) };
+    let name = max_nested_paths(&name, options.max_nested_paths);
     if is_repository(&name) && name.len() <= limits::NAME_CHARS { Ok(name) } else { Err(UnpackError::Name { repository: name }) }
 }

@@ -8,6 +8,7 @@ use super::spool::Spool;
 use super::{Setting, place};
 use crate::digest::Digest;
 use crate::format::{Blob, Commit, Completeness, Holding, SetId, SkippedTag};
+use crate::image_set::{Destination, find_collision};
 use crate::ledger::Ledger;
 use crate::oci::keep_tag;
 use serde::{Deserialize, Serialize};
@@ -162,6 +163,7 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
     ledger.judge(&set, setting.options.first)?;
     let catalog = Catalog::new(setting.media.contents())?;
     let wanted = wanted(setting, &catalog)?;
+    refuse_collisions(&wanted)?;
     let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress };
     let mut found = probe.find(&catalog, &wanted)?;
     let (tags, skipped_tags) = tags(&set, ledger, &wanted, &found);
@@ -196,10 +198,22 @@ fn wanted<'a>(setting: &Setting<'a>, catalog: &Catalog<'a>) -> Result<Vec<Wanted
     let mut all = Vec::new();
     for index in select(catalog.contents, &setting.options.select)? {
         if let Some(image) = catalog.contents.images.get(index) {
-            all.push(Wanted { index, image, place: place(&setting.options.prefix, &image.repository)?, tree: catalog.tree(image) });
+            all.push(Wanted { index, image, place: place(setting.options, &image.repository)?, tree: catalog.tree(image) });
         }
     }
     Ok(all)
+}
+
+/// Two images of a set never share a name; flattened, they may.
+fn refuse_collisions(wanted: &[Wanted<'_>]) -> Result<(), UnpackError> {
+    let named: Vec<(String, Destination, Digest)> = wanted
+        .iter()
+        .map(|w| {
+            let from = format!("{}:{}", w.image.repository, w.image.tag);
+            (from, Destination { repository: w.place.clone(), tag: w.image.tag.clone() }, w.image.root.digest)
+        })
+        .collect();
+    find_collision(named.iter().map(|(from, to, digest)| (from.as_str(), to, *digest))).map_err(UnpackError::Collision)
 }
 
 /// The tag each image gets. A tag that a newer set wrote stays, unless it points where this set wants it anyway.
