@@ -21,6 +21,7 @@ pub mod plan;
 pub mod progress;
 pub mod sign;
 pub mod signals;
+pub mod signing;
 pub mod trust;
 pub mod unpack;
 mod usage;

@@ -7,6 +7,7 @@ mod support;
 mod cli;
 mod crash_layout;
 mod image_sets;
+mod keys;
 mod layers;
 mod manual;
 mod ssh;
