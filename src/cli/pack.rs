@@ -2,7 +2,7 @@
 
 use super::output::bytes;
 use super::wishes::{Asked, Planned, code_of, detail, planned};
-use super::{Context, Outcome, options, plan, signing, values};
+use super::{Context, Outcome, options, plan, values};
 use crate::error::{Code, Error, Side};
 use crate::format::SetName;
 use crate::fs::Dir;
@@ -80,7 +80,7 @@ fn out_folder(word: &OsStr) -> Result<PathBuf, Error> {
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let (wishes, out) = args.split()?;
     // The key first: a forgotten passphrase shall not be noticed after hours.
-    let signer = signing::signer(ctx, &args.signing)?;
+    let signer = args.signing.signer(ctx)?;
     let workspace = match &args.workspace.workspace {
         Some(path) => path.clone(),
         None => ctx.environment.cache()?.join("workspace"),

@@ -2,7 +2,7 @@
 
 use super::connections::client;
 use super::output::bytes;
-use super::{Context, Outcome, now, options, rfc3339, sets, signing, values};
+use super::{Context, Outcome, now, options, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error, Side};
 use crate::fs::Dir;
@@ -65,7 +65,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
-    let signer = signing::signer(ctx, &args.signing)?;
+    let signer = args.signing.signer(ctx)?;
     let (target, prefix) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
     let mut outcome = Tally::default();

@@ -5,17 +5,22 @@ use crate::fs::{FsError, Trouble};
 
 impl From<&FsError> for Error {
     fn from(error: &FsError) -> Error {
-        let code = match error.trouble() {
-            Trouble::NoSpace => Code::NoSpace,
-            Trouble::NotWritable if is_reading(error.operation) => Code::NotReadable,
-            Trouble::NotWritable => Code::NotWritable,
-            Trouble::InUse => Code::InUse,
-            Trouble::Absent => Code::FileMissing,
-            Trouble::Medium => Code::MediumUnreadable,
-            Trouble::Other => Code::Unclassified,
-        };
+        let code = code(error);
         let what = format!("cannot {} {}", error.operation, error.path.display());
         Error::new(code, what).because(&error.source)
+    }
+}
+
+/// What the system's answer means.
+pub(super) fn code(error: &FsError) -> Code {
+    match error.trouble() {
+        Trouble::NoSpace => Code::NoSpace,
+        Trouble::NotWritable if is_reading(error.operation) => Code::NotReadable,
+        Trouble::NotWritable => Code::NotWritable,
+        Trouble::InUse => Code::InUse,
+        Trouble::Absent => Code::FileMissing,
+        Trouble::Medium => Code::MediumUnreadable,
+        Trouble::Other => Code::Unclassified,
     }
 }
 

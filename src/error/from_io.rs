@@ -61,12 +61,12 @@ pub fn io(error: &io::Error, side: Side) -> Error {
     by_system(error, side)
 }
 
-/// Without an error of our own: by the system's number, or by its kind.
+/// Without an error of our own: by its kind, or by the system's number. No path is known.
 fn by_system(error: &io::Error, side: Side) -> Error {
     let code = match error.kind() {
         io::ErrorKind::Interrupted => return Error::interrupted(),
         io::ErrorKind::UnexpectedEof => side.wrong(),
-        _ => return Error { what: error.to_string(), causes: Vec::new(), ..Error::from(&FsError::new("use", "", copy(error))) },
+        _ => super::from_fs::code(&FsError::new("use", "", copy(error))),
     };
     Error::new(code, error.to_string())
 }

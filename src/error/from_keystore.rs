@@ -10,6 +10,12 @@ impl From<&KeystoreError> for Error {
         if let KeystoreError::File(inner) = error {
             return inner.into();
         }
+        // Who asks for passphrases says why there is none.
+        if let KeystoreError::NoPassphrase { path: _, source } = error
+            && let Some(inner) = source.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+        {
+            return inner.clone();
+        }
         let (code, remedy) = meaning(error);
         let told = Error::from_chain(code, error);
         match remedy {
@@ -26,7 +32,10 @@ fn meaning(error: &KeystoreError) -> (Code, Option<String>) {
         KeystoreError::File(_) => (Code::Unclassified, None),
         KeystoreError::BadName { name: _ } => with(Code::Usage, "name it with a-z, 0-9 and . _ -; a path must contain a slash (./KEY)"),
         KeystoreError::Exists { path: _ } => with(Code::NotEmpty, "choose another name, or move the old key away yourself"),
-        KeystoreError::NoSuchKey { path: _ } => (Code::BadKey, None),
+        KeystoreError::NoSuchKey { path: _ } => with(
+            Code::BadKey,
+            "`sealift key show` lists the stored keys, `sealift key generate NAME` makes one; a path must contain a slash",
+        ),
         KeystoreError::Exposed { path, mode: _ } => (Code::BadKey, Some(format!("`chmod 600 {}`", path.display()))),
         KeystoreError::KeyFile { path, why } => (Code::BadKey, file_remedy(why, &path.display().to_string())),
         KeystoreError::WrongPassphrase { path: _ } => {

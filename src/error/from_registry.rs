@@ -4,7 +4,7 @@ use super::from_io::{Side, io};
 use super::{Code, Error};
 use crate::registry::certs::TlsError;
 use crate::registry::credentials::CredentialError;
-use crate::registry::{Answer, Error as RegistryError, Missing, Reason};
+use crate::registry::{Answer, Error as RegistryError, Missing, Reason, Target};
 
 /// What an error of a registry that images are taken from means.
 pub fn source(error: &RegistryError) -> Error {
@@ -18,21 +18,81 @@ pub fn target(error: &RegistryError) -> Error {
 
 /// What an error of a registry on this side means.
 pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
-    match error {
-        RegistryError::Unreachable { host, reason } => unreachable(error, host, reason, side),
-        RegistryError::Source { target: _, source } => match io(source, side) {
-            inner if inner.code == Code::Unclassified => Error::from_chain(Code::Unclassified, error),
-            inner => Error { what: error.to_string(), ..inner },
-        },
-        RegistryError::Credential { host: _, source } => Error { what: error.to_string(), ..source.into() },
-        RegistryError::Tls { host: _, source } => Error { what: error.to_string(), ..source.into() },
-        RegistryError::Runtime(cause) => Error { what: error.to_string(), ..io(cause, side) },
-        RegistryError::Cancelled => Error::interrupted(),
-        other => match side {
-            Side::Source => of_source(other),
-            Side::Target => of_target(other),
-        },
-    }
+    let both = |code, remedy: &str| Meaning::both(code, Some(remedy.to_owned()));
+    let within = |inner: Error| Error { what: error.to_string(), ..inner };
+    let wrong = Meaning {
+        source: (Code::SourceWrong, None),
+        target: (
+            Code::PushRefused,
+            Some("check the registry's storage and the proxies before it: it holds other bytes than were pushed".into()),
+        ),
+    };
+    let meaning = match error {
+        RegistryError::Unreachable { host, reason } => return unreachable(error, host, reason, side),
+        RegistryError::Source { target: _, source } | RegistryError::Runtime(source) => return within(io(source, side)),
+        RegistryError::Credential { host: _, source } => return within(source.into()),
+        RegistryError::Tls { host: _, source } => return within(source.into()),
+        RegistryError::Cancelled => return Error::interrupted(),
+        RegistryError::LoginRefused { target, credentials_sent, answer: _ } => {
+            let told = login(&target.host, *credentials_sent).told(error, side);
+            return match side {
+                Side::Source => told.because("some registries also answer so for an image that does not exist"),
+                Side::Target => told,
+            };
+        }
+        RegistryError::BadHost { host: _ } => both(Code::BadReference, "write the registry as HOST or HOST:PORT"),
+        RegistryError::NotARegistry { host, answer: _ } => both(
+            Code::RegistryUnreachable,
+            &format!("check port and name: `curl -v {host}/v2/` must answer as a registry, without a path in front of /v2/"),
+        ),
+        RegistryError::InsecureRealm { host: _, realm: _ } => {
+            both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
+        }
+        RegistryError::NotFound { target, what, answer: _ } => not_found(target, *what),
+        RegistryError::RateLimited { target: _, answer } => both(Code::RegistryFailed, &wait(answer)),
+        RegistryError::TooLarge { target: _, answer: _ } => Meaning::push(
+            "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0), then run the same command again",
+        ),
+        RegistryError::OverLimit { target: _, limit: _ } => {
+            Meaning { source: (Code::CannotCarry, None), target: (Code::RegistryFailed, None) }
+        }
+        RegistryError::WrongDigest { target: _, expected: _, found: _ } | RegistryError::WrongSize { target: _, expected: _, found: _ } => {
+            wrong
+        }
+        RegistryError::ShortBody { target: _, expected: _, found: _ } => {
+            Meaning { source: (Code::SourceWrong, None), target: (Code::RegistryFailed, None) }
+        }
+        RegistryError::Stalled { target: _, after: _ } => Meaning::both(Code::RegistryUnreachable, None),
+        RegistryError::Protocol { target: _, what: _ } | RegistryError::Server { target: _, answer: _ } => {
+            Meaning::both(Code::RegistryFailed, None)
+        }
+        RegistryError::Redirect { target: _, to } => {
+            both(Code::RegistryFailed, &format!("correct the registry's own address (https) in its configuration; it sends to {to}"))
+        }
+        RegistryError::ForeignLocation { target: _, to } => {
+            Meaning::push(&format!("set the registry's own address (distribution: http.host; Harbor: external_url) in place of {to}"))
+        }
+        RegistryError::Unsupported { target: _, answer: _ } => {
+            Meaning::push("switch off the registry's read-only mode, or push to a hosted repository instead of a proxy cache")
+        }
+        RegistryError::Denied { target, answer: _ } => denied(target),
+        RegistryError::BlobUnknown { target: _, answer: _ } => {
+            Meaning::push("run the same command again; if it stays so, the registry's storage or a garbage collection lost the blob")
+        }
+        RegistryError::ChildMissing { target: _, answer: _ } => Meaning::push(
+            "let the registry take sparse indexes (distribution: validation.manifests.indexes.platforms: none), or pack all platforms of this image",
+        ),
+        RegistryError::ImmutableTag { target: _, answer: _ } => {
+            Meaning::push("lift the registry's tag immutability for this repository, or pack the image under another targetTag")
+        }
+        RegistryError::Refused { target: _, answer: _ } => {
+            Meaning { source: (Code::RegistryFailed, None), target: (Code::PushRefused, None) }
+        }
+        RegistryError::BadCertificate { host: _, why: _ } => {
+            both(Code::BadDocument, "give certificate and key in PEM form (--ca-file, --client-cert, --client-key, certs.d)")
+        }
+    };
+    meaning.told(error, side)
 }
 
 /// Why no answer came. What concerns TLS has a code of its own: the registry is there, trust is missing.
@@ -69,139 +129,76 @@ fn name_of(host: &str) -> &str {
     }
 }
 
-fn told(code: Code, error: &RegistryError) -> Error {
-    Error::new(code, error.to_string())
+/// Two codes for one answer, each with its remedy; `None` is the remedy of the code.
+struct Meaning {
+    source: (Code, Option<String>),
+    target: (Code, Option<String>),
 }
 
-fn login(error: &RegistryError, host: &str, sent: bool, right: &str) -> Error {
-    told(Code::LoginRefused, error).remedy(match sent {
-        true => {
-            format!("the credentials for {host} were refused: log in again, with an account that has {right} rights on this repository")
+impl Meaning {
+    /// The same on both sides.
+    fn both(code: Code, remedy: Option<String>) -> Meaning {
+        Meaning { source: (code, remedy.clone()), target: (code, remedy) }
+    }
+
+    /// A refusal of what was pushed; a source that answers so to a request to read is out of order.
+    fn push(remedy: &str) -> Meaning {
+        Meaning { source: (Code::RegistryFailed, None), target: (Code::PushRefused, Some(remedy.to_owned())) }
+    }
+
+    fn told(self, error: &RegistryError, side: Side) -> Error {
+        let (code, remedy) = match side {
+            Side::Source => self.source,
+            Side::Target => self.target,
+        };
+        let told = Error::new(code, error.to_string());
+        match remedy {
+            Some(remedy) => told.remedy(remedy),
+            None => told,
         }
-        false => {
-            format!("no credentials for {host} were found: `podman login --authfile auth.json {host}`, then give --authfile auth.json")
+    }
+}
+
+/// No content: there is none, it is refused, or the registry does not speak as one.
+fn not_found(target: &Target, what: Missing) -> Meaning {
+    let source = match what {
+        Missing::Repository => "correct host and path of the reference, log in if it is private, or pack the rest with --keep-going",
+        Missing::Manifest => "correct tag or digest of the reference, or pack the rest with --keep-going",
+        Missing::Blob => "the registry lost a blob of this image: have it pushed there again, or pack the rest with --keep-going",
+    };
+    let push = match what {
+        Missing::Repository => {
+            format!("create the project or repository {} in the registry, then run the same command again", target.repository)
         }
-    })
+        Missing::Manifest | Missing::Blob => "run the same command again: what the registry lost is pushed again".into(),
+    };
+    Meaning { source: (Code::SourceMissing, Some(source.into())), target: (Code::PushRefused, Some(push)) }
+}
+
+fn login(host: &str, sent: bool) -> Meaning {
+    let remedy = |right: &str| {
+        Some(match sent {
+            true => {
+                format!("the credentials for {host} were refused: log in again, with an account that has {right} rights on this repository")
+            }
+            false => {
+                format!("no credentials for {host} were found: `podman login --authfile auth.json {host}`, then give --authfile auth.json")
+            }
+        })
+    };
+    Meaning { source: (Code::LoginRefused, remedy("pull")), target: (Code::LoginRefused, remedy("push")) }
+}
+
+fn denied(target: &Target) -> Meaning {
+    let pull = format!("let the account pull {}, or look into the project's policy: the registry's words are above", target.repository);
+    let push = "do what the registry's words above ask for: raise the project's quota, or give the account push rights";
+    Meaning { source: (Code::LoginRefused, Some(pull)), target: (Code::PushRefused, Some(push.into())) }
 }
 
 fn wait(answer: &Answer) -> String {
     match answer.retry_after {
         Some(after) => format!("wait {} s, then run the same command again, with --parallel 1", after.as_secs().max(1)),
         None => "run the same command again later, with --parallel 1".into(),
-    }
-}
-
-/// Both sides alike.
-fn of_either(error: &RegistryError) -> Error {
-    match error {
-        RegistryError::BadHost { host: _ } => told(Code::BadReference, error).remedy("write the registry as HOST or HOST:PORT"),
-        RegistryError::NotARegistry { host, answer: _ } => told(Code::RegistryUnreachable, error)
-            .remedy(format!("check port and name: `curl -v {host}/v2/` must answer as a registry, without a path in front of /v2/")),
-        RegistryError::InsecureRealm { host: _, realm: _ } => {
-            told(Code::LoginRefused, error).remedy("set the address of the registry's token service (auth.token.realm) to one with https")
-        }
-        RegistryError::RateLimited { target: _, answer } => told(Code::RegistryFailed, error).remedy(wait(answer)),
-        RegistryError::Server { target: _, answer: _ } => told(Code::RegistryFailed, error),
-        RegistryError::Stalled { target: _, after: _ } => told(Code::RegistryUnreachable, error),
-        RegistryError::Redirect { target: _, to } => told(Code::RegistryFailed, error)
-            .remedy(format!("correct the registry's own address (https) in its configuration; it sends to {to}")),
-        RegistryError::BadCertificate { host: _, why: _ } => {
-            told(Code::BadDocument, error).remedy("give certificate and key in PEM form (--ca-file, --client-cert, --client-key, certs.d)")
-        }
-        _ => told(Code::RegistryFailed, error),
-    }
-}
-
-fn of_source(error: &RegistryError) -> Error {
-    match error {
-        RegistryError::LoginRefused { target, credentials_sent, answer: _ } => {
-            login(error, &target.host, *credentials_sent, "pull").because("some registries also answer so for an image that does not exist")
-        }
-        RegistryError::Denied { target, answer: _ } => told(Code::LoginRefused, error).remedy(format!(
-            "let the account pull {}, or look into the project's policy: the registry's words are above",
-            target.repository
-        )),
-        RegistryError::NotFound { target: _, what, answer: _ } => told(Code::SourceMissing, error).remedy(match what {
-            Missing::Repository => "correct host and path of the reference, log in if it is private, or pack the rest with --keep-going",
-            Missing::Manifest => "correct tag or digest of the reference, or pack the rest with --keep-going",
-            Missing::Blob => "the registry lost a blob of this image: have it pushed there again, or pack the rest with --keep-going",
-        }),
-        RegistryError::WrongDigest { .. } | RegistryError::WrongSize { .. } | RegistryError::ShortBody { .. } => {
-            told(Code::SourceWrong, error)
-        }
-        RegistryError::OverLimit { .. } => told(Code::CannotCarry, error),
-        RegistryError::TooLarge { .. }
-        | RegistryError::Protocol { .. }
-        | RegistryError::ForeignLocation { .. }
-        | RegistryError::Unsupported { .. }
-        | RegistryError::BlobUnknown { .. }
-        | RegistryError::ChildMissing { .. }
-        | RegistryError::ImmutableTag { .. }
-        | RegistryError::Refused { .. } => told(Code::RegistryFailed, error),
-        RegistryError::Unreachable { .. }
-        | RegistryError::BadHost { .. }
-        | RegistryError::NotARegistry { .. }
-        | RegistryError::InsecureRealm { .. }
-        | RegistryError::RateLimited { .. }
-        | RegistryError::Stalled { .. }
-        | RegistryError::Redirect { .. }
-        | RegistryError::Server { .. }
-        | RegistryError::Source { .. }
-        | RegistryError::Credential { .. }
-        | RegistryError::Tls { .. }
-        | RegistryError::BadCertificate { .. }
-        | RegistryError::Runtime(_)
-        | RegistryError::Cancelled => of_either(error),
-    }
-}
-
-fn of_target(error: &RegistryError) -> Error {
-    let refused = || told(Code::PushRefused, error);
-    match error {
-        RegistryError::LoginRefused { target, credentials_sent, answer: _ } => login(error, &target.host, *credentials_sent, "push"),
-        RegistryError::Denied { .. } => {
-            refused().remedy("do what the registry's words above ask for: raise the project's quota, or give the account push rights")
-        }
-        RegistryError::NotFound { target, what, answer: _ } => refused().remedy(match what {
-            Missing::Repository => format!("create the project or repository {} in the registry, then run the same command again", target.repository),
-            Missing::Manifest | Missing::Blob => "run the same command again: what the registry lost is pushed again".into(),
-        }),
-        RegistryError::TooLarge { .. } => refused().remedy(
-            "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0), then run the same command again",
-        ),
-        RegistryError::Unsupported { .. } => {
-            refused().remedy("switch off the registry's read-only mode, or push to a hosted repository instead of a proxy cache")
-        }
-        RegistryError::ForeignLocation { target: _, to } => refused()
-            .remedy(format!("set the registry's own address (distribution: http.host; Harbor: external_url) in place of {to}")),
-        RegistryError::BlobUnknown { .. } => {
-            refused().remedy("run the same command again; if it stays so, the registry's storage or a garbage collection lost the blob")
-        }
-        RegistryError::ChildMissing { .. } => refused().remedy(
-            "let the registry take sparse indexes (distribution: validation.manifests.indexes.platforms: none), or pack all platforms of this image",
-        ),
-        RegistryError::ImmutableTag { .. } => {
-            refused().remedy("lift the registry's tag immutability for this repository, or pack the image under another targetTag")
-        }
-        RegistryError::WrongDigest { .. } | RegistryError::WrongSize { .. } => {
-            refused().remedy("check the registry's storage and the proxies before it: it holds other bytes than were pushed")
-        }
-        RegistryError::Refused { .. } => refused(),
-        RegistryError::OverLimit { .. } | RegistryError::ShortBody { .. } | RegistryError::Protocol { .. } => told(Code::RegistryFailed, error),
-        RegistryError::Unreachable { .. }
-        | RegistryError::BadHost { .. }
-        | RegistryError::NotARegistry { .. }
-        | RegistryError::InsecureRealm { .. }
-        | RegistryError::RateLimited { .. }
-        | RegistryError::Stalled { .. }
-        | RegistryError::Redirect { .. }
-        | RegistryError::Server { .. }
-        | RegistryError::Source { .. }
-        | RegistryError::Credential { .. }
-        | RegistryError::Tls { .. }
-        | RegistryError::BadCertificate { .. }
-        | RegistryError::Runtime(_)
-        | RegistryError::Cancelled => of_either(error),
     }
 }
 
@@ -257,5 +254,4 @@ impl From<&TlsError> for Error {
 }
 
 #[cfg(test)]
-#[path = "registry_tests.rs"]
 mod tests;

@@ -23,7 +23,10 @@ pub(super) fn verify(error: &VerifyError<FormatError>, stream: &str) -> Error {
             plain(Code::SignatureInvalid).remedy("remove the signature files (.sig2, .sig3 ...) of keys that are not trusted here")
         }
         VerifyError::NoneCounts { rejected } => match rejected.first() {
-            Some(first) => rejection(&first.why, error.to_string(), stream),
+            Some(first) => {
+                let told = rejection(&first.why, error.to_string(), stream);
+                rejected.iter().skip(1).fold(told, |told, one| told.because(format!("number {}: {}", one.position + 1, one.why)))
+            }
             None => plain(Code::SignatureInvalid),
         },
         VerifyError::Parse(parse) => document(parse, error.to_string()),

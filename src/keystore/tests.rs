@@ -177,13 +177,20 @@ fn one_bad_trust_file_refuses_everything_and_is_not_rewritten() {
 }
 
 #[test]
-fn policies_are_added_strictly() {
+fn policies_are_set_strictly_and_replace_what_they_change() {
     let (_temp, trust) = folder();
-    trust.add_policy("min-signatures stream:ocp4 2").unwrap();
-    trust.add_policy("audience bank-a").unwrap();
-    assert!(matches!(trust.add_policy("min-signatures stream:ocp4 0"), Err(KeystoreError::Policy { .. })));
-    let policy = trust.load().unwrap();
-    assert_eq!((policy.policy().min_signatures("stream:ocp4"), policy.policy().audience().len()), (2, 1));
+    trust.set_min_signatures("ocp4", 3).unwrap();
+    fs::write(trust.policy(), format!("# why\nmin-signatures stream:lab-* 2\n{}", fs::read_to_string(trust.policy()).unwrap())).unwrap();
+    trust.set_min_signatures("ocp4", 2).unwrap();
+    trust.set_audience(Some("bank-a")).unwrap();
+    trust.set_audience(Some("bank-b")).unwrap();
+    assert!(matches!(trust.set_min_signatures("ocp4", 0), Err(KeystoreError::Policy { .. })));
+    assert!(matches!(trust.set_audience(Some("bank-b\nmin-signatures stream:ocp4 1")), Err(KeystoreError::Policy { .. })));
+    let text = fs::read_to_string(trust.policy()).unwrap();
+    assert_eq!(text, "# why\nmin-signatures stream:lab-* 2\nmin-signatures stream:ocp4 2\naudience bank-b\n");
+    trust.set_audience(None).unwrap();
+    let loaded = trust.load().unwrap();
+    assert_eq!((loaded.policy().min_signatures("stream:ocp4"), loaded.policy().audience().len()), (2, 0));
 }
 
 #[test]

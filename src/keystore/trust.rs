@@ -3,8 +3,10 @@
 use super::error::KeystoreError;
 use super::keys::check_owner;
 use crate::fs::{Dir, FsError, Trouble, read_user_file};
-use crate::sign::is_about_streams;
-use crate::sign::{AllowedSigners, Fingerprint, Namespace, PatternList, Policy, PublicKey, RevokedKeys, Trust, TrustFileError, TrustLine};
+use crate::sign::{
+    AllowedSigners, Fingerprint, LineProblem, Namespace, PatternList, Policy, PublicKey, RevokedKeys, Trust, TrustFileError, TrustLine,
+    is_about_streams,
+};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -137,12 +139,39 @@ impl TrustFolder {
         Ok(())
     }
 
-    /// Adds a statement to the policy file: `min-signatures stream:ocp4 2` or `audience bank-a`.
-    pub fn add_policy(&self, statement: &str) -> Result<(), KeystoreError> {
+    /// Demands signatures of `number` owners (1 to 16) for one stream, in place of what was demanded for exactly that stream.
+    /// Statements about patterns stay; where several match, the highest counts.
+    pub fn set_min_signatures(&self, stream: &str, number: usize) -> Result<(), KeystoreError> {
+        let principal = format!("stream:{stream}");
+        let same = |line: &str| {
+            let mut words = line.split_ascii_whitespace();
+            words.next() == Some("min-signatures") && words.next() == Some(principal.as_str())
+        };
+        self.set_policy(same, Some(&format!("min-signatures {principal} {number}")))
+    }
+
+    /// Says what this site is called, in place of all it was called before; `None` takes its name away.
+    pub fn set_audience(&self, label: Option<&str>) -> Result<(), KeystoreError> {
+        let same = |line: &str| line.split_ascii_whitespace().next() == Some("audience");
+        self.set_policy(same, label.map(|label| format!("audience {label}")).as_deref())
+    }
+
+    /// Puts `statement` in the place of the statements that are `replaced`; comments and all others stay.
+    fn set_policy(&self, replaced: impl Fn(&str) -> bool, statement: Option<&str>) -> Result<(), KeystoreError> {
+        let statement = statement.unwrap_or_default();
+        // A line break would smuggle in a second statement.
+        if statement.contains('\n') {
+            return Err(KeystoreError::Policy { source: TrustFileError { line: 1, why: LineProblem::NotText } });
+        }
         Policy::parse(statement.as_bytes()).map_err(|source| KeystoreError::Policy { source })?;
         let (dir, _lock) = self.edit()?;
         self.load()?;
-        self.append(&dir, POLICY, statement.trim(), Policy::parse)?;
+        let text = self.read(POLICY)?;
+        // It was parsed: it is text.
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let kept = text.lines().filter(|line| !replaced(line)).chain((!statement.is_empty()).then_some(statement));
+        let text: String = kept.flat_map(|line| [line, "\n"]).collect();
+        self.replace(&dir, POLICY, text.as_bytes(), Policy::parse)?;
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod cli;
 mod crash_layout;
 mod demo_images;
 mod image_sets;
+mod keys;
 mod layers;
 mod manual;
 mod registry_client;
