@@ -5,6 +5,7 @@ use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
 use crate::error::Error;
 use crate::format::{Image, Manifests};
+use crate::oci::Platform;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -100,10 +101,16 @@ fn extent(set: &OpenSet, image: &Image, manifests: &Manifests) -> (u64, BTreeSet
     (size, volumes)
 }
 
-fn platforms(image: &Image, manifests: &Manifests) -> Vec<String> {
-    let root = manifests.get(&image.root.digest);
-    let there = root.iter().flat_map(|m| m.children()).filter(|c| manifests.contains_key(&c.digest));
-    there.filter_map(|c| c.platform.as_ref()).map(ToString::to_string).collect()
+/// Platforms of the members that are here, or what the configuration of a single image says.
+fn platforms(set: &OpenSet, image: &Image, manifests: &Manifests) -> Vec<String> {
+    let Some(root) = manifests.get(&image.root.digest) else { return Vec::new() };
+    if root.is_index() {
+        let there = root.children().iter().filter(|c| manifests.contains_key(&c.digest));
+        return there.filter_map(|c| c.platform.as_ref()).map(ToString::to_string).collect();
+    }
+    let config = root.blobs().next().and_then(|config| set.contents().blobs.iter().find(|b| b.digest == config.digest));
+    let platform = config.and_then(|blob| serde_json::from_slice::<Platform>(&blob.inline_bytes()?).ok());
+    platform.filter(|p| !p.os.is_empty()).map(|p| p.to_string()).into_iter().collect()
 }
 
 fn images(set: &OpenSet) -> Vec<Vec<String>> {
@@ -113,7 +120,7 @@ fn images(set: &OpenSet) -> Vec<Vec<String>> {
         let (size, volumes) = extent(set, image, &manifests);
         let volumes = volumes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let name = format!("{}:{}", image.repository, image.tag);
-        rows.push(vec![name, image.root.digest.to_string(), bytes(size), platforms(image, &manifests).join(" "), volumes]);
+        rows.push(vec![name, image.root.digest.to_string(), bytes(size), platforms(set, image, &manifests).join(" "), volumes]);
     }
     rows
 }
@@ -155,7 +162,7 @@ fn report(set: &OpenSet) -> serde_json::Value {
         serde_json::json!({
             "name": format!("{}:{}", image.repository, image.tag), "repository": image.repository, "tag": image.tag,
             "source": image.source, "digest": image.root.digest, "mediaType": image.root.media_type, "size": size,
-            "platforms": platforms(image, &manifests), "partial": !image.platforms.is_empty(), "volumes": volumes,
+            "platforms": platforms(set, image, &manifests), "partial": !image.platforms.is_empty(), "volumes": volumes,
         })
     });
     let images: Vec<_> = images.collect();

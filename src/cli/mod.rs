@@ -7,6 +7,7 @@
 pub mod args;
 pub mod connections;
 pub mod demo;
+mod demo_files;
 pub mod environment;
 pub mod explain;
 #[cfg(debug_assertions)]
