@@ -11,6 +11,7 @@ mod image_sets;
 mod keys;
 mod layers;
 mod manual;
+mod pack_journey;
 mod registry_client;
 mod registry_servers;
 mod ssh;

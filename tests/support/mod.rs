@@ -1,7 +1,9 @@
 //! What the tests share.
 #![allow(dead_code)]
 
+pub mod fleet;
 pub mod lying;
+pub mod run;
 pub mod rust_paths;
 pub mod servers;
 pub mod store_suite;
