@@ -337,6 +337,7 @@ fn check_part(part: &Part, index: &Index) -> Result<(), String> {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::format::index;
