@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A plan is data; running it decides nothing new. What is written is described in `man/sealift-archive.5`, section by section;
-//! [`format`] has one file for each. What crosses from step to step carries its promise in its type: [`sign::Verified`] is made
+//! [`mod@format`] has one file for each. What crosses from step to step carries its promise in its type: [`sign::Verified`] is made
 //! only where signatures are judged, [`blob::Verified`] ends only when size and digest hold.
 //!
 //! # Layers
@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
 //! | 1 | [`oci`], [`blob`] | 0 |
-//! | 2 | [`sign`], [`codec`], [`image_set`], [`format`] (which uses `sign` and `codec`) | 0, 1; no files, sockets, clock |
+//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`pack`], [`unpack`] | 0 to 3, never each other |
 //! | 5 | [`error`] | the errors of all above |
