@@ -176,10 +176,5 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
     }
 }
 
-/// A command whose parts are not in this build.
-fn not_linked(command: &str) -> Error {
-    Error::new(Code::Bug, format!("`sealift {command}` is not in this build")).remedy("use a build that has it")
-}
-
 #[cfg(test)]
 pub(crate) mod tests;

@@ -60,7 +60,7 @@ mod tests {
             (document(FormatError::Schema(2)), Code::FormatUnknown, "newer"),
             (document(FormatError::Malformed { document: "ledger", why: "x".into() }), Code::BadDocument, "--first"),
             (LedgerError::Target { path: "/l".into(), expected: "a".into(), found: "b".into() }, Code::BadDocument, "backup"),
-            (LedgerError::Fork(fork), Code::Fork, "SHA-256"),
+            (LedgerError::Fork(Box::new(fork)), Code::Fork, "SHA-256"),
             (LedgerError::First { stream: "ocp4".into(), target: "r".into(), no_ledger: true }, Code::FirstSet, "stream ocp4"),
             (LedgerError::Chain { path: "/l".into(), line: 2, why: "x".into() }, Code::BadDocument, "evidence"),
             (LedgerError::Reused { stream: "s".into(), sequence: 1, plan: digest }, Code::Usage, "--sequence"),

@@ -250,6 +250,7 @@ impl crate::sign::Streamed for Index {
 }
 
 #[cfg(test)]
+#[allow(clippy::indexing_slicing)]
 pub(crate) mod tests {
     use super::*;
 

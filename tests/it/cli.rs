@@ -145,7 +145,7 @@ fn the_last_word_of_pack_is_out_wherever_options_stand() {
         let Verb::Pack(args) = parse(line) else { panic!("{line}") };
         let (wishes, out) = args.split().unwrap();
         assert_eq!(out, Path::new("OUT"), "{line}");
-        assert!(matches!(wishes.as_slice(), [Wish::ImageSet(_), Wish::Registry(_)]), "{line}");
+        assert!(matches!(wishes.as_slice(), [Wish::ImageSet(_), Wish::Image(_)]), "{line}");
         assert_eq!(args.signing.key, Some(KeyChoice::Stored("site".into())));
         assert_ne!(args.source.src_tls_verify, Some(false));
     }
