@@ -2,7 +2,6 @@
 
 use serde_json::Value;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -171,7 +170,7 @@ impl User {
 
     /// [`User::run`] with environment variables.
     #[track_caller]
-    pub fn run_with<K: AsRef<OsStr>, V: AsRef<OsStr>>(&self, variables: &[(K, V)], line: &str) -> Ran {
+    pub fn run_with(&self, variables: &[(&str, &str)], line: &str) -> Ran {
         let mut command = self.sealift();
         command.args(line.split(' '));
         for (name, value) in variables {
