@@ -106,8 +106,8 @@ pub fn run(mut job: Job<'_>) -> Result<Report, Error> {
                 failures.extend(late);
             }
             Err(error) => {
-                sweep(&out, &seal.name)?;
-                end(&out)?;
+                // What failed is told, not what failed while it was cleared away; the mark stays then, for the next run.
+                let _ = sweep(&out, &seal.name).and_then(|()| end(&out));
                 return Err(error);
             }
         }
@@ -157,10 +157,16 @@ fn attempt(plan: &PackPlan, seal: &Seal, out: &Dir, job: &Job<'_>) -> Result<(Di
         return Err(Error::Interrupted);
     }
     let failures = fetch.failures();
+    let (volumes, contents) = match written {
+        Ok(written) => written,
+        // The writer gave up because a blob did not come: the reason is with the blob.
+        Err(Error::Interrupted) if !failures.is_empty() => return Err(Error::Failed { total: plan.images.len(), failures }),
+        // A failure of its own comes first: it broke the downloads off, and what they say then is of no interest.
+        Err(error) => return Err(error),
+    };
     if !failures.is_empty() {
         return Err(Error::Failed { total: plan.images.len(), failures });
     }
-    let (volumes, contents) = written?;
     let identity = seal::documents(plan, seal, out, volumes, &contents)?;
     Ok((identity, contents))
 }

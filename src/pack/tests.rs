@@ -25,6 +25,8 @@ struct Memory {
     content: BTreeMap<Digest, Vec<u8>>,
     lost: Mutex<BTreeSet<Digest>>,
     wrong: Mutex<BTreeSet<Digest>>,
+    /// Comes byte by byte.
+    slow: Mutex<BTreeSet<Digest>>,
     opened: AtomicUsize,
     bytes_from: Mutex<Vec<u64>>,
 }
@@ -55,7 +57,20 @@ impl Origin for Memory {
         if self.wrong.lock().unwrap().contains(&blob.digest) {
             bytes[0] ^= 1;
         }
-        Ok(Box::new(Cursor::new(bytes.split_off(offset as usize))))
+        let rest = Cursor::new(bytes.split_off(offset as usize));
+        match self.slow.lock().unwrap().contains(&blob.digest) {
+            true => Ok(Box::new(Trickle(rest))),
+            false => Ok(Box::new(rest)),
+        }
+    }
+}
+
+struct Trickle(Cursor<Vec<u8>>);
+
+impl Read for Trickle {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        std::thread::yield_now();
+        self.0.read(buf.get_mut(..1).unwrap_or_default())
     }
 }
 
@@ -327,6 +342,18 @@ fn a_source_that_lies_is_named() {
     assert!(matches!(&failures[0].reason, Reason::Workspace(crate::layout::Error::Wrong(_))), "{}", failures[0].reason);
     memory.wrong.lock().unwrap().clear();
     bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+}
+
+#[test]
+fn a_failure_of_the_output_folder_is_not_told_as_an_interruption_of_the_downloads_it_ends() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    memory.slow.lock().unwrap().insert(Digest::sha256(&noise(600_000, 1)));
+    let out = Dir::create(&bench.path("out")).unwrap();
+    // A link is not written through: the first volume cannot be begun.
+    std::os::unix::fs::symlink("/nowhere/at/all", out.join("default-5-0001.tar.zst.incomplete")).unwrap();
+    let error = bench.pack(&memory, plan, vec![], false, out.path(), &Silent::new()).unwrap_err();
+    assert!(matches!(&error, Error::Archive(archive::Error::Fs(e)) if e.path.starts_with(out.path())), "{error}");
 }
 
 #[test]
