@@ -3,6 +3,7 @@
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -104,6 +105,17 @@ impl User {
         user.keygen(&folder.join("site"));
         let line = fs::read_to_string(folder.join("site.pub")).unwrap();
         user.trust(&line);
+        user
+    }
+
+    /// Somebody else, elsewhere, with the same keys and the same trust, and nothing done yet.
+    pub fn twin(&self) -> User {
+        let user = User::new();
+        copy_folder(&self.home().join("config"), &user.home().join("config"));
+        let keys = walkdir::WalkDir::new(user.home().join("config/keys")).into_iter().map(Result::unwrap);
+        for file in keys.filter(|entry| entry.file_type().is_file()) {
+            fs::set_permissions(file.path(), fs::Permissions::from_mode(0o600)).unwrap();
+        }
         user
     }
 
@@ -209,4 +221,16 @@ pub fn copy_folder(from: &Path, to: &Path) {
 /// True when any file below `dir` holds these bytes.
 pub fn holds(dir: &Path, needle: &[u8]) -> bool {
     files(dir).values().any(|bytes| bytes.windows(needle.len()).any(|window| window == needle))
+}
+
+/// The lines `SEALIFT_FAULT=count:` wrote that begin with `prefix`.
+pub fn counted(log: &Path, prefix: &str) -> Vec<String> {
+    fs::read_to_string(log).unwrap().lines().filter(|line| line.starts_with(prefix)).map(str::to_owned).collect()
+}
+
+/// About `wanted` of the numbers 1 to `last`, spread evenly, first and last among them.
+pub fn spread(last: usize, wanted: usize) -> Vec<usize> {
+    let mut points: Vec<usize> = (0..wanted).map(|i| 1 + i * (last - 1) / (wanted - 1).max(1)).collect();
+    points.dedup();
+    points
 }

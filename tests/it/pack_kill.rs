@@ -1,0 +1,212 @@
+//! A pack that is killed, or whose disk fails, at any operation: no half set is ever a set, and the same command given
+//! again makes exactly what an undisturbed run makes.
+
+use crate::support::fleet::{Fleet, gzip_layer, small};
+use crate::support::lying::{Fault, Guard, Lying};
+use crate::support::run::{Ran, User, assert_same, counted, files, spread};
+use std::collections::BTreeMap;
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+/// Two images that share a layer, and one that is compressed, in volumes that cut both.
+fn fleet() -> Option<Fleet> {
+    let mut stocks = crate::support::fleet::stocks();
+    stocks.retain(|stock| stock.name == "team/app");
+    let mut plain = small("team/plain", "1", 77);
+    let noise = crate::support::store_suite::bytes(5, 200_000);
+    plain.image(Some("2"), "amd64", &[("application/vnd.oci.image.layer.v1.tar", crate::support::fleet::tar(&[("n", &noise)])), gzip_layer(8, 3000)]);
+    stocks.push(plain);
+    Fleet::of(stocks)
+}
+
+/// One command, given again and again by people who have only the key in common.
+struct Scene {
+    fleet: Fleet,
+    user: User,
+    expected: Files,
+}
+
+impl Scene {
+    fn set() -> Option<Scene> {
+        let scene = Scene { fleet: fleet()?, user: User::with_key(), expected: Files::new() };
+        scene.pack(&scene.user, "count:count").expect(0);
+        let expected = files(&scene.user.at("OUT"));
+        assert!(expected.keys().filter(|name| name.ends_with(".tar.zst")).count() >= 3, "{:?}", expected.keys());
+        Some(Scene { expected, ..scene })
+    }
+
+    /// How many operations an undisturbed run has that begin with `prefix`.
+    fn operations(&self, prefix: &str) -> usize {
+        counted(&self.user.at("count"), prefix).len()
+    }
+
+    fn pack(&self, user: &User, fault: &str) -> Ran {
+        let line = format!("pack {} --key site --src-tls-verify=false --volume-size 300KB --sequence 7 OUT", self.fleet.words());
+        user.run_with(&[("SOURCE_DATE_EPOCH", "1767225600"), ("SEALIFT_FAULT", fault)], &line)
+    }
+
+    /// What lies in OUT now is complete or not a set, and every file under its final name is whole.
+    fn check(&self, user: &User, told: &str) {
+        let found = if user.at("OUT").is_dir() { files(&user.at("OUT")) } else { Files::new() };
+        for (name, bytes) in found.iter().filter(|(name, _)| !name.ends_with(".incomplete")) {
+            assert_eq!(Some(bytes), self.expected.get(name), "{told}: {name} is half-published");
+        }
+        let good = user.run("verify OUT").exit == 0;
+        // Either signature is the commit mark; the copy comes first, when all else is there.
+        let complete = self.expected.keys().all(|name| found.contains_key(name) || name.ends_with(".index.json.sig"));
+        assert_eq!(good, complete, "{told}: verify judges {:?}", found.keys());
+    }
+
+    /// The same command once more, undisturbed.
+    fn finish(&self, user: &User, told: &str) {
+        let ran = self.pack(user, "count:again");
+        assert_eq!(ran.exit, 0, "{told}, then again: {}", ran.err);
+        assert_same(&files(&user.at("OUT")), &self.expected, told);
+    }
+}
+
+fn killed(prefix: &str, wanted: usize) {
+    let Some(scene) = Scene::set() else { return };
+    let operations = scene.operations(prefix);
+    assert!(operations > wanted / 2, "{operations} of {prefix}");
+    let mut struck = 0;
+    for n in spread(operations, wanted) {
+        let (user, told) = (scene.user.twin(), format!("killed at {prefix} {n} of {operations}"));
+        let ran = scene.pack(&user, &format!("kill:{prefix}:{n}"));
+        // Threads take turns as they like: a run may have a few operations less than the one that was counted.
+        assert!(ran.exit == -9 || (ran.exit == 0 && n + 8 > operations), "{told}: {ran:?}");
+        struck += usize::from(ran.exit == -9);
+        scene.check(&user, &told);
+        scene.finish(&user, &told);
+    }
+    assert!(struck + 3 > wanted.min(operations), "only {struck} runs were killed");
+}
+
+#[test]
+fn killed_at_any_operation_on_files() {
+    killed("fs.", 36);
+}
+
+#[test]
+fn killed_at_any_request() {
+    killed("http", 12);
+}
+
+#[test]
+fn killed_between_the_documents() {
+    let Some(scene) = Scene::set() else { return };
+    // From the first volume that gets its name to the signature: every single rename.
+    let renames = counted(&scene.user.at("count"), "fs.rename");
+    let ours: Vec<usize> = (1..=renames.len()).filter(|n| renames[n - 1].contains("OUT/") || renames[n - 1].contains(" OUT")).collect();
+    assert!(ours.len() >= 10, "{renames:?}");
+    for n in ours {
+        let (user, told) = (scene.user.twin(), format!("killed at rename {n}: {}", renames[n - 1]));
+        assert_eq!(scene.pack(&user, &format!("kill:fs.rename:{n}")).exit, -9, "{told}");
+        scene.check(&user, &told);
+        scene.finish(&user, &told);
+        let again = counted(&user.at("again"), "http GET");
+        assert!(!again.iter().any(|line| line.contains("/blobs/")), "{told}: what was fetched is fetched again: {again:?}");
+    }
+}
+
+/// A failure of the disk at spread points of an operation: exit numbers, a message that names the file, nothing half-published.
+fn failing(prefix: &str, errno: &str, wanted: usize, exits: &[i32]) {
+    let Some(scene) = Scene::set() else { return };
+    let operations = scene.operations(prefix);
+    for n in spread(operations, wanted) {
+        let (user, told) = (scene.user.twin(), format!("{errno} at {prefix} {n} of {operations}"));
+        let ran = scene.pack(&user, &format!("fail:{prefix}:{n}:{errno}"));
+        let told = format!("{told}: {}", ran.err);
+        if ran.exit == 0 {
+            // What is done on the side (a hint to the system, a log) may fail; the set may not suffer.
+            assert_same(&files(&user.at("OUT")), &scene.expected, &told);
+            continue;
+        }
+        assert!(exits.contains(&ran.exit), "{told}");
+        let said = ran.err.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(ran.err.contains("OUT") || ran.err.contains(user.home().to_str().unwrap()), "no path: {told}");
+        assert!(said.len() > 12 && ran.err.contains("\nremedy: "), "{told}");
+        scene.check(&user, &told);
+        scene.finish(&user, &told);
+    }
+}
+
+#[test]
+fn no_space_at_any_write() {
+    failing("fs.write", "ENOSPC", 12, &[30]);
+}
+
+#[test]
+fn no_space_at_any_operation_on_out() {
+    failing("fs.create OUT", "ENOSPC", 8, &[30]);
+}
+
+#[test]
+fn a_dying_disk() {
+    failing("fs.", "EIO", 14, &[13]);
+}
+
+#[test]
+fn a_disk_that_turns_read_only() {
+    failing("fs.", "EROFS", 8, &[31, 2]);
+    failing("fs.write", "EROFS", 4, &[31]);
+}
+
+#[test]
+fn a_request_that_is_lost_is_made_again() {
+    let Some(scene) = Scene::set() else { return };
+    for n in spread(scene.operations("http"), 3) {
+        let user = scene.user.twin();
+        scene.pack(&user, &format!("fail:http:{n}:EIO")).expect(0);
+        assert_same(&files(&user.at("OUT")), &scene.expected, &format!("request {n}"));
+    }
+}
+
+#[test]
+fn asked_to_stop_it_leaves_what_it_can_go_on_from() {
+    let Some(scene) = Scene::set() else { return };
+    for (prefix, wanted) in [("fs.", 6), ("http", 4)] {
+        let operations = scene.operations(prefix);
+        for n in spread(operations, wanted) {
+            let (user, told) = (scene.user.twin(), format!("SIGTERM at {prefix} {n} of {operations}"));
+            let ran = scene.pack(&user, &format!("stop:{prefix}:{n}"));
+            assert!(ran.exit == 130 || (ran.exit == 0 && n > operations / 2), "{told}: {ran:?}");
+            if ran.exit == 130 {
+                assert!(ran.err.contains("INTERRUPTED (130)") && ran.err.contains("remedy: "), "{told}: {}", ran.err);
+            }
+            scene.check(&user, &told);
+            scene.finish(&user, &told);
+        }
+    }
+}
+
+#[test]
+fn ctrl_c_reaches_a_run_that_waits_for_a_silent_source() {
+    let (source, user) = (Lying::start(Guard::Open), User::with_key());
+    let stock = small("a/b", "1", 3);
+    for blob in &stock.blobs {
+        source.add_blob(blob);
+    }
+    let doc = &stock.docs[0];
+    source.add_manifest("a/b", "1", std::str::from_utf8(&doc.bytes).unwrap(), doc.media_type);
+    source.lie("GET", "/blobs/", 100, Fault::Hang(1000));
+    let mut command = user.sealift();
+    command.args(format!("pack {}/a/b:1 --key site --src-tls-verify=false OUT", source.host()).split(' '));
+    let pid = std::sync::mpsc::channel();
+    let watch = std::thread::spawn({
+        let send = pid.0;
+        move || {
+            let child = command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped()).spawn().unwrap();
+            send.send(child.id()).unwrap();
+            child.wait_with_output().unwrap()
+        }
+    });
+    let pid = rustix::process::Pid::from_raw(pid.1.recv().unwrap() as i32).unwrap();
+    while source.seen("GET", "/blobs/").is_empty() {
+        std::thread::yield_now();
+    }
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = watch.join().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
+    user.run("verify OUT").expect(12);
+}
