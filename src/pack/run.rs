@@ -74,9 +74,18 @@ pub struct Report {
 }
 
 /// Packs. On failure nothing in the output folder is a set, and what was fetched is kept for the next run.
-pub fn run(mut job: Job<'_>) -> Result<Report, Error> {
+pub fn run(job: Job<'_>) -> Result<Report, Error> {
     let out = Dir::create(job.out)?.durable(job.durable);
     let _lock = out.lock(MARK)?;
+    let result = make(job, &out);
+    if result.is_err() {
+        // What failed is told, not what failed while it was cleared away; the mark stays then, for the next run.
+        let _ = clear(&out).and_then(|()| end(&out));
+    }
+    result
+}
+
+fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
     let mut plan = job.plan.clone();
     let mut failures = std::mem::take(&mut job.failures);
     if !failures.is_empty() && !job.keep_going {
@@ -90,26 +99,21 @@ pub fn run(mut job: Job<'_>) -> Result<Report, Error> {
             return Err(if failures.is_empty() { Error::Nothing } else { Error::Failed { failures, total } });
         }
         let seal = (job.seal)(&plan)?;
-        begin(&out, &seal.name)?;
-        match attempt(&plan, &seal, &out, &job) {
+        begin(out, &seal, &plan)?;
+        match attempt(&plan, &seal, out, &job) {
             Ok((identity, contents)) => {
-                let report = finish(&plan, &seal, &out, &job, identity, &contents, failures)?;
-                end(&out)?;
+                let report = finish(&plan, &seal, out, &job, identity, &contents, failures)?;
+                end(out)?;
                 return Ok(report);
             }
             Err(Error::Failed { failures: late, .. }) if job.keep_going => {
-                sweep(&out, &seal.name)?;
                 plan = without(&plan, &late, job.code)?;
                 for failure in &late {
                     job.progress.say(Level::Warning, &format!("left out: {}: {}", failure.name, failure.reason));
                 }
                 failures.extend(late);
             }
-            Err(error) => {
-                // What failed is told, not what failed while it was cleared away; the mark stays then, for the next run.
-                let _ = sweep(&out, &seal.name).and_then(|()| end(&out));
-                return Err(error);
-            }
+            Err(error) => return Err(error),
         }
     }
 }
@@ -253,17 +257,10 @@ fn forget(out: &Dir, name: &SetName) -> Result<bool, Error> {
 }
 
 /// Says in the folder which set is in the making, and clears away what an earlier run left half-done.
-fn begin(out: &Dir, name: &SetName) -> Result<(), Error> {
-    if let Some(earlier) = out.read_if_there(MARK, limits::KEY_BYTES)? {
-        let earlier = String::from_utf8_lossy(&earlier).into_owned();
-        for line in earlier.lines() {
-            if let Some((stream, sequence)) = line.rsplit_once('-')
-                && let Some(earlier) = sequence.parse().ok().and_then(|n| SetName::new(stream, n))
-            {
-                sweep(out, &earlier)?;
-            }
-        }
-    }
+fn begin(out: &Dir, seal: &Seal, plan: &PackPlan) -> Result<(), Error> {
+    clear(out)?;
+    let name = &seal.name;
+    refuse_other(out, seal, plan)?;
     if out.size_of(&name.file(FileKind::Signature { copy: false, number: 1 }))?.is_some() {
         // A finished set of this name: the same plan was packed here before. It is written again, byte for byte.
         out.remove(&name.file(FileKind::Signature { copy: false, number: 1 }))?;
@@ -272,6 +269,34 @@ fn begin(out: &Dir, name: &SetName) -> Result<(), Error> {
     let mark = out.open_partial(MARK)?;
     mark.truncate(0)?;
     mark.write_all_at(format!("{name}\n").as_bytes(), 0).map_err(|e| crate::fs::FsError::from_io(e, "write", &out.join(MARK)))?;
+    Ok(())
+}
+
+/// A finished set of this name that this run would not make again byte for byte is not ours to replace: the ledger of another
+/// user or host gave out the same sequence.
+fn refuse_other(out: &Dir, seal: &Seal, plan: &PackPlan) -> Result<(), Error> {
+    for copy in [false, true] {
+        let file = seal.name.file(FileKind::Index { copy });
+        let Some(bytes) = out.read_if_there(&file, limits::INDEX_BYTES)? else { continue };
+        let plan = plan.digest()?;
+        if !Index::parse(&bytes).is_ok_and(|index| index.plan == plan && index.created == seal.created) {
+            return Err(Error::Exists(out.join(&file)));
+        }
+    }
+    Ok(())
+}
+
+/// Clears away the set that the mark names: what an interrupted run, or this one, left half-done.
+fn clear(out: &Dir) -> Result<(), Error> {
+    let Some(earlier) = out.read_if_there(MARK, limits::KEY_BYTES)? else { return Ok(()) };
+    let earlier = String::from_utf8_lossy(&earlier).into_owned();
+    for line in earlier.lines() {
+        if let Some((stream, sequence)) = line.rsplit_once('-')
+            && let Some(earlier) = sequence.parse().ok().and_then(|n| SetName::new(stream, n))
+        {
+            sweep(out, &earlier)?;
+        }
+    }
     Ok(())
 }
 
