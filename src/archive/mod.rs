@@ -8,6 +8,6 @@ mod reader;
 mod writer;
 
 pub use error::{Damage, Error};
-pub use open::{OpenError, OpenSet, Remark, open};
+pub use open::{OpenError, OpenSet, Remark, open, set_named};
 pub use parts::{Checked, PartId};
 pub use writer::{Finished, Piece, VolumeSpec, Writer, smallest_volume};

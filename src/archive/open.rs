@@ -7,7 +7,7 @@ use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
 use crate::format::{Contents, FileKind, FormatError, Index, SetName, volume};
-use crate::fs::{Dir, FsError, Trouble};
+use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,7 +79,7 @@ pub struct OpenSet {
     remarks: Vec<Remark>,
 }
 
-/// A folder to look at, and the only volume to look at in it where the user named a file.
+/// A folder to look at, and the only volume to look at in it where the user named one.
 struct Place {
     dir: Dir,
     only: Option<String>,
@@ -87,11 +87,29 @@ struct Place {
     archives: Vec<String>,
 }
 
-/// Opens every set found in `paths` (folders, or volume files whose folder has the index). `now` is in seconds since 1970.
+/// The set a path means by its own name: that of an index, a signature or a contents document. A volume means itself, and
+/// what its name says about its set is a label only.
+pub fn set_named(path: &Path) -> Option<SetName> {
+    match path.file_name().and_then(|name| name.to_str()).and_then(SetName::parse) {
+        Some((_, FileKind::Volume { .. })) | None => None,
+        Some((name, FileKind::Index { .. } | FileKind::Signature { .. } | FileKind::Contents { .. })) => Some(name),
+    }
+}
+
+/// Opens every set found in `paths`: folders, documents that name one set of their folder, or volume files whose folder has the
+/// index. `now` is in seconds since 1970.
 pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, OpenError> {
     let places: Vec<Place> = paths.iter().map(|path| look(path)).collect::<Result<_, _>>()?;
-    let names: BTreeSet<&SetName> =
+    let mut names: BTreeSet<&SetName> =
         places.iter().flat_map(|p| &p.files).filter(|f| matches!(f.1, FileKind::Index { .. })).map(|f| &f.0).collect();
+    if names.len() > limits::CANDIDATE_INDEXES {
+        // Whoever names a volume by its own name says which of the many is meant.
+        let labels = places.iter().filter_map(|p| SetName::parse(p.only.as_deref()?)).map(|(name, _)| name);
+        let labels: BTreeSet<SetName> = labels.collect();
+        if places.iter().all(|p| p.only.is_some()) && names.iter().any(|name| labels.contains(*name)) {
+            names.retain(|name| labels.contains(*name));
+        }
+    }
     if names.is_empty() {
         return Err(OpenError::NoSet(paths.to_vec()));
     }
@@ -103,17 +121,18 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
     for name in names {
         match open_one(name, &places, trust, now) {
             Ok(found) => sets.extend(found),
-            Err(OpenError::Fs(e)) if e.trouble() != Trouble::Medium => return Err(OpenError::Fs(e)),
+            // An index that cannot be read, or is too large to be, hides no set beside it.
             Err(e) => refused.push((name.clone(), e)),
         }
     }
     if sets.is_empty() {
         return Err(refused.into_iter().next().map_or(OpenError::NoSet(paths.to_vec()), |(_, e)| e));
     }
-    for (_, error) in refused {
+    for (name, error) in refused {
         let (path, why) = match &error {
             OpenError::NotVerified { path, source } => (path.clone(), source.to_string()),
-            other => (PathBuf::new(), other.to_string()),
+            OpenError::Fs(e) => (e.path.clone(), e.source.to_string()),
+            other => (PathBuf::from(name.file(FileKind::Index { copy: false })), other.to_string()),
         };
         if let Some(set) = sets.first_mut() {
             set.remarks.push(Remark::IgnoredIndex { path, why });
@@ -125,17 +144,24 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
 
 fn look(path: &Path) -> Result<Place, FsError> {
     let folder = crate::fs::is_folder(path)?;
+    let set = if folder { None } else { set_named(path) };
     let (dir, only) = if folder {
         (Dir::open(path)?, None)
     } else {
-        let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        (Dir::open(parent)?, path.file_name().and_then(|n| n.to_str()).map(str::to_owned))
+        let only = path.file_name().and_then(|n| n.to_str()).map(str::to_owned).filter(|_| set.is_none());
+        (Dir::open(parent(path))?, only)
     };
     let entries = dir.list()?;
     let regular = || entries.iter().filter(|e| e.regular);
-    let files = regular().filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone()))).collect();
+    let files = regular().filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone())));
+    let files = files.filter(|(name, ..)| set.as_ref().is_none_or(|set| set == name)).collect();
     let archives = regular().map(|e| e.name.clone()).filter(|n| n.ends_with(".tar.zst") || only.as_ref() == Some(n)).collect();
     Ok(Place { dir, only, files, archives })
+}
+
+/// The folder of a file.
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Opens the sets of one name: normally one; two different ones are two sets.
@@ -222,14 +248,18 @@ fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<
 
 /// V7: either copy of the contents will do; each is judged by the digest in the index before it is decompressed.
 fn read_contents(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> Result<Contents, OpenError> {
-    let mut errors = Vec::new();
+    let mut errors: Vec<Error> = Vec::new();
+    let mut unusable = Vec::new();
     for (dir, file) in documents(name, places, |kind| matches!(kind, FileKind::Contents { .. })) {
         match contents_of(dir, file, index) {
             Ok(contents) => {
-                remarks.extend(errors.iter().map(|e: &Error| Remark::UsedCopy { path: PathBuf::new(), why: e.to_string() }));
+                remarks.append(&mut unusable);
                 return Ok(contents);
             }
-            Err(e) => errors.push(e),
+            Err(e) => {
+                unusable.push(Remark::UsedCopy { path: dir.join(file), why: e.to_string() });
+                errors.push(e);
+            }
         }
     }
     if errors.is_empty() {
@@ -333,6 +363,12 @@ impl OpenSet {
     /// What is in it.
     pub fn contents(&self) -> &Contents {
         &self.contents
+    }
+
+    /// True when `path`, one of those the set was opened with, is a file that is no volume of it.
+    pub fn is_foreign(&self, path: &Path) -> bool {
+        let file = path.file_name().map(|name| parent(path).join(name));
+        self.remarks.iter().any(|remark| matches!(remark, Remark::StrayVolume { path } if Some(path) == file.as_ref()))
     }
 
     /// Numbers of the volumes at hand.

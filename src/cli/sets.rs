@@ -25,7 +25,11 @@ pub fn open(ctx: &Context, paths: &[PathBuf], stream: Option<&str>) -> Result<Ve
         }
     }
     for remark in sets.iter().flat_map(OpenSet::remarks) {
-        ctx.output.warn(&said(remark));
+        // Where several sets share a folder, a volume of one is a stray to the others.
+        let of_one = matches!(remark, Remark::StrayVolume { .. }) && !sets.iter().all(|set| set.remarks().contains(remark));
+        if !of_one {
+            ctx.output.warn(&said(remark));
+        }
     }
     Ok(sets)
 }

@@ -1,7 +1,7 @@
 //! `sealift verify`: is this medium good, ours, and meant for us?
 
 use super::{Context, Outcome, sets, values};
-use crate::archive::OpenSet;
+use crate::archive::{self, OpenSet};
 use crate::error::{Code, Detail, Error, Side};
 use crate::ledger::Action;
 use std::collections::BTreeSet;
@@ -30,8 +30,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let one_file = args.paths.iter().all(|path| path.is_file());
+    // A document stands for its set, a volume for itself.
+    let one_file = args.paths.iter().all(|path| path.is_file() && archive::set_named(path).is_none());
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
+    refuse_foreign(&sets, &args.paths)?;
     let mut reports = Vec::new();
     let mut troubles = Vec::new();
     let mut missing = false;
@@ -57,6 +59,17 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         (false, _) => "what is here is good, but volumes are missing",
     };
     Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+}
+
+/// A file that was asked about and is no volume of any set here would otherwise be passed over, and nothing be wrong.
+fn refuse_foreign(sets: &[OpenSet], paths: &[PathBuf]) -> Result<(), Error> {
+    match paths.iter().find(|path| sets.iter().all(|set| set.is_foreign(path))) {
+        Some(path) => {
+            let names = sets.iter().map(|set| set.name().to_string()).collect::<Vec<_>>().join(", ");
+            Err(Error::new(Code::VolumeForeign, format!("{} is no volume of {names}", path.display())))
+        }
+        None => Ok(()),
+    }
 }
 
 fn paths(args: &Args) -> String {

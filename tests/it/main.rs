@@ -15,6 +15,7 @@ mod pack_again;
 mod pack_disk;
 mod pack_journey;
 mod pack_kill;
+mod pack_media;
 mod pack_sources;
 mod registry_client;
 mod registry_servers;

@@ -64,7 +64,9 @@ fn the_workspace_becomes_full() {
          mount -o remount,size=8m W; {PACK} --workspace W OUT; echo second=$?"
     );
     let Some(said) = with_mounts(&user, &fleet, &script) else { return };
-    for words in ["W/blobs/sha256/", "No space left", "(NO_SPACE)", "code: NO_SPACE (30)", "--workspace", "first=30", "verify=12", "second=0"] {
+    for words in
+        ["W/blobs/sha256/", "No space left", "(NO_SPACE)", "code: NO_SPACE (30)", "--workspace", "first=30", "verify=12", "second=0"]
+    {
         assert!(said.contains(words), "{words}: {said}");
     }
     assert_same(&files(&user.at("OUT")), &files(&user.at("WANTED")), "after making room");

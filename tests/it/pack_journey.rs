@@ -34,7 +34,8 @@ fn string(value: &Value) -> String {
 #[test]
 fn every_kind_of_image_is_packed_with_the_digest_it_has_at_its_source() {
     let (Some(fleet), user) = (Fleet::start(), User::with_key()) else { return };
-    let packed = user.run(&format!("pack {} --key site --volume-size 600KB --src-tls-verify=false --json OUT", fleet.words())).expect(0).json();
+    let packed =
+        user.run(&format!("pack {} --key site --volume-size 600KB --src-tls-verify=false --json OUT", fleet.words())).expect(0).json();
     assert_eq!((&packed["signed"], packed["images"].as_u64()), (&Value::Bool(true), Some(fleet.images().len() as u64)));
     let sizes: Vec<u64> = volumes(&user.at("OUT")).iter().map(|path| fs::metadata(path).unwrap().len()).collect();
     assert!(sizes.len() >= 4 && sizes.iter().all(|size| *size <= 600_000), "{sizes:?}");
@@ -148,7 +149,9 @@ fn an_image_set_file_decides_names_platforms_blocks_and_volumes() {
 fn a_volume_size_is_an_exact_bound_in_every_unit() {
     let (Some(fleet), user) = (Fleet::start(), User::with_key()) else { return };
     let plan = format!("plan {} --src-tls-verify=false -o plan.json", fleet.words());
-    for (size, bytes) in [("262144", 262_144), ("300KB", 300_000), ("0.3MiB", 314_572), ("333333", 333_333), ("1MiB", 1_048_576), ("256KiB", 262_144)] {
+    for (size, bytes) in
+        [("262144", 262_144), ("300KB", 300_000), ("0.3MiB", 314_572), ("333333", 333_333), ("1MiB", 1_048_576), ("256KiB", 262_144)]
+    {
         user.run(&format!("{plan} --volume-size {size}")).expect(0);
         let out = format!("OUT-{size}");
         user.run(&format!("pack plan.json --key site --src-tls-verify=false --no-sync {out}")).expect(0);

@@ -14,7 +14,11 @@ fn fleet() -> Option<Fleet> {
     stocks.retain(|stock| stock.name == "team/app");
     let mut plain = small("team/plain", "1", 77);
     let noise = crate::support::store_suite::bytes(5, 200_000);
-    plain.image(Some("2"), "amd64", &[("application/vnd.oci.image.layer.v1.tar", crate::support::fleet::tar(&[("n", &noise)])), gzip_layer(8, 3000)]);
+    plain.image(
+        Some("2"),
+        "amd64",
+        &[("application/vnd.oci.image.layer.v1.tar", crate::support::fleet::tar(&[("n", &noise)])), gzip_layer(8, 3000)],
+    );
     stocks.push(plain);
     Fleet::of(stocks)
 }

@@ -98,7 +98,8 @@ fn logins_that_are_missing_wrong_or_right() {
         let ran = pack(&user, &format!("{reference} --authfile auth.json {extra}")).expect(0);
         no_secret(&user, &ran);
     }
-    let ran = user.run_with(&[("REGISTRY_AUTH_FILE", "auth.json")], &format!("plan {reference} --src-tls-verify=false -o plan.json")).expect(0);
+    let ran =
+        user.run_with(&[("REGISTRY_AUTH_FILE", "auth.json")], &format!("plan {reference} --src-tls-verify=false -o plan.json")).expect(0);
     no_secret(&user, &ran);
     user.run("verify OUT").expect(0);
 }

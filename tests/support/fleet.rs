@@ -63,7 +63,8 @@ impl Stock {
         let config = json!({ "architecture": architecture, "os": "linux", "config": {}, "created": "2026-01-01T00:00:00Z",
             "rootfs": { "type": "layers", "diff_ids": layers.iter().map(|(kind, b)| diff_id(kind, b)).collect::<Vec<_>>() },
             "history": layers.iter().map(|_| json!({"created": "2026-01-01T00:00:00Z"})).collect::<Vec<_>>() });
-        let (of_config, of_manifest) = if docker { (media::DOCKER_CONFIG, media::DOCKER_MANIFEST) } else { (media::OCI_CONFIG, media::OCI_MANIFEST) };
+        let (of_config, of_manifest) =
+            if docker { (media::DOCKER_CONFIG, media::DOCKER_MANIFEST) } else { (media::OCI_CONFIG, media::OCI_MANIFEST) };
         let config = self.blob(of_config, config.to_string().as_bytes());
         let layers: Vec<Value> = layers.iter().map(|(kind, content)| self.blob(kind, content)).collect();
         self.doc(of_manifest, tag, &json!({ "schemaVersion": 2, "mediaType": of_manifest, "config": config, "layers": layers }))
@@ -174,8 +175,7 @@ fn gunzip(file: &[u8]) -> Vec<u8> {
 }
 
 fn crc32(bytes: &[u8]) -> u32 {
-    let table: Vec<u32> =
-        (0..256u32).map(|n| (0..8).fold(n, |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })).collect();
+    let table: Vec<u32> = (0..256u32).map(|n| (0..8).fold(n, |c, _| if c & 1 == 1 { 0xEDB8_8320 ^ (c >> 1) } else { c >> 1 })).collect();
     !bytes.iter().fold(!0u32, |crc, byte| table[((crc ^ u32::from(*byte)) & 0xff) as usize] ^ (crc >> 8))
 }
 
