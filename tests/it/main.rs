@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archives;
 mod cli;
 mod crash_layout;
 mod demo_images;
