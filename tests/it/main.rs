@@ -12,6 +12,7 @@ mod image_sets;
 mod keys;
 mod layers;
 mod manual;
+mod proxy;
 mod registry_client;
 mod registry_servers;
 mod ssh;
