@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archives;
 mod cli;
 mod crash_layout;
 mod demo_images;
@@ -17,6 +18,7 @@ mod pack_journey;
 mod pack_kill;
 mod pack_media;
 mod pack_sources;
+mod proxy;
 mod registry_client;
 mod registry_servers;
 mod ssh;
