@@ -386,6 +386,14 @@ impl Dir {
         Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
     }
 
+    /// Takes the lock file `name`, waiting for whoever holds it: for locks that are held for moments only.
+    pub fn lock_waiting(&self, name: &str) -> Result<Lock, FsError> {
+        let file = self.open_partial(name)?;
+        // A signal is for the caller to look at, once the lock is there; without locks going on beats not going on.
+        while file.inner.lock().is_err_and(|e| e.kind() == io::ErrorKind::Interrupted) {}
+        Ok(Lock { _file: file })
+    }
+
     /// Takes the lock file `name`; fails with [`Trouble::InUse`] while another run holds it.
     pub fn lock(&self, name: &str) -> Result<Lock, FsError> {
         let file = self.open_partial(name)?;

@@ -66,7 +66,7 @@ struct Line {
 impl Issued {
     /// Opens `issued.json` in `dir`.
     pub fn open(dir: &Dir) -> Result<Issued, LedgerError> {
-        let lock = dir.lock("issued.lock")?;
+        let lock = dir.lock_waiting("issued.lock")?;
         let mut streams: BTreeMap<String, BTreeMap<u64, Owner>> = BTreeMap::new();
         if let Some(bytes) = dir.read_if_there(FILE, limits::CONFIG_BYTES)? {
             let bad = |why: String| LedgerError::Document { path: dir.join(FILE), error: FormatError::malformed("list of sequences", why) };

@@ -73,7 +73,7 @@ impl Log {
     ///
     /// The file is replaced whole, so that no power cut leaves half a line, which would look like tampering.
     pub fn append(&self, entry: &Entry) -> Result<Digest, LedgerError> {
-        let _lock = self.dir.lock("log.lock")?;
+        let _lock = self.dir.lock_waiting("log.lock")?;
         let mut state = self.read()?;
         let line = Line { number: state.count + 1, previous: state.head, entry: entry.clone() };
         let text = serde_json::to_vec(&line).map_err(|e| self.broken(line.number, e.to_string()))?;

@@ -214,3 +214,63 @@ fn ctrl_c_reaches_a_run_that_waits_for_a_silent_source() {
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     user.run("verify OUT").expect(12);
 }
+
+#[test]
+fn killed_while_a_finished_set_is_packed_once_more() {
+    let Some(scene) = Scene::set() else { return };
+    let user = scene.user.twin();
+    scene.pack(&user, "count:first").expect(0);
+    scene.pack(&user, "count:second").expect(0);
+    let operations = counted(&user.at("second"), "fs.").len();
+    for n in spread(operations, 10) {
+        let told = format!("packed anew, killed at {n} of {operations}");
+        assert_eq!(scene.pack(&user, &format!("kill:fs.:{n}")).exit, -9, "{told}");
+        scene.check(&user, &told);
+        scene.finish(&user, &told);
+    }
+}
+
+#[test]
+fn other_sets_in_the_folder_are_not_touched_by_a_run_that_dies() {
+    let Some(scene) = Scene::set() else { return };
+    let user = scene.user.twin();
+    let older = format!("pack {}/team/plain:1 --key site --src-tls-verify=false --sequence 6 OUT", scene.fleet.host());
+    user.run(&older).expect(0);
+    let before = files(&user.at("OUT"));
+    for n in spread(scene.operations("fs."), 6) {
+        scene.pack(&user, &format!("kill:fs.:{n}"));
+        let mut found = files(&user.at("OUT"));
+        found.retain(|name, _| before.contains_key(name));
+        assert_same(&found, &before, &format!("killed at {n}"));
+        user.run("verify OUT --this-medium").expect(0);
+    }
+    // What the dead run left is cleared away by the next, whichever set that makes.
+    scene.pack(&user, &format!("kill:fs.rename OUT:{}", 2));
+    assert!(files(&user.at("OUT")).keys().any(|name| name.starts_with("default-7")), "nothing was left to clear away");
+    let newer = older.replace("--sequence 6", "--sequence 8").replace("plain:1", "plain:2");
+    user.run(&newer).expect(0);
+    let left: Vec<String> =
+        files(&user.at("OUT")).into_keys().filter(|n| n.starts_with("default-7") || n.ends_with(".incomplete")).collect();
+    assert!(left.is_empty(), "{left:?}");
+    user.run("verify OUT").expect(0);
+}
+
+#[test]
+fn a_medium_that_is_gone_for_good() {
+    let Some(scene) = Scene::set() else { return };
+    // From the n-th operation on nothing works any more, not even to clear away: the first failure is what is told.
+    for (fault, exit, code) in [("fs.write OUT:2+:ENOSPC", 30, "NO_SPACE"), ("fs.write OUT:4+:ENODEV", 13, "MEDIUM_UNREADABLE")] {
+        let user = scene.user.twin();
+        scene.pack(&user, &format!("fail:{fault}")).refused(exit, code, &["OUT/default-7"]);
+        scene.check(&user, fault);
+        scene.finish(&user, fault);
+    }
+    for n in spread(scene.operations("fs."), 7) {
+        let (user, told) = (scene.user.twin(), format!("gone at {n}"));
+        let ran = scene.pack(&user, &format!("fail:fs.:{n}+:EIO"));
+        assert_eq!(ran.exit, 13, "{told}: {ran:?}");
+        assert!(!ran.err.contains("cannot remove"), "{told}: {}", ran.err);
+        scene.check(&user, &told);
+        scene.finish(&user, &told);
+    }
+}

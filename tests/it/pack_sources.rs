@@ -326,3 +326,60 @@ fn one_folder_and_one_run_at_a_time() {
     first.wait().unwrap();
     pack(&user, &reference).expect(0);
 }
+
+#[test]
+fn a_blob_that_fails_late_takes_only_its_image_along() {
+    let (source, user) = (Lying::start(Guard::Open), User::with_key());
+    let (good, bad) = (small("a/b", "1", 3), small("c/d", "1", 4));
+    hold(&source, &good);
+    hold(&source, &bad);
+    let path: &'static str = Box::leak(format!("/blobs/{}", Digest::sha256(&bad.blobs[1])).into_boxed_str());
+    source.lie("GET", path, 1000, Fault::Body(vec![7; bad.blobs[1].len()]));
+    let what = format!("{host}/c/d:1 {host}/a/b:1", host = source.host());
+    let ran = pack(&user, &format!("{what} --keep-going")).refused(3, "PARTIAL", &["c/d:1", "SOURCE_WRONG"]);
+    assert!(ran.out.contains("1 images"), "{}", ran.out);
+    let set = user.run("inspect OUT --json").expect(0).json()["sets"][0].clone();
+    assert_eq!((&set["missing"][0]["code"], set["images"].as_array().unwrap().len()), (&"SOURCE_WRONG".into(), 1));
+    assert!(user.run("inspect OUT").expect(0).out.contains("NOT in the set: "), "a person is told as well");
+    user.run("verify --deep OUT").expect(0);
+}
+
+#[test]
+fn a_failure_as_json_has_the_same_members() {
+    let user = User::with_key();
+    let host = free_port();
+    let told = pack(&user, &format!("{host}/a/b:1 --json")).expect(20).json();
+    assert_eq!((&told["ok"], &told["code"], &told["exit"]), (&false.into(), &"REGISTRY_UNREACHABLE".into(), &20.into()));
+    assert!(told["remedy"].as_str().unwrap().len() > 10 && told["error"].as_str().unwrap().contains("1 of 1"));
+    assert!(told["details"][0]["subject"].as_str().unwrap().contains(&host.to_string()));
+}
+
+#[test]
+fn two_runs_at_once_share_a_workspace_and_a_ledger() {
+    let (Some(fleet), user) = (Fleet::of(vec![small("a/b", "1", 3), small("c/d", "1", 4)]), User::with_key()) else { return };
+    let start = |image: &str, sequence: u32| {
+        let mut command = user.sealift();
+        let line = format!(
+            "pack {}/{image}:1 {}/a/b:1 --key site --src-tls-verify=false --sequence {sequence} OUT{sequence}",
+            fleet.host(),
+            fleet.host()
+        );
+        command.args(line.split(' '));
+        std::thread::spawn(move || crate::support::run::finish(command))
+    };
+    let runs: Vec<_> = (1..=6).map(|n| start(if n % 2 == 0 { "a/b" } else { "c/d" }, n)).collect();
+    for run in runs {
+        run.join().unwrap().expect(0);
+    }
+    let checks = (1..=6).map(|n| {
+        let mut command = user.sealift();
+        command.args(["verify", "--deep", &format!("OUT{n}")]);
+        std::thread::spawn(move || crate::support::run::finish(command))
+    });
+    for check in checks.collect::<Vec<_>>() {
+        let ran = check.join().unwrap().expect(0);
+        assert!(!ran.err.contains("warning"), "{}", ran.err);
+    }
+    let log = fs::read_to_string(user.home().join("state/log.jsonl")).unwrap();
+    assert_eq!(log.lines().count(), 6, "each check is in the log");
+}
