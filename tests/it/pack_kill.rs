@@ -193,7 +193,8 @@ fn ctrl_c_reaches_a_run_that_waits_for_a_silent_source() {
     }
     let doc = &stock.docs[0];
     source.add_manifest("a/b", "1", std::str::from_utf8(&doc.bytes).unwrap(), doc.media_type);
-    source.lie("GET", "/blobs/", 100, Fault::Hang(1000));
+    let layer: &'static str = Box::leak(format!("/blobs/{}", sealift::digest::Digest::sha256(&stock.blobs[1])).into_boxed_str());
+    source.lie("GET", layer, 1, Fault::Hang(1000));
     let mut command = user.sealift();
     command.args(format!("pack {}/a/b:1 --key site --src-tls-verify=false OUT", source.host()).split(' '));
     let pid = std::sync::mpsc::channel();
@@ -206,13 +207,16 @@ fn ctrl_c_reaches_a_run_that_waits_for_a_silent_source() {
         }
     });
     let pid = rustix::process::Pid::from_raw(pid.1.recv().unwrap() as i32).unwrap();
-    while source.seen("GET", "/blobs/").is_empty() {
+    while source.seen("GET", layer).is_empty() {
         std::thread::yield_now();
     }
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let output = watch.join().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", String::from_utf8_lossy(&output.stderr));
     user.run("verify OUT").expect(12);
+    let line = format!("pack {}/a/b:1 --key site --src-tls-verify=false OUT", source.host());
+    user.run(&line).expect(0);
+    user.run("verify --deep OUT").expect(0);
 }
 
 #[test]
@@ -273,4 +277,36 @@ fn a_medium_that_is_gone_for_good() {
         scene.check(&user, &told);
         scene.finish(&user, &told);
     }
+}
+
+#[test]
+fn a_defect_is_told_as_one_and_leaves_no_set() {
+    let Some(scene) = Scene::set() else { return };
+    for (prefix, wanted) in [("fs.", 6), ("http", 3)] {
+        for n in spread(scene.operations(prefix) - 8, wanted) {
+            let (user, told) = (scene.user.twin(), format!("panic at {prefix} {n}"));
+            let ran = scene.pack(&user, &format!("panic:{prefix}:{n}")).refused(70, "BUG", &[]);
+            assert!(ran.err.contains("SEALIFT_FAULT"), "{told}: {}", ran.err);
+            scene.check(&user, &told);
+            scene.finish(&user, &told);
+        }
+    }
+}
+
+#[test]
+fn signed_later_it_is_the_same_set() {
+    let Some(scene) = Scene::set() else { return };
+    let user = scene.user.twin();
+    let line = format!("pack {} --src-tls-verify=false --volume-size 300KB --sequence 7 OUT", scene.fleet.words());
+    let ran = user.run_with(&[("SOURCE_DATE_EPOCH", "1767225600")], &line).expect(0);
+    assert!(ran.out.contains("NOT FINISHED: sign it with `sealift sign OUT --key KEY`"), "{}", ran.out);
+    user.run("verify OUT").refused(10, "SIGNATURE_MISSING", &["sealift sign"]);
+    for fault in ["kill:fs.:9", "kill:fs.rename:1", "fail:fs.write:1:ENOSPC", "kill:fs.rename:2"] {
+        let ran = user.run_with(&[("SEALIFT_FAULT", fault)], "sign OUT --key site");
+        assert!(ran.exit == -9 || ran.exit == 30, "{fault}: {ran:?}");
+    }
+    user.run("sign OUT --key site").expect(0);
+    let mut found = files(&user.at("OUT"));
+    found.retain(|name, _| !name.ends_with(".incomplete"));
+    assert_same(&found, &scene.expected, "signed in a second step");
 }
