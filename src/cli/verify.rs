@@ -11,10 +11,10 @@ use std::path::PathBuf;
 ///
 /// The signature is checked first, against the keys this side trusts; then every byte of the volumes that are there against
 /// the signed index, in one reading per file. Nothing is written. A volume file can be given instead of a folder: it is
-/// checked alone, with the index beside it.
+/// checked alone, with the index beside it; the path of an index means its set.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Folders or volume files of the set
+    /// Folders, volume files or indexes of sets
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
     pub paths: Vec<PathBuf>,
     /// Decode everything as well, and prove the digest of every blob

@@ -226,10 +226,10 @@ codes! {
 
     /// A volume of another set.
     VolumeForeign = "VOLUME_FOREIGN", 13 {
-        means: "A file has the name of a volume of this set but belongs to another set. It is not damaged; it is the wrong one.",
-        why: ["Two sets were copied into one folder under equal names.", "An earlier run into the same folder left its files."],
+        means: "A file that was given, or that has the name of a volume of this set, is no volume of this set. It is not damaged; it is the wrong one.",
+        why: ["Two sets were copied into one folder under equal names.", "The file given is a volume of another set, or no volume at all.", "The index beside it is that of another set."],
         steps: ["Keep each set in a folder of its own.", "$ sealift inspect PATH"],
-        remedy: "copy the volume of this set over it; keep each set in a folder of its own",
+        remedy: "give a volume that lies beside the index of its set, or copy the volume of this set over it",
     }
 
     /// The format or a feature is not known.

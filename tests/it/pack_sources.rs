@@ -383,3 +383,33 @@ fn two_runs_at_once_share_a_workspace_and_a_ledger() {
     let log = fs::read_to_string(user.home().join("state/log.jsonl")).unwrap();
     assert_eq!(log.lines().count(), 6, "each check is in the log");
 }
+
+#[test]
+fn secrets_of_proxies_references_and_keys_are_not_repeated() {
+    let user = User::with_key();
+    let proxy = format!("http://alice:{PASSWORD}@{}", free_port());
+    let variables = [("http_proxy", proxy.as_str()), ("https_proxy", proxy.as_str())];
+    let ran = user.run_with(&variables, "pack registry.invalid:5000/a/b:1 --src-tls-verify=false -v OUT").expect(20);
+    no_secret(&user, &ran);
+    let ran = pack(&user, &format!("alice:{PASSWORD}@registry.invalid/a/b:1")).expect(2);
+    no_secret(&user, &ran);
+    let ran = pack(&user, &format!("https://alice:{PASSWORD}@registry.invalid/a/b:1 --json")).expect(2);
+    no_secret(&user, &ran);
+
+    fleet::layout(&user.at("layout"), "1");
+    let mut keygen = std::process::Command::new("ssh-keygen");
+    keygen.args(["-q", "-t", "ed25519", "-N", PASSWORD, "-f", "locked"]).current_dir(user.work());
+    crate::support::run::finish(keygen).expect(0);
+    let line = "pack oci:layout:1 --key ./locked -v OUT";
+    user.run(line).refused(2, "USAGE", &["passphrase", "--passphrase-file"]);
+    user.run_with(&[("SEALIFT_PASSPHRASE", "wrong")], line).refused(2, "BAD_KEY", &["locked"]);
+    no_set_or_folder(&user);
+    let ran = user.run_with(&[("SEALIFT_PASSPHRASE", PASSWORD)], line).expect(0);
+    no_secret(&user, &ran);
+}
+
+/// Nothing was begun: the key is looked at before anything else.
+#[track_caller]
+fn no_set_or_folder(user: &User) {
+    assert!(!user.at("OUT").exists() || files(&user.at("OUT")).is_empty());
+}
