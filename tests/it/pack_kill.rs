@@ -310,3 +310,28 @@ fn signed_later_it_is_the_same_set() {
     found.retain(|name, _| !name.ends_with(".incomplete"));
     assert_same(&found, &scene.expected, "signed in a second step");
 }
+
+#[test]
+fn files_appear_synced_and_in_the_order_of_the_manual() {
+    let Some(scene) = Scene::set() else { return };
+    let log = counted(&scene.user.at("count"), "fs.");
+    let at = |line: &str| log.iter().position(|l| l == line).unwrap_or_else(|| panic!("no {line}"));
+    let renames: Vec<&str> = log.iter().filter_map(|l| l.strip_prefix("fs.rename OUT/")?.strip_suffix(".incomplete")).collect();
+    let volumes = scene.expected.keys().filter(|name| name.ends_with(".tar.zst")).map(String::as_str);
+    let documents = ["contents.copy.json.zst", "index.copy.json", "README.txt", "contents.json.zst", "index.json"];
+    let signatures = ["index.copy.json.sig", "index.json.sig"];
+    let named = |name: &str| if name == "README.txt" { name.to_owned() } else { format!("default-7.{name}") };
+    let wanted: Vec<String> = volumes.map(str::to_owned).chain(documents.into_iter().chain(signatures).map(named)).collect();
+    assert_eq!(renames, wanted);
+    for (i, name) in wanted.iter().enumerate() {
+        let (synced, renamed) = (at(&format!("fs.sync OUT/{name}.incomplete")), at(&format!("fs.rename OUT/{name}.incomplete")));
+        let last_write = log.iter().rposition(|l| *l == format!("fs.write OUT/{name}.incomplete")).unwrap();
+        assert!(last_write < synced && synced < renamed, "{name}");
+        let next = wanted.get(i + 1).map_or(log.len(), |next| at(&format!("fs.create OUT/{next}.incomplete")).max(renamed));
+        let folder = log[renamed..].iter().position(|l| l == "fs.syncdir OUT").unwrap() + renamed;
+        assert!(folder < next || name.ends_with(".tar.zst"), "the folder is synced after {name}");
+    }
+    let whole = at("fs.syncfs OUT");
+    assert!(at("fs.rename OUT/default-7.index.copy.json.sig.incomplete") < whole);
+    assert!(whole < at("fs.create OUT/default-7.index.json.sig.incomplete"));
+}
