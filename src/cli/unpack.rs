@@ -5,11 +5,14 @@ use super::output::bytes;
 use super::{Context, Outcome, now, options, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error, Side};
+use crate::format::Completeness;
 use crate::fs::Dir;
 use crate::layout::Layout;
 use crate::ledger::{Ledger, Log};
+use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
-use crate::unpack::{self, LayoutTarget, MediaTrouble, RegistryTarget, Setting, Spool, Target, UnpackPlan, UnpackReport};
+use crate::text::shown;
+use crate::unpack::{self, LayoutTarget, MediaTrouble, RegistryTarget, Setting, Spool, Target, UnpackPlan, UnpackReport, WaitingImage};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,49 +68,110 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
+    if args.receipt.is_some() && sets.len() > 1 {
+        let names: Vec<String> = sets.iter().map(|set| set.name().to_string()).collect();
+        return Err(Error::new(Code::Usage, format!("--receipt names one file, and there are several sets here: {}", names.join(", ")))
+            .remedy("give the paths of one set at a time, or choose with --stream"));
+    }
     let signer = args.signing.signer(ctx)?;
     let (target, prefix) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
-    let mut outcome = Tally::default();
+    let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
+    let mut tally = Tally::default();
     for set in &sets {
-        let spool = spool(&args, set, &state)?;
-        let mut ledger = Ledger::open(&state, &target.name())?;
-        let options = unpack::Options {
-            prefix: prefix.clone(),
-            max_nested_paths: args.max_nested_paths.map_or(0, usize::from),
-            select: args.images.clone(),
-            first: args.first,
-            uploads: args.target.access.parallel.map_or(4, usize::from),
-            now: rfc3339(now()),
-            ..unpack::Options::default()
-        };
-        let log = Log::open(&state);
-        let setting =
-            Setting { media: set, target: target.as_ref(), spool: &spool, log: &log, options: &options, progress: ctx.progress.as_ref() };
+        if let Err(error) = work.unpack(set, &mut tally) {
+            return tally.cut_short(error);
+        }
+    }
+    tally.finish()
+}
+
+/// What is the same for all sets of a run.
+struct Work<'a> {
+    args: &'a Args,
+    ctx: &'a Context,
+    target: &'a dyn Target,
+    prefix: String,
+    state: &'a Dir,
+    signer: Option<&'a dyn Signer>,
+}
+
+impl Work<'_> {
+    fn unpack(&self, set: &OpenSet, tally: &mut Tally) -> Result<(), Error> {
+        let (spools, name) = (self.spools()?, format!("{}-{}", set.name(), set.identity().short()));
+        let spool = self.spool(&spools, &name)?;
+        let done = self.with(set, &spool, tally)?;
+        Ok(spool.close(&spools, &name, done)?)
+    }
+
+    /// True when nothing of the set waits any more.
+    fn with(&self, set: &OpenSet, spool: &Spool, tally: &mut Tally) -> Result<bool, Error> {
+        let ctx = self.ctx;
+        let mut ledger = Ledger::open(self.state, &self.target.name())?;
+        let (options, log) = (self.options(), Log::open(self.state));
+        let setting = Setting { media: set, target: self.target, spool, log: &log, options: &options, progress: ctx.progress.as_ref() };
         ctx.progress.begin("asking the target", 0);
         let plan = unpack::plan(&setting, &ledger);
         ctx.progress.end();
         let plan = plan.map_err(|e| Error::from(&e))?;
-        if args.dry_run {
+        if self.args.dry_run {
             show_plan(&plan, set, ctx);
-            outcome.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
-            continue;
+            tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
+            return Ok(false);
         }
         match unpack::run(&setting, &mut ledger, &plan) {
             Ok(report) => {
                 told(&report, set, ctx);
-                receipt(&args, &report, signer.as_deref())?;
-                outcome.add(&report, set);
+                tally.add(&report, set);
+                receipt(self.args, &report, self.signer)?;
+                Ok(report.waiting.is_empty())
             }
             Err(stopped) => {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
+                    tally.add(report, set);
                 }
-                return Err(Error::from(&stopped.error));
+                Err(Error::from(&stopped.error))
             }
         }
     }
-    outcome.finish()
+
+    fn options(&self) -> unpack::Options {
+        unpack::Options {
+            prefix: self.prefix.clone(),
+            max_nested_paths: self.args.max_nested_paths.map_or(0, usize::from),
+            select: self.args.images.clone(),
+            first: self.args.first,
+            uploads: self.args.target.access.parallel.map_or(4, usize::from),
+            now: rfc3339(now()),
+            ..unpack::Options::default()
+        }
+    }
+
+    /// The folder of all spools.
+    fn spools(&self) -> Result<Dir, Error> {
+        Ok(match &self.args.spool {
+            Some(path) => Dir::create_private(path)?,
+            None => self.state.sub("spool")?,
+        })
+    }
+
+    /// The spool of one set: its own folder, so that two sets never mix. Says what those of other sets still take.
+    fn spool(&self, spools: &Dir, name: &str) -> Result<Spool, Error> {
+        for (other, held) in Spool::others(spools, name)? {
+            let line = format!(
+                "{} of another set wait in {}; remove that folder if its media will not come any more",
+                bytes(held),
+                shown(&spools.join(&other).display().to_string())
+            );
+            self.ctx.progress.say(Level::Info, &line);
+        }
+        let limit = match self.args.spool_size {
+            Some(bytes) => bytes,
+            None => (spools.free()? / 4).min(SPOOL_BYTES),
+        };
+        Ok(Spool::open(&spools.sub(name)?, limit, unpack::MEMORY)?)
+    }
 }
 
 /// Where the images go, and the prefix of their repositories.
@@ -124,19 +188,6 @@ fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String), Error
             Ok((Box::new(LayoutTarget::new(layout)), String::new()))
         }
     }
-}
-
-/// The spool of one set: its own folder, so that two sets never mix.
-fn spool(args: &Args, set: &OpenSet, state: &Dir) -> Result<Spool, Error> {
-    let parent = match &args.spool {
-        Some(path) => Dir::create_private(path)?,
-        None => state.sub("spool")?,
-    };
-    let limit = match args.spool_size {
-        Some(bytes) => bytes,
-        None => (parent.free()? / 4).min(SPOOL_BYTES),
-    };
-    Ok(Spool::open(&parent.sub(&format!("{}-{}", set.name(), set.identity().short()))?, limit, unpack::MEMORY)?)
 }
 
 /// The receipt, where one was asked for; signed when a key was given.
@@ -179,12 +230,14 @@ fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
 }
 
 fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
-    for warning in &report.warnings {
-        ctx.output.warn(warning);
-    }
+    // Warnings were told when they came up.
     for image in &report.done {
         let how = if image.was_there { "was there" } else { "pushed" };
-        ctx.output.line(&format!("{how}: {}:{} {}", image.repository, image.tag, image.digest));
+        let what = match &image.completeness {
+            Completeness::SingleMember { member } => format!("{member} alone: the target takes no index without all its members"),
+            Completeness::Full | Completeness::Sparse => image.digest.to_string(),
+        };
+        ctx.output.line(&format!("{how}: {}:{} {what}", image.repository, image.tag));
     }
     let counts = &report.counts;
     ctx.output.line(&format!(
@@ -236,6 +289,13 @@ impl Tally {
             let error = "the spool has no room for its blobs".to_owned();
             self.failed.push(Detail { subject: format!("{}:{}", image.repository, image.tag), code: Code::NoSpace, error });
         }
+        let told = |image: &&WaitingImage| image.for_others || !image.volumes.is_empty() || !image.no_room.is_empty();
+        let lost = |image: &&WaitingImage| !report.damaged.iter().any(|d| image.damaged.contains(&d.digest));
+        // Who stops early, or is told of damage, knows why these wait. For the rest the target keeps losing what it was given.
+        for image in report.waiting.iter().filter(|w| !told(w) && !w.damaged.is_empty() && lost(w)) {
+            let error = "the target lost its blobs again and again".to_owned();
+            self.failed.push(Detail { subject: format!("{}:{}", image.repository, image.tag), code: Code::PushRefused, error });
+        }
         for tag in &report.skipped_tags {
             let error = "a newer set wrote this tag; the image is in under its keep tag".to_owned();
             self.kept.push(Detail { subject: format!("{}:{}", tag.repository, tag.tag), code: Code::TagsKept, error });
@@ -243,12 +303,26 @@ impl Tally {
         self.reports.push(in_json(report, set));
     }
 
+    /// The run ended early: what was done before is reported all the same.
+    fn cut_short(self, error: Error) -> Result<Outcome, Error> {
+        if self.reports.is_empty() && self.plans.is_empty() {
+            return Err(error);
+        }
+        let outcome = self.outcome()?;
+        let details = [error.details, self.damaged, self.failed, self.kept].concat();
+        Ok(outcome.but(Some(Error { details, ..error })))
+    }
+
+    fn outcome(&self) -> Result<Outcome, Error> {
+        match self.plans.is_empty() {
+            true => Outcome::done().with("sets", &self.reports),
+            false => Outcome::done().with("plans", &self.plans),
+        }
+    }
+
     /// The worst decides the code: damage, then refusals, then what still has to be brought, then tags that stayed.
     fn finish(self) -> Result<Outcome, Error> {
-        let outcome = match self.plans.is_empty() {
-            true => Outcome::done().with("sets", self.reports)?,
-            false => Outcome::done().with("plans", self.plans)?,
-        };
+        let outcome = self.outcome()?;
         let first_failed = self.failed.first().map(|d| d.code);
         let (code, what) = if let Some(first) = self.damaged.first() {
             (first.code, "some content could not be read")
@@ -271,15 +345,19 @@ fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
     serde_json::json!({
         "set": set.name().to_string(), "identity": set.identity(),
         "done": report.done.iter().map(|i| serde_json::json!({
-            "name": name(&i.repository, &i.tag), "digest": i.digest, "wasThere": i.was_there,
+            "name": name(&i.repository, &i.tag), "digest": i.digest, "wasThere": i.was_there, "completeness": i.completeness,
         })).collect::<Vec<_>>(),
         "waiting": report.waiting.iter().map(|w| serde_json::json!({
             "name": name(&w.repository, &w.tag), "volumes": w.volumes.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
+            "damaged": w.damaged, "noRoom": w.no_room, "forOthers": w.for_others,
+        })).collect::<Vec<_>>(),
+        "damaged": report.damaged.iter().map(|d| serde_json::json!({
+            "volume": volume_name(set, d.volume), "digest": d.digest, "images": d.images,
         })).collect::<Vec<_>>(),
         "failed": report.failed.iter().map(|f| name(&f.repository, &f.tag)).collect::<Vec<_>>(),
         "bringNext": report.volumes_needed.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
         "skippedTags": report.skipped_tags.iter().map(|t| name(&t.repository, &t.tag)).collect::<Vec<_>>(),
         "holds": report.holds, "uploadedBytes": report.counts.bytes, "uploaded": report.counts.pushed,
-        "mounted": report.counts.mounted, "present": report.counts.present,
+        "mounted": report.counts.mounted, "present": report.counts.present, "direct": report.direct,
     })
 }
