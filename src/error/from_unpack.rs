@@ -25,12 +25,14 @@ impl From<&TargetError> for Error {
         let code = match error.trouble {
             TargetTrouble::Unreachable => Code::RegistryUnreachable,
             TargetTrouble::Login => Code::LoginRefused,
+            TargetTrouble::Failing => Code::RegistryFailed,
             TargetTrouble::NoSpace => Code::NoSpace,
             TargetTrouble::Cancelled => Code::Interrupted,
             TargetTrouble::Content => Code::ContentDamaged,
             TargetTrouble::BlobUnknown | TargetTrouble::ChildMissing | TargetTrouble::ImmutableTag | TargetTrouble::Refused => {
                 Code::PushRefused
             }
+            TargetTrouble::Closed => Code::PushRefused,
         };
         Error::new(code, error.to_string())
     }

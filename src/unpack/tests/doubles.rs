@@ -224,8 +224,10 @@ pub struct Registry {
     pub sparse: bool,
     pub artifacts: bool,
     pub layout: bool,
-    /// Repository that takes no blobs.
+    /// Repository that takes no blobs (`*`: all), and in what way.
     pub closed: Option<&'static str>,
+    pub closed_as: TargetTrouble,
+    pub refusals: AtomicUsize,
     pub free: Option<u64>,
     /// From this operation on nothing is answered any more.
     pub dies_at: AtomicUsize,
@@ -248,6 +250,8 @@ impl Registry {
             artifacts: true,
             layout: false,
             closed: None,
+            closed_as: TargetTrouble::Refused,
+            refusals: AtomicUsize::new(0),
             free: None,
             dies_at: AtomicUsize::new(usize::MAX),
             effect: AtomicBool::new(false),
@@ -344,8 +348,9 @@ impl Target for Registry {
     }
 
     fn put_blob(&self, repository: &str, blob: &Descriptor, open: &mut OpenBlob<'_>) -> Result<(), TargetError> {
-        if self.closed == Some(repository) {
-            return refuse(TargetTrouble::Refused, "413 request entity too large");
+        if self.closed.is_some_and(|closed| closed == "*" || closed == repository) {
+            self.refusals.fetch_add(1, Ordering::SeqCst);
+            return refuse(self.closed_as, "413 request entity too large");
         }
         if let Some(cuts) = &self.cuts
             && cuts.lock().unwrap().insert(blob.digest)
