@@ -227,6 +227,8 @@ pub struct Registry {
     /// Repository that takes no blobs (`*`: all), and in what way.
     pub closed: Option<&'static str>,
     pub closed_as: TargetTrouble,
+    /// Blobs up to this size are taken all the same.
+    pub closed_above: u64,
     pub refusals: AtomicUsize,
     pub free: Option<u64>,
     /// From this operation on nothing is answered any more.
@@ -251,6 +253,7 @@ impl Registry {
             layout: false,
             closed: None,
             closed_as: TargetTrouble::Refused,
+            closed_above: 0,
             refusals: AtomicUsize::new(0),
             free: None,
             dies_at: AtomicUsize::new(usize::MAX),
@@ -348,7 +351,7 @@ impl Target for Registry {
     }
 
     fn put_blob(&self, repository: &str, blob: &Descriptor, open: &mut OpenBlob<'_>) -> Result<(), TargetError> {
-        if self.closed.is_some_and(|closed| closed == "*" || closed == repository) {
+        if self.closed.is_some_and(|closed| closed == "*" || closed == repository) && blob.size > self.closed_above {
             self.refusals.fetch_add(1, Ordering::SeqCst);
             return refuse(self.closed_as, "413 request entity too large");
         }

@@ -181,12 +181,14 @@ fn a_blob_larger_than_the_spool_goes_direct_and_says_so() {
 #[test]
 fn a_direct_upload_refused_before_it_reads_ends_the_reading_too() {
     let mut world = World::new();
-    (world.spool, world.memory, world.registry.closed) = (0, 0, Some("a"));
+    (world.spool, world.memory) = (0, 0);
+    (world.registry.closed, world.registry.closed_above) = (Some("a"), 1000);
     let mut medium = Medium::new(1, 1);
     // More than lies between drive and upload.
     let large = medium.layer(1, 4 << 20, &[1]);
     medium.image("a", "1", &[large]);
-    assert_eq!(world.unpack(&medium).unwrap().failed.len(), 1);
+    let report = world.unpack(&medium).unwrap();
+    assert_eq!((report.failed.len(), report.direct.len()), (1, 1));
 }
 
 #[test]
