@@ -4,6 +4,7 @@ use super::connections::client;
 use super::output::bytes;
 use super::{Context, Outcome, now, options, rfc3339, sets, values};
 use crate::archive::OpenSet;
+use crate::digest::Digest;
 use crate::error::{Code, Detail, Error, Side};
 use crate::format::Completeness;
 use crate::fs::Dir;
@@ -98,7 +99,9 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn unpack(&self, set: &OpenSet, tally: &mut Tally) -> Result<(), Error> {
-        let (spools, name) = (self.spools()?, format!("{}-{}", set.name(), set.identity().short()));
+        // One per target too: what has left for one of them would be missing for the other.
+        let target = Digest::sha256(self.target.name().as_bytes());
+        let (spools, name) = (self.spools()?, format!("{}-{}-{}", set.name(), set.identity().short(), target.short()));
         let spool = self.spool(&spools, &name)?;
         let done = self.with(set, &spool, tally)?;
         Ok(spool.close(&spools, &name, done)?)
@@ -156,11 +159,11 @@ impl Work<'_> {
         })
     }
 
-    /// The spool of one set: its own folder, so that two sets never mix. Says what those of other sets still take.
+    /// The spool of one set on its way to one target. Says what other spools still take.
     fn spool(&self, spools: &Dir, name: &str) -> Result<Spool, Error> {
         for (other, held) in Spool::others(spools, name)? {
             let line = format!(
-                "{} of another set wait in {}; remove that folder if its media will not come any more",
+                "{} wait in {} for another set or target; remove that folder if its media will not come any more",
                 bytes(held),
                 shown(&spools.join(&other).display().to_string())
             );
@@ -343,7 +346,7 @@ impl Tally {
 fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
     let name = |repository: &str, tag: &str| format!("{repository}:{tag}");
     serde_json::json!({
-        "set": set.name().to_string(), "identity": set.identity(),
+        "set": set.name().to_string(), "identity": set.identity(), "target": report.receipt.target,
         "done": report.done.iter().map(|i| serde_json::json!({
             "name": name(&i.repository, &i.tag), "digest": i.digest, "wasThere": i.was_there, "completeness": i.completeness,
         })).collect::<Vec<_>>(),
