@@ -10,6 +10,7 @@ use super::run::Run;
 use super::target::{PutAs, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::oci::{Descriptor, media};
+use crate::progress::Level;
 use crate::text::shown;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -34,6 +35,9 @@ impl Run<'_> {
     pub(super) fn hold_or_release(&self) -> Vec<String> {
         if !self.setting.target.collects_garbage() {
             return Vec::new();
+        }
+        if self.setting.progress.cancelled() {
+            self.setting.progress.say(Level::Info, "stopping: what has arrived is held at the target; Ctrl-C once more ends at once");
         }
         self.setting.target.finishing();
         self.hold_all(&self.repositories(), true)
