@@ -103,8 +103,9 @@ impl Work<'_> {
         let target = Digest::sha256(self.target.name().as_bytes());
         let (spools, name) = (self.spools()?, format!("{}-{}-{}", set.name(), set.identity().short(), target.short()));
         let spool = self.spool(&spools, &name)?;
-        let done = self.with(set, &spool, tally)?;
-        Ok(spool.close(&spools, &name, done)?)
+        let done = self.with(set, &spool, tally);
+        let closed = spool.close(&spools, &name, matches!(done, Ok(true)));
+        done.and_then(|_| Ok(closed?))
     }
 
     /// True when nothing of the set waits any more.
@@ -200,9 +201,11 @@ fn receipt(args: &Args, report: &UnpackReport, signer: Option<&dyn Signer>) -> R
     let name = path.file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
     let dir = Dir::open(parent)?;
+    let signature = signer.map(|signer| sign_detached(signer, Namespace::Receipt, &report.receipt_bytes)).transpose()?;
+    // The signature of an earlier receipt would make this one look forged.
+    dir.remove(&format!("{name}.sig"))?;
     dir.publish(name, &report.receipt_bytes)?;
-    if let Some(signer) = signer {
-        let signature = sign_detached(signer, Namespace::Receipt, &report.receipt_bytes)?;
+    if let Some(signature) = signature {
         dir.publish(&format!("{name}.sig"), signature.as_bytes())?;
     }
     Ok(())
