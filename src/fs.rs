@@ -355,6 +355,18 @@ impl Dir {
         }
     }
 
+    /// Removes a directory directly below this one if it is empty; false when it is not. It is no error when it is gone already.
+    pub fn remove_sub(&self, name: &str) -> Result<bool, FsError> {
+        let path = self.join(name);
+        let fail = |e: io::Error| FsError::new("remove", &path, e);
+        fault::at("fs.remove", &path).map_err(fail)?;
+        match rustix::fs::unlinkat(self.fd.as_fd(), name, AtFlags::REMOVEDIR) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(true),
+            Err(rustix::io::Errno::NOTEMPTY | rustix::io::Errno::EXIST) => Ok(false),
+            Err(e) => Err(fail(e.into())),
+        }
+    }
+
     /// Makes renames and removals in this directory survive a power cut.
     pub fn sync(&self) -> Result<(), FsError> {
         let fail = |e: io::Error| FsError::new("sync folder", &self.path, e);

@@ -27,6 +27,7 @@ pub mod signals;
 pub mod signing;
 pub mod trust;
 pub mod unpack;
+mod unpack_told;
 mod usage;
 pub mod values;
 pub mod verify;

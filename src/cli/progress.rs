@@ -139,7 +139,8 @@ impl Progress for Watch {
         if let Some(bar) = &stage.bar {
             bar.finish_and_clear();
         }
-        if !self.silent() {
+        // Of a stage whose size nobody knew there is nothing to sum up.
+        if !self.silent() && stage.total > 0 {
             let seconds = (self.clock)().saturating_sub(stage.began).as_secs();
             self.output.message(&format!("{}: done, {} in {seconds} s", stage.name, bytes(stage.done)));
         }
@@ -198,6 +199,14 @@ mod tests {
             err.text(),
             "fetch: begins, 1.00 kB\nfetch: 501 B of 1.00 kB (50 %)\nfetch: 510 B of 1.00 kB (51 %)\nfetch: done, 510 B in 12 s\n"
         );
+    }
+
+    #[test]
+    fn a_stage_of_unknown_size_only_begins() {
+        let Rig { watch, err, .. } = rig(Verbosity::Normal, Format::Text);
+        watch.begin("asking the target", 0);
+        watch.end();
+        assert_eq!(err.text(), "asking the target: begins\n");
     }
 
     #[test]

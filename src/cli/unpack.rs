@@ -2,14 +2,18 @@
 
 use super::connections::client;
 use super::output::bytes;
+use super::unpack_told::{Tally, show_plan, told};
 use super::{Context, Outcome, now, options, rfc3339, sets, values};
 use crate::archive::OpenSet;
-use crate::error::{Code, Detail, Error, Side};
+use crate::digest::Digest;
+use crate::error::{Code, Error, Side};
 use crate::fs::Dir;
 use crate::layout::Layout;
 use crate::ledger::{Ledger, Log};
+use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
-use crate::unpack::{self, LayoutTarget, MediaTrouble, RegistryTarget, Setting, Spool, Target, UnpackPlan, UnpackReport};
+use crate::text::shown;
+use crate::unpack::{self, LayoutTarget, RegistryTarget, Setting, Spool, Target, UnpackReport};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,49 +69,113 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
+    if args.receipt.is_some() && sets.len() > 1 {
+        let names: Vec<String> = sets.iter().map(|set| set.name().to_string()).collect();
+        return Err(Error::new(Code::Usage, format!("--receipt names one file, and there are several sets here: {}", names.join(", ")))
+            .remedy("give the paths of one set at a time, or choose with --stream"));
+    }
     let signer = args.signing.signer(ctx)?;
     let (target, prefix) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
-    let mut outcome = Tally::default();
+    let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
+    let mut tally = Tally::default();
     for set in &sets {
-        let spool = spool(&args, set, &state)?;
-        let mut ledger = Ledger::open(&state, &target.name())?;
-        let options = unpack::Options {
-            prefix: prefix.clone(),
-            max_nested_paths: args.max_nested_paths.map_or(0, usize::from),
-            select: args.images.clone(),
-            first: args.first,
-            uploads: args.target.access.parallel.map_or(4, usize::from),
-            now: rfc3339(now()),
-            ..unpack::Options::default()
-        };
-        let log = Log::open(&state);
-        let setting =
-            Setting { media: set, target: target.as_ref(), spool: &spool, log: &log, options: &options, progress: ctx.progress.as_ref() };
+        if let Err(error) = work.unpack(set, &mut tally) {
+            return tally.cut_short(error);
+        }
+    }
+    tally.finish()
+}
+
+/// What is the same for all sets of a run.
+struct Work<'a> {
+    args: &'a Args,
+    ctx: &'a Context,
+    target: &'a dyn Target,
+    prefix: String,
+    state: &'a Dir,
+    signer: Option<&'a dyn Signer>,
+}
+
+impl Work<'_> {
+    fn unpack(&self, set: &OpenSet, tally: &mut Tally) -> Result<(), Error> {
+        // One per target too: what has left for one of them would be missing for the other.
+        let target = Digest::sha256(self.target.name().as_bytes());
+        let (spools, name) = (self.spools()?, format!("{}-{}-{}", set.name(), set.identity().short(), target.short()));
+        let spool = self.spool(&spools, &name)?;
+        let done = self.with(set, &spool, tally);
+        let closed = spool.close(&spools, &name, matches!(done, Ok(true)));
+        done.and_then(|_| Ok(closed?))
+    }
+
+    /// True when nothing of the set waits any more.
+    fn with(&self, set: &OpenSet, spool: &Spool, tally: &mut Tally) -> Result<bool, Error> {
+        let ctx = self.ctx;
+        let mut ledger = Ledger::open(self.state, &self.target.name())?;
+        let (options, log) = (self.options(), Log::open(self.state));
+        let setting = Setting { media: set, target: self.target, spool, log: &log, options: &options, progress: ctx.progress.as_ref() };
         ctx.progress.begin("asking the target", 0);
         let plan = unpack::plan(&setting, &ledger);
         ctx.progress.end();
         let plan = plan.map_err(|e| Error::from(&e))?;
-        if args.dry_run {
+        if self.args.dry_run {
             show_plan(&plan, set, ctx);
-            outcome.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
-            continue;
+            tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
+            return Ok(false);
         }
         match unpack::run(&setting, &mut ledger, &plan) {
             Ok(report) => {
                 told(&report, set, ctx);
-                receipt(&args, &report, signer.as_deref())?;
-                outcome.add(&report, set);
+                tally.add(&report, set);
+                receipt(self.args, &report, self.signer)?;
+                Ok(report.waiting.is_empty())
             }
             Err(stopped) => {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
+                    tally.add(report, set);
                 }
-                return Err(Error::from(&stopped.error));
+                Err(Error::from(&stopped.error))
             }
         }
     }
-    outcome.finish()
+
+    fn options(&self) -> unpack::Options {
+        unpack::Options {
+            prefix: self.prefix.clone(),
+            max_nested_paths: self.args.max_nested_paths.map_or(0, usize::from),
+            select: self.args.images.clone(),
+            first: self.args.first,
+            uploads: self.args.target.access.parallel.map_or(4, usize::from),
+            now: rfc3339(now()),
+            ..unpack::Options::default()
+        }
+    }
+
+    /// The folder of all spools.
+    fn spools(&self) -> Result<Dir, Error> {
+        Ok(match &self.args.spool {
+            Some(path) => Dir::create_private(path)?,
+            None => self.state.sub("spool")?,
+        })
+    }
+
+    /// The spool of one set on its way to one target. Says what other spools still take.
+    fn spool(&self, spools: &Dir, name: &str) -> Result<Spool, Error> {
+        for (other, held) in Spool::others(spools, name)? {
+            let line = format!(
+                "{} wait in {} for another set or target; remove that folder if its media will not come any more",
+                bytes(held),
+                shown(&spools.join(&other).display().to_string())
+            );
+            self.ctx.progress.say(Level::Info, &line);
+        }
+        let limit = match self.args.spool_size {
+            Some(bytes) => bytes,
+            None => (spools.free()? / 4).min(SPOOL_BYTES),
+        };
+        Ok(Spool::open(&spools.sub(name)?, limit, unpack::MEMORY)?)
+    }
 }
 
 /// Where the images go, and the prefix of their repositories.
@@ -126,19 +194,6 @@ fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String), Error
     }
 }
 
-/// The spool of one set: its own folder, so that two sets never mix.
-fn spool(args: &Args, set: &OpenSet, state: &Dir) -> Result<Spool, Error> {
-    let parent = match &args.spool {
-        Some(path) => Dir::create_private(path)?,
-        None => state.sub("spool")?,
-    };
-    let limit = match args.spool_size {
-        Some(bytes) => bytes,
-        None => (parent.free()? / 4).min(SPOOL_BYTES),
-    };
-    Ok(Spool::open(&parent.sub(&format!("{}-{}", set.name(), set.identity().short()))?, limit, unpack::MEMORY)?)
-}
-
 /// The receipt, where one was asked for; signed when a key was given.
 fn receipt(args: &Args, report: &UnpackReport, signer: Option<&dyn Signer>) -> Result<(), Error> {
     let Some(path) = &args.receipt else { return Ok(()) };
@@ -146,140 +201,12 @@ fn receipt(args: &Args, report: &UnpackReport, signer: Option<&dyn Signer>) -> R
     let name = path.file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
     let dir = Dir::open(parent)?;
+    let signature = signer.map(|signer| sign_detached(signer, Namespace::Receipt, &report.receipt_bytes)).transpose()?;
+    // The signature of an earlier receipt would make this one look forged.
+    dir.remove(&format!("{name}.sig"))?;
     dir.publish(name, &report.receipt_bytes)?;
-    if let Some(signer) = signer {
-        let signature = sign_detached(signer, Namespace::Receipt, &report.receipt_bytes)?;
+    if let Some(signature) = signature {
         dir.publish(&format!("{name}.sig"), signature.as_bytes())?;
     }
     Ok(())
-}
-
-fn volume_name(set: &OpenSet, number: u32) -> String {
-    let volume = (number as usize).checked_sub(1).and_then(|i| set.index().volumes.get(i));
-    volume.map_or_else(|| number.to_string(), |v| v.name.clone())
-}
-
-fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
-    let todo = plan.images.iter().filter(|image| image.present.is_none());
-    ctx.output.line(&format!(
-        "set {} to {}: {} images, {} to push, {} to upload",
-        set.name(),
-        plan.target,
-        plan.images.len(),
-        todo.count(),
-        bytes(plan.upload_bytes)
-    ));
-    for volume in &plan.volumes {
-        let here = if volume.here { "here" } else { "NOT here" };
-        ctx.output.line(&format!("{}: {here}, {} to read", volume.name, bytes(volume.bytes)));
-    }
-    for tag in &plan.skipped_tags {
-        ctx.output.line(&format!("tag stays: {}:{}", tag.repository, tag.tag));
-    }
-}
-
-fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
-    for warning in &report.warnings {
-        ctx.output.warn(warning);
-    }
-    for image in &report.done {
-        let how = if image.was_there { "was there" } else { "pushed" };
-        ctx.output.line(&format!("{how}: {}:{} {}", image.repository, image.tag, image.digest));
-    }
-    let counts = &report.counts;
-    ctx.output.line(&format!(
-        "set {}: {} of {} images are in; {} uploaded in {} blobs, {} mounted, {} were there",
-        set.name(),
-        report.done.len(),
-        report.done.len() + report.waiting.len() + report.failed.len(),
-        bytes(counts.bytes),
-        counts.pushed,
-        counts.mounted,
-        counts.present
-    ));
-    if !report.volumes_needed.is_empty() {
-        let names: Vec<String> = report.volumes_needed.iter().map(|n| volume_name(set, *n)).collect();
-        ctx.output.line(&format!("bring next: {}", names.join(", ")));
-    }
-}
-
-/// All sets together.
-#[derive(Default)]
-struct Tally {
-    reports: Vec<serde_json::Value>,
-    plans: Vec<serde_json::Value>,
-    failed: Vec<Detail>,
-    damaged: Vec<Detail>,
-    awaited: Vec<Detail>,
-    kept: Vec<Detail>,
-}
-
-impl Tally {
-    fn add(&mut self, report: &UnpackReport, set: &OpenSet) {
-        for image in &report.failed {
-            self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &Error::from(&image.error)));
-        }
-        for damage in &report.damaged {
-            let code = match damage.trouble {
-                MediaTrouble::Damaged => Code::ContentDamaged,
-                MediaTrouble::Unreadable => Code::MediumUnreadable,
-            };
-            let error = format!("{}; it hits {}", damage.why, damage.images.join(", "));
-            self.damaged.push(Detail { subject: volume_name(set, damage.volume), code, error });
-        }
-        for number in &report.volumes_needed {
-            let waiting = report.waiting.iter().filter(|w| w.volumes.contains(number)).map(|w| format!("{}:{}", w.repository, w.tag));
-            let error = format!("not here; it is needed for {}", waiting.collect::<Vec<_>>().join(", "));
-            self.awaited.push(Detail { subject: volume_name(set, *number), code: Code::VolumeMissing, error });
-        }
-        for image in report.waiting.iter().filter(|w| !w.no_room.is_empty()) {
-            let error = "the spool has no room for its blobs".to_owned();
-            self.failed.push(Detail { subject: format!("{}:{}", image.repository, image.tag), code: Code::NoSpace, error });
-        }
-        for tag in &report.skipped_tags {
-            let error = "a newer set wrote this tag; the image is in under its keep tag".to_owned();
-            self.kept.push(Detail { subject: format!("{}:{}", tag.repository, tag.tag), code: Code::TagsKept, error });
-        }
-        self.reports.push(in_json(report, set));
-    }
-
-    /// The worst decides the code: damage, then refusals, then what still has to be brought, then tags that stayed.
-    fn finish(self) -> Result<Outcome, Error> {
-        let outcome = match self.plans.is_empty() {
-            true => Outcome::done().with("sets", self.reports)?,
-            false => Outcome::done().with("plans", self.plans)?,
-        };
-        let first_failed = self.failed.first().map(|d| d.code);
-        let (code, what) = if let Some(first) = self.damaged.first() {
-            (first.code, "some content could not be read")
-        } else if let Some(code) = first_failed {
-            (code, "some images could not be pushed")
-        } else if !self.awaited.is_empty() {
-            (Code::MediaAwaited, "everything here is in; other volumes are still needed")
-        } else if !self.kept.is_empty() {
-            (Code::TagsKept, "all content is in; tags that a newer set wrote were left alone")
-        } else {
-            return Ok(outcome);
-        };
-        let details = [self.damaged, self.failed, self.awaited, self.kept].concat();
-        Ok(outcome.but(Some(Error { details, ..Error::new(code, what) })))
-    }
-}
-
-fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
-    let name = |repository: &str, tag: &str| format!("{repository}:{tag}");
-    serde_json::json!({
-        "set": set.name().to_string(), "identity": set.identity(),
-        "done": report.done.iter().map(|i| serde_json::json!({
-            "name": name(&i.repository, &i.tag), "digest": i.digest, "wasThere": i.was_there,
-        })).collect::<Vec<_>>(),
-        "waiting": report.waiting.iter().map(|w| serde_json::json!({
-            "name": name(&w.repository, &w.tag), "volumes": w.volumes.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
-        })).collect::<Vec<_>>(),
-        "failed": report.failed.iter().map(|f| name(&f.repository, &f.tag)).collect::<Vec<_>>(),
-        "bringNext": report.volumes_needed.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
-        "skippedTags": report.skipped_tags.iter().map(|t| name(&t.repository, &t.tag)).collect::<Vec<_>>(),
-        "holds": report.holds, "uploadedBytes": report.counts.bytes, "uploaded": report.counts.pushed,
-        "mounted": report.counts.mounted, "present": report.counts.present,
-    })
 }

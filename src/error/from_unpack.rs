@@ -25,14 +25,24 @@ impl From<&TargetError> for Error {
         let code = match error.trouble {
             TargetTrouble::Unreachable => Code::RegistryUnreachable,
             TargetTrouble::Login => Code::LoginRefused,
+            TargetTrouble::Failing => Code::RegistryFailed,
             TargetTrouble::NoSpace => Code::NoSpace,
             TargetTrouble::Cancelled => Code::Interrupted,
             TargetTrouble::Content => Code::ContentDamaged,
             TargetTrouble::BlobUnknown | TargetTrouble::ChildMissing | TargetTrouble::ImmutableTag | TargetTrouble::Refused => {
                 Code::PushRefused
             }
+            TargetTrouble::Closed => Code::PushRefused,
         };
         Error::new(code, error.to_string())
+    }
+}
+
+/// Names the subject, unless the words do: most errors of registries begin with it.
+fn about(subject: &str, told: Error) -> Error {
+    match told.what.contains(subject) {
+        true => told,
+        false => Error { what: format!("{subject}: {}", told.what), ..told },
     }
 }
 
@@ -41,10 +51,7 @@ impl From<&UnpackError> for Error {
         let told = |code| Error::new(code, error.to_string());
         match error {
             UnpackError::Ledger(inner) => inner.into(),
-            UnpackError::Target { subject, error: inner } => {
-                let inner = Error::from(inner);
-                Error { what: format!("{subject}: {}", inner.what), ..inner }
-            }
+            UnpackError::Target { subject, error: inner } => about(subject, Error::from(inner)),
             UnpackError::Spool(inner) => inner.into(),
             UnpackError::SpoolTooSmall { digest: _, size, spool_size: _, volumes: _ } => told(Code::NoSpace)
                 .remedy(format!("give --spool-size {size} or more, or --spool DIR on a larger disk; or bring all its volumes together")),
@@ -69,8 +76,7 @@ impl From<&ImageError> for Error {
     fn from(error: &ImageError) -> Error {
         match error {
             ImageError::Target { subject, error: inner } => {
-                let told = Error::from(inner.as_ref());
-                let told = Error { what: format!("{subject}: {}", told.what), ..told };
+                let told = about(subject, Error::from(inner.as_ref()));
                 match inner.trouble {
                     TargetTrouble::ChildMissing => told.remedy(SPARSE),
                     _ => told,
@@ -105,6 +111,8 @@ mod tests {
             assert_eq!(error.code, code, "{error}");
             assert!(error.remedy.contains(remedy), "{error}");
         }
+        let twice = TargetError::new(TargetTrouble::Refused, "r.lan/x:1: refused");
+        assert_eq!(Error::from(&UnpackError::Target { subject: "x:1".into(), error: twice }).what, "r.lan/x:1: refused");
         let refused = Arc::new(TargetError::new(TargetTrouble::ChildMissing, "no"));
         let error = Error::from(&ImageError::SparseRefused { digest, absent: 2, error: refused });
         assert!(error.code == Code::PushRefused && error.remedy.contains("FEATURE_SPARSE_INDEX"));

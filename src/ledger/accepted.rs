@@ -21,6 +21,8 @@ pub struct Ledger {
     dir: Dir,
     name: String,
     book: LedgerBook,
+    /// Tags that are about to be written, and by which set. On disk they count as written.
+    claims: Vec<(SetId, String)>,
     found: Found,
     _lock: Lock,
 }
@@ -43,7 +45,7 @@ impl Ledger {
                 (book, Found::Read)
             }
         };
-        Ok(Ledger { dir: dir.clone(), name, book, found, _lock: lock })
+        Ok(Ledger { dir: dir.clone(), name, book, claims: Vec::new(), found, _lock: lock })
     }
 
     /// Whether there was a ledger file. A missing one is worth a word: rollback protection starts anew.
@@ -58,7 +60,7 @@ impl Ledger {
 
     /// SHA-256 of what it knows: decisions made by it hold as long as this does.
     pub fn fingerprint(&self) -> Result<Digest, LedgerError> {
-        Ok(Digest::sha256(&self.bytes()?))
+        Ok(Digest::sha256(&self.document(&self.book)?))
     }
 
     /// Takes in a copy kept elsewhere (in the registry): the union of both counts.
@@ -95,6 +97,24 @@ impl Ledger {
         Some(SkippedTag { repository: repository.to_owned(), tag: tag.to_owned(), digest, newer })
     }
 
+    /// Remembers on disk that the set is about to write these tags (`repository:tag`). A run that is cut off between setting a
+    /// tag and [`Ledger::record_tags`] leaves them behind as written: too many names only make an older set keep its hands off,
+    /// a missing one would let it move a tag back.
+    pub fn claim_tags(&mut self, set: &SetId, names: impl IntoIterator<Item = String>) -> Result<(), LedgerError> {
+        let known = self.claims.len();
+        self.claims.extend(names.into_iter().map(|name| (set.clone(), name)));
+        if self.claims.len() == known { Ok(()) } else { self.save() }
+    }
+
+    /// The run has ended in order: claims that came to nothing are taken back.
+    pub fn drop_claims(&mut self) -> Result<(), LedgerError> {
+        if self.claims.is_empty() {
+            return Ok(());
+        }
+        self.claims.clear();
+        self.save()
+    }
+
     /// Remembers tags the set has written (`repository:tag`), on disk.
     pub fn record_tags<'a>(&mut self, set: &SetId, names: impl IntoIterator<Item = &'a str>) -> Result<(), LedgerError> {
         let before = self.book.clone();
@@ -103,11 +123,13 @@ impl Ledger {
     }
 
     fn save(&self) -> Result<(), LedgerError> {
-        Ok(self.dir.publish_mode(&self.name, &self.bytes()?, 0o600)?)
+        let mut book = self.book.clone();
+        self.claims.iter().for_each(|(set, name)| book.note_tag(set, name));
+        Ok(self.dir.publish_mode(&self.name, &self.document(&book)?, 0o600)?)
     }
 
-    fn bytes(&self) -> Result<Vec<u8>, LedgerError> {
-        self.book.to_bytes().map_err(|error| LedgerError::Document { path: self.dir.join(&self.name), error })
+    fn document(&self, book: &LedgerBook) -> Result<Vec<u8>, LedgerError> {
+        book.to_bytes().map_err(|error| LedgerError::Document { path: self.dir.join(&self.name), error })
     }
 }
 
@@ -151,6 +173,26 @@ mod tests {
         let ledger = Ledger::open(&dir(&temp), "t").unwrap();
         assert_eq!(ledger.skip(&set(4, "four"), "a", "1", Digest::sha256(b"")).unwrap().newer, 5);
         assert_eq!(ledger.skip(&set(4, "four"), "a", "2", Digest::sha256(b"")), None);
+    }
+
+    #[test]
+    fn a_claim_counts_until_it_is_dropped() {
+        let temp = tempfile::tempdir().unwrap();
+        let older = |ledger: &Ledger, tag: &str| ledger.skip(&set(4, "four"), "a", tag, Digest::sha256(b"")).is_some();
+        let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
+        ledger.admit(&set(5, "five"), true).unwrap();
+        let before = ledger.fingerprint().unwrap();
+        ledger.claim_tags(&set(5, "five"), ["a:1".to_owned(), "a:2".to_owned()]).unwrap();
+        assert_eq!(ledger.fingerprint().unwrap(), before, "nothing was written yet");
+        drop(ledger);
+        let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
+        assert!(older(&ledger, "1") && older(&ledger, "2"), "cut off: both may have been written");
+        ledger.claim_tags(&set(5, "five"), ["a:3".to_owned(), "a:4".to_owned()]).unwrap();
+        ledger.record_tags(&set(5, "five"), ["a:3"]).unwrap();
+        ledger.drop_claims().unwrap();
+        drop(ledger);
+        let ledger = Ledger::open(&dir(&temp), "t").unwrap();
+        assert!(older(&ledger, "3") && !older(&ledger, "4"));
     }
 
     #[test]

@@ -36,9 +36,11 @@ impl Party<'_> {
             return Ok(plain(credential.as_deref()));
         }
         let credentials = credential.is_some();
-        // A token for more than is wanted will do: a push need not ask twice.
-        let slot = self.host.tokens.slot(self.repository, &self.wider());
-        if let Ok(token) = slot.try_lock()
+        // A token for more than is wanted will do: a push need not ask twice. A mount wants another repository as well.
+        let wider = self.wider();
+        let slot = self.host.tokens.slot(self.repository, &wider);
+        if challenge::cover(&wider, self.scopes)
+            && let Ok(token) = slot.try_lock()
             && let Some(token) = token.as_ref().filter(|t| t.fresh())
         {
             return Ok(Login { header: Some(token.header.clone()), credentials, bearer: true });

@@ -143,6 +143,11 @@ pub(super) fn union(wanted: &[Scope], more: Vec<Scope>) -> Vec<Scope> {
     all
 }
 
+/// True when a token for `held` serves all that is `wanted`.
+pub(super) fn cover(held: &[Scope], wanted: &[Scope]) -> bool {
+    wanted.iter().all(|w| held.iter().any(|h| h.resource == w.resource && h.actions.is_superset(&w.actions)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

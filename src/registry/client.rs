@@ -68,7 +68,7 @@ impl Client {
     /// One repository. `host` is written as in references (`docker.io`, `localhost:5000`); nothing is asked yet.
     pub fn repository(&self, host: &str, repository: &str) -> Repository {
         let host = self.shared.core.host(host);
-        Repository { shared: self.shared.clone(), host, name: repository.into() }
+        Repository { shared: self.shared.clone(), host, name: repository.into(), writes: false }
     }
 }
 
@@ -171,9 +171,21 @@ pub struct Repository {
     pub(super) shared: Arc<Shared>,
     pub(super) host: Arc<Host>,
     pub(super) name: Arc<str>,
+    writes: bool,
 }
 
 impl Repository {
+    /// The same repository, to be written to: questions are asked with the rights of a push as well. That saves a second token per
+    /// repository, and Quay lets nobody ask about a repository that does not exist yet but those who may push, and so make it.
+    pub fn for_writing(self) -> Repository {
+        Repository { writes: true, ..self }
+    }
+
+    /// True when the registry was found to hand out tokens instead of taking passwords itself.
+    pub fn uses_tokens(&self) -> bool {
+        self.host.challenge().is_some_and(|challenge| challenge.scheme == "bearer")
+    }
+
     /// The host as it was given.
     pub fn host(&self) -> &str {
         &self.host.name
@@ -199,7 +211,7 @@ impl Repository {
     }
 
     pub(super) fn pull(&self) -> Vec<Scope> {
-        vec![Scope::repository(&self.name, &["pull"])]
+        if self.writes { self.push() } else { vec![Scope::repository(&self.name, &["pull"])] }
     }
 
     pub(super) fn push(&self) -> Vec<Scope> {

@@ -1,6 +1,7 @@
 //! A set on media, a registry and a layout, as unpacking sees them.
 
 use super::media::{Media, MediaError, MediaTrouble, TakePart};
+use super::parallel::locked;
 use super::target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 use crate::archive::{self, OpenSet, PartId};
 use crate::blob::BlobSink;
@@ -10,7 +11,7 @@ use crate::fs::{Dir, Trouble};
 use crate::layout::{self, Layout};
 use crate::oci::Descriptor;
 use crate::registry::{self, Client, ManifestRef, Repository};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -66,7 +67,7 @@ impl RegistryTarget {
     }
 
     fn repository(&self, name: &str) -> Arc<Repository> {
-        let fresh = || Arc::new(self.client.repository(&self.host, name));
+        let fresh = || Arc::new(self.client.repository(&self.host, name).for_writing());
         match self.repositories.lock() {
             Ok(mut known) => known.entry(name.to_owned()).or_insert_with(fresh).clone(),
             Err(_) => fresh(),
@@ -80,24 +81,30 @@ impl Target for RegistryTarget {
     }
 
     fn has_manifest(&self, repository: &str, digest: &Digest) -> Result<bool, TargetError> {
-        Ok(self.repository(repository).head_manifest(&ManifestRef::Digest(*digest)).map_err(refused)?.is_some())
+        let repository = self.repository(repository);
+        let head = repository.head_manifest(&ManifestRef::Digest(*digest));
+        Ok(nothing_if_closed(&repository, head)?.flatten().is_some())
     }
 
     fn tag(&self, repository: &str, tag: &str) -> Result<Option<Digest>, TargetError> {
-        let head = self.repository(repository).head_manifest(&ManifestRef::Tag(tag.to_owned())).map_err(refused)?;
-        Ok(head.map(|head| head.digest))
+        let repository = self.repository(repository);
+        let head = repository.head_manifest(&ManifestRef::Tag(tag.to_owned()));
+        Ok(nothing_if_closed(&repository, head)?.flatten().map(|head| head.digest))
     }
 
     fn has_blob(&self, repository: &str, blob: &Descriptor) -> Result<bool, TargetError> {
-        self.repository(repository).has(blob).map_err(refused)
+        let repository = self.repository(repository);
+        Ok(nothing_if_closed(&repository, repository.has(blob))?.unwrap_or(false))
     }
 
     fn put_blob(&self, repository: &str, blob: &Descriptor, open: &mut OpenBlob<'_>) -> Result<(), TargetError> {
-        self.repository(repository).put_proven(blob, open).map_err(refused)
+        let repository = self.repository(repository);
+        repository.put_proven(blob, open).map_err(|e| refused(&repository, e))
     }
 
     fn mount_blob(&self, repository: &str, from: &str, blob: &Descriptor) -> Result<bool, TargetError> {
-        self.repository(repository).mount(blob, from).map_err(refused)
+        let repository = self.repository(repository);
+        repository.mount(blob, from).map_err(|e| refused(&repository, e))
     }
 
     fn put_manifest(&self, repository: &str, put_as: PutAs<'_>, media_type: &str, bytes: &[u8]) -> Result<(), TargetError> {
@@ -105,13 +112,15 @@ impl Target for RegistryTarget {
             PutAs::Tag(tag) => ManifestRef::Tag(tag.to_owned()),
             PutAs::Digest(digest) => ManifestRef::Digest(*digest),
         };
-        self.repository(repository).put_manifest(bytes, media_type, &reference).map_err(refused)?;
+        let repository = self.repository(repository);
+        repository.put_manifest(bytes, media_type, &reference).map_err(|e| refused(&repository, e))?;
         Ok(())
     }
 
     fn delete_tag(&self, repository: &str, _: &str, digest: &Digest) -> Result<bool, TargetError> {
         // By digest: distribution 2.8 deletes nothing by tag, and with the manifest its tag is gone everywhere.
-        match self.repository(repository).delete_manifest(&ManifestRef::Digest(*digest)) {
+        let repository = self.repository(repository);
+        match repository.delete_manifest(&ManifestRef::Digest(*digest)) {
             Ok(()) => Ok(true),
             Err(
                 registry::Error::Unsupported { .. }
@@ -119,7 +128,7 @@ impl Target for RegistryTarget {
                 | registry::Error::Denied { .. }
                 | registry::Error::LoginRefused { .. },
             ) => Ok(false),
-            Err(error) => Err(refused(error)),
+            Err(error) => Err(refused(&repository, error)),
         }
     }
 
@@ -128,23 +137,52 @@ impl Target for RegistryTarget {
     }
 }
 
+/// A question about a repository that lets nobody in finds nothing: Quay and Harbor say so of repositories that do not exist yet,
+/// and whether something can be pushed there only a push tells.
+fn nothing_if_closed<T>(repository: &Repository, answer: Result<T, registry::Error>) -> Result<Option<T>, TargetError> {
+    match answer.map_err(|e| refused(repository, e)) {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) if error.trouble == TargetTrouble::Closed => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// What a registry's failure means for the run.
-fn refused(error: registry::Error) -> TargetError {
+fn refused(repository: &Repository, error: registry::Error) -> TargetError {
+    let trouble = meaning(&error, repository.uses_tokens());
+    TargetError::new(trouble, error)
+}
+
+fn meaning(error: &registry::Error, tokens: bool) -> TargetTrouble {
     use registry::Error as E;
-    let trouble = match &error {
+    match error {
+        // A connection that breaks in the middle, again and again: a proxy that does not like this one blob.
+        E::Unreachable { reason: registry::Reason::Lost(_), .. } => TargetTrouble::Failing,
         E::Unreachable { .. }
         | E::BadHost { .. }
         | E::NotARegistry { .. }
         | E::Tls { .. }
         | E::BadCertificate { .. }
         | E::Runtime { .. } => TargetTrouble::Unreachable,
-        E::RateLimited { .. } | E::Server { .. } | E::Stalled { .. } | E::ShortBody { .. } => TargetTrouble::Unreachable,
-        E::LoginRefused { .. } | E::InsecureRealm { .. } | E::Credential { .. } => TargetTrouble::Login,
+        E::RateLimited { .. } | E::Server { .. } | E::Stalled { .. } | E::ShortBody { .. } => TargetTrouble::Failing,
+        // A login was refused as such by the token service, or by a registry that takes the password itself. Otherwise it was
+        // good enough, and has no rights in this repository.
+        E::LoginRefused { target, answer, .. } => match answer.status {
+            400 | 401 if target.reference.is_empty() || !tokens => TargetTrouble::Login,
+            _ => TargetTrouble::Closed,
+        },
+        E::InsecureRealm { .. } | E::Credential { .. } => TargetTrouble::Login,
         E::Cancelled => TargetTrouble::Cancelled,
         E::BlobUnknown { .. } => TargetTrouble::BlobUnknown,
         E::ChildMissing { .. } => TargetTrouble::ChildMissing,
         E::ImmutableTag { .. } => TargetTrouble::ImmutableTag,
         E::Source { .. } => TargetTrouble::Content,
+        // No such project; a lost upload session is told with 404 as well.
+        E::NotFound { what: registry::Missing::Repository, answer, .. }
+            if !answer.code.as_deref().is_some_and(|code| code.contains("UPLOAD")) =>
+        {
+            TargetTrouble::Closed
+        }
         E::NotFound { .. }
         | E::TooLarge { .. }
         | E::OverLimit { .. }
@@ -156,20 +194,21 @@ fn refused(error: registry::Error) -> TargetError {
         | E::Unsupported { .. }
         | E::Denied { .. }
         | E::Refused { .. } => TargetTrouble::Refused,
-    };
-    TargetError::new(trouble, error)
+    }
 }
 
 /// A layout as a target: blobs belong to no repository, images are named `repository:tag`.
 pub struct LayoutTarget {
     layout: Layout,
     names: Mutex<Option<HashMap<String, Digest>>>,
+    /// Tags that are not in `index.json` yet: written one by one, a large set would rewrite it thousands of times.
+    unsettled: Mutex<BTreeMap<String, Descriptor>>,
 }
 
 impl LayoutTarget {
     /// Unpacks into `layout`.
     pub fn new(layout: Layout) -> LayoutTarget {
-        LayoutTarget { layout, names: Mutex::default() }
+        LayoutTarget { layout, names: Mutex::default(), unsettled: Mutex::default() }
     }
 
     /// The names in the layout, read once: this run is the one that changes them.
@@ -222,8 +261,17 @@ impl Target for LayoutTarget {
         self.layout.put(&descriptor, &mut open).map_err(layout_error)?;
         if let PutAs::Tag(tag) = put_as {
             let name = format!("{repository}:{tag}");
-            self.layout.tag(&name, &descriptor).map_err(layout_error)?;
-            self.with_names(|names| names.insert(name, descriptor.digest))?;
+            self.with_names(|names| names.insert(name.clone(), descriptor.digest))?;
+            locked(&self.unsettled).insert(name, descriptor);
+        }
+        Ok(())
+    }
+
+    fn settle_tags(&self) -> Result<(), TargetError> {
+        let mut unsettled = locked(&self.unsettled);
+        if !unsettled.is_empty() {
+            self.layout.tag_all(unsettled.iter().map(|(name, image)| (name.as_str(), image))).map_err(layout_error)?;
+            unsettled.clear();
         }
         Ok(())
     }
@@ -241,6 +289,8 @@ impl Target for LayoutTarget {
     }
 
     fn adopt_file(&self, _: &str, blob: &Descriptor, dir: &Dir, name: &str) -> Result<bool, TargetError> {
+        // Spool files are not synced as long as they are only on their way; here this one is to stay.
+        dir.open_file(name).and_then(|file| file.sync()).map_err(|e| layout_error(e.into()))?;
         self.layout.adopt(blob, dir, name).map_err(layout_error)
     }
 }
@@ -254,4 +304,55 @@ fn layout_error(error: layout::Error) -> TargetError {
         _ => TargetTrouble::Refused,
     };
     TargetError::new(trouble, error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::{Answer, Error as E, Missing, Reason, Target as Subject};
+
+    #[test]
+    fn tags_of_a_layout_are_written_together() {
+        let temp = tempfile::tempdir().unwrap();
+        let target = LayoutTarget::new(Layout::create(&temp.path().join("l")).unwrap().durable(false));
+        let manifest = br#"{"schemaVersion":2,"manifests":[]}"#;
+        for tag in ["1", "2"] {
+            target.put_manifest("a", PutAs::Tag(tag), "application/vnd.oci.image.index.v1+json", manifest).unwrap();
+            assert_eq!(target.tag("a", tag).unwrap(), Some(Digest::sha256(manifest)));
+        }
+        let names =
+            || Layout::open(&temp.path().join("l")).unwrap().images().unwrap().into_iter().filter_map(|i| i.name).collect::<Vec<_>>();
+        assert!(names().is_empty());
+        target.settle_tags().unwrap();
+        assert_eq!(names(), ["a:1", "a:2"]);
+    }
+
+    #[test]
+    fn one_repositorys_trouble_is_not_the_runs() {
+        let at = |reference: &str| Arc::new(Subject { host: "r.test".into(), repository: "a".into(), reference: reference.into() });
+        let answer = |status, code: Option<&str>| {
+            let code = code.map(str::to_owned);
+            Box::new(Answer { status, code, message: String::new(), from: None, digest: None, retry_after: None })
+        };
+        let login =
+            |reference: &str, status| E::LoginRefused { target: at(reference), credentials_sent: true, answer: answer(status, None) };
+        let missing = |code| E::NotFound { target: at("t"), what: Missing::Repository, answer: answer(404, code) };
+        let lost = |reason| E::Unreachable { host: "r.test".into(), reason };
+        for (error, tokens, trouble) in [
+            (login("", 401), true, TargetTrouble::Login),
+            (login("t", 401), false, TargetTrouble::Login),
+            (login("t", 401), true, TargetTrouble::Closed),
+            (login("t", 403), false, TargetTrouble::Closed),
+            (missing(Some("NAME_UNKNOWN")), true, TargetTrouble::Closed),
+            (missing(None), true, TargetTrouble::Closed),
+            (missing(Some("BLOB_UPLOAD_UNKNOWN")), true, TargetTrouble::Refused),
+            (E::Server { target: at("t"), answer: answer(503, None) }, true, TargetTrouble::Failing),
+            (E::RateLimited { target: at("t"), answer: answer(429, None) }, true, TargetTrouble::Failing),
+            (lost(Reason::Lost("reset".into())), true, TargetTrouble::Failing),
+            (lost(Reason::Refused), true, TargetTrouble::Unreachable),
+            (E::Cancelled, true, TargetTrouble::Cancelled),
+        ] {
+            assert_eq!(meaning(&error, tokens), trouble, "{error}");
+        }
+    }
 }

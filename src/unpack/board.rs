@@ -15,6 +15,9 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 const READS: u32 = 3;
 /// An image is pushed this often.
 const ATTEMPTS: u32 = 3;
+/// So many requests that fail one after the other, each after all its tries, end the run: the target is out of order. Fewer are
+/// the trouble of single blobs, and the night's other images go on.
+const STRIKES: u32 = 8;
 
 /// Work for an upload thread.
 pub(super) enum Job {
@@ -83,6 +86,8 @@ pub(super) struct ImageState {
     pub phase: Phase,
     /// Pushed in this run (and not found there).
     pub pushed: bool,
+    /// Its tag was asked for, and no answer says whether it is set.
+    pub unsure: bool,
     attempts: u32,
 }
 
@@ -112,6 +117,7 @@ pub(super) struct State {
     late_released: bool,
     pub fatal: Option<UnpackError>,
     pub counts: Counts,
+    strikes: u32,
     /// Bytes uploaded when the last holds were written.
     pub held_at: u64,
     pub damage: Vec<Damage>,
@@ -156,6 +162,7 @@ impl Board {
                 lacking: BTreeSet::new(),
                 phase,
                 pushed: false,
+                unsure: false,
                 attempts: 0,
             });
         }
@@ -170,6 +177,7 @@ impl Board {
             late_released: false,
             fatal: None,
             counts: Counts::default(),
+            strikes: 0,
             held_at: 0,
             damage: Vec::new(),
             direct: Vec::new(),
@@ -332,6 +340,35 @@ impl State {
             }
         }
         self.drop_unneeded();
+    }
+
+    /// These tags (`repository:tag`) were put and may not have lasted: their images are not done.
+    pub fn not_settled(&mut self, tags: &BTreeSet<String>, plan: &UnpackPlan) {
+        for image in self.images.iter_mut().filter(|i| i.pushed) {
+            let name = plan.images.get(image.planned).map(|p| format!("{}:{}", p.repository, p.tag));
+            if name.is_some_and(|name| tags.contains(&name)) {
+                (image.phase, image.pushed, image.unsure) = (Phase::Waiting, false, true);
+            }
+        }
+    }
+
+    /// The repository takes nothing: its other images would only be refused one by one.
+    pub fn close_repository(&mut self, repo: usize, error: &ImageError) {
+        for image in self.images.iter_mut().filter(|i| i.repo == repo && matches!(i.phase, Phase::Waiting) && !i.lacking.is_empty()) {
+            image.phase = Phase::Failed(error.clone());
+        }
+        self.drop_unneeded();
+    }
+
+    /// The target has taken something.
+    pub fn succeeded(&mut self) {
+        self.strikes = 0;
+    }
+
+    /// The target failed where it should not; true when it did so too often in a row.
+    pub fn struck(&mut self) -> bool {
+        self.strikes += 1;
+        self.strikes >= STRIKES
     }
 
     /// Blobs that only failed images lack are not fetched.

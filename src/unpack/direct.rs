@@ -110,11 +110,12 @@ impl Run<'_> {
 
     fn attempt(&self, index: usize, blob: &Blob, place: &str) -> Attempt {
         let (sender, receiver) = sync_channel::<Chunk>(AHEAD);
-        let reopened = AtomicBool::new(false);
-        let wrong = Arc::new(AtomicBool::new(false));
+        let reopened = &AtomicBool::new(false);
+        let wrong = &Arc::new(AtomicBool::new(false));
         let mut receiver = Some(receiver);
         let (uploaded, read) = std::thread::scope(|scope| {
-            let upload = scope.spawn(|| {
+            // The receiver moves in: an upload refused before it read anything must not leave the drive waiting for a taker.
+            let upload = scope.spawn(move || {
                 let mut open = || match receiver.take() {
                     Some(chunks) => {
                         let reader = Chunks { chunks, current: io::Cursor::new(Vec::new()) };

@@ -10,6 +10,7 @@ use super::run::Run;
 use super::target::{PutAs, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::oci::{Descriptor, media};
+use crate::progress::Level;
 use crate::text::shown;
 use serde_json::json;
 use std::collections::BTreeSet;
@@ -35,6 +36,9 @@ impl Run<'_> {
         if !self.setting.target.collects_garbage() {
             return Vec::new();
         }
+        if self.setting.progress.cancelled() {
+            self.setting.progress.say(Level::Info, "stopping: what has arrived is held at the target; Ctrl-C once more ends at once");
+        }
         self.setting.target.finishing();
         self.hold_all(&self.repositories(), true)
     }
@@ -59,10 +63,10 @@ impl Run<'_> {
     }
 
     /// A registry that will not hold is worth a warning, no more: the next run finds out what was lost. One repository's
-    /// refusal says nothing about the others; a registry that is gone is not asked again.
+    /// refusal says nothing about the others; a registry that is gone or out of order is not asked again.
     fn hold_all(&self, repositories: &[Repository], release: bool) -> Vec<String> {
         let answers = ask_all(self.setting.options.probes, repositories, |repository| match self.hold(repository, release) {
-            Err(error) if error.trouble.ends_run() => Err((repository.place.clone(), error)),
+            Err(error) if error.trouble.ends_run() || error.trouble == TargetTrouble::Failing => Err((repository.place.clone(), error)),
             other => Ok(other.map_err(|error| (repository.place.clone(), error))),
         });
         let (answers, gone) = match answers {
@@ -188,7 +192,7 @@ impl Run<'_> {
     fn can_delete(&self, place: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError> {
         match self.setting.target.delete_tag(place, tag, digest) {
             // A robot account without the right to delete is told so: as good as a registry that cannot.
-            Err(error) if matches!(error.trouble, TargetTrouble::Refused | TargetTrouble::Login) => Ok(false),
+            Err(error) if matches!(error.trouble, TargetTrouble::Refused | TargetTrouble::Login | TargetTrouble::Closed) => Ok(false),
             other => other,
         }
     }

@@ -42,15 +42,31 @@ impl Probe<'_> {
         let mut found = Found::default();
         self.tags(wanted.iter().map(|w| (w, w.image.tag.clone())), &mut found)?;
         let sparse = |w: &Wanted<'_>| w.tree.nodes.iter().any(|n| catalog.absent_members(n) > 0);
+        self.believe_tags(wanted, &mut found);
         let roots = wanted.iter().map(|w| (w, w.image.root.digest));
         self.manifests(roots, &mut found)?;
         let (there, open): (Vec<_>, Vec<_>) = wanted.iter().partition(|w| has(&found, w, &w.image.root.digest) && !sparse(w));
         for w in there {
             hold_tree(&mut found, catalog, w);
         }
-        self.manifests(open.iter().flat_map(|w| w.tree.nodes.iter().map(|n| (*w, *n))), &mut found)?;
+        // All roots have been asked for.
+        let below = |w: &&Wanted<'_>| w.tree.nodes.iter().copied().filter(|n| *n != w.image.root.digest).collect::<Vec<_>>();
+        self.manifests(open.iter().flat_map(|w| below(w).into_iter().map(|n| (*w, n))), &mut found)?;
         self.blobs(catalog, &open, &mut found)?;
         Ok(found)
+    }
+
+    /// A registry has the manifest a tag of it names; no need to ask twice. A layout is a folder anybody may have changed.
+    fn believe_tags(&self, wanted: &[Wanted<'_>], found: &mut Found) {
+        if !self.target.collects_garbage() {
+            return;
+        }
+        for w in wanted {
+            let root = w.image.root.digest;
+            if found.tags.get(&(w.image.repository.clone(), w.image.tag.clone())) == Some(&root) {
+                found.holdings.entry(w.image.repository.clone()).or_default().manifests.insert(root);
+            }
+        }
     }
 
     /// Looks tags up.

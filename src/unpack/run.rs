@@ -5,6 +5,7 @@ use super::board::{Board, Phase};
 use super::catalog::Catalog;
 use super::error::UnpackError;
 use super::plan::UnpackPlan;
+use super::probe::trouble;
 use super::report::UnpackReport;
 use crate::format::{SetId, Standing};
 use crate::ledger::Ledger;
@@ -62,6 +63,8 @@ impl<'a> Run<'a> {
         let board = Board::new(setting, &catalog, plan)?;
         let run = Run { setting, plan, catalog, board, set, standing };
         run.tidy_spool()?;
+        let open = plan.images.iter().filter(|image| image.present.is_none());
+        ledger.claim_tags(&run.set, open.map(|image| format!("{}:{}", image.repository, image.tag)))?;
         Ok(run)
     }
 
@@ -112,10 +115,15 @@ impl<'a> Run<'a> {
         released
     }
 
-    /// Tags are remembered after they were set: the ledger never claims what did not happen. Should the power fail in
-    /// between, the next run of this set finds them set and writes them down.
+    /// Tags are remembered after they were set. They were claimed before: should the power fail in between, no older set may
+    /// move them back.
     pub(super) fn write_ledger(&self, ledger: &mut Ledger) {
         let tags = self.board.change(|state| std::mem::take(&mut state.tags));
+        if let Err(error) = self.setting.target.settle_tags() {
+            let tags: BTreeSet<String> = tags.into_iter().collect();
+            self.board.change(|state| state.not_settled(&tags, self.plan));
+            return self.stop(trouble(self.plan.target.clone(), error));
+        }
         if let Err(error) = ledger.record_tags(&self.set, tags.iter().map(String::as_str)) {
             self.stop(error.into());
         }
@@ -136,8 +144,22 @@ impl<'a> Run<'a> {
         self.board.change(|state| state.warnings.push(line));
     }
 
-    fn conclude(&self, ledger: &mut Ledger, holds: Vec<String>) -> Result<UnpackReport, Stopped> {
+    /// The last of the ledger: a tag whose request was not answered may be set, and counts as written.
+    fn close_ledger(&self, ledger: &mut Ledger) {
+        let unsure: Vec<String> = {
+            let state = self.board.state();
+            let images = state.images.iter().filter(|i| i.unsure).filter_map(|i| self.plan.images.get(i.planned));
+            images.map(|p| format!("{}:{}", p.repository, p.tag)).collect()
+        };
+        self.board.change(|state| state.tags.extend(unsure));
         self.write_ledger(ledger);
+        if let Err(error) = ledger.drop_claims() {
+            self.stop(error.into());
+        }
+    }
+
+    fn conclude(&self, ledger: &mut Ledger, holds: Vec<String>) -> Result<UnpackReport, Stopped> {
+        self.close_ledger(ledger);
         let fatal = self.board.change(|state| state.fatal.take());
         match (fatal, self.report(holds)) {
             (None, Ok(report)) => Ok(report),

@@ -14,6 +14,8 @@ use std::sync::{Arc, Condvar, Mutex};
 
 const SCHEMA: u64 = 1;
 const NOTE_BYTES: u64 = 1 << 20;
+const LOCK: &str = "spool.lock";
+const BLOB: &str = ".blob";
 
 /// The spool of one run; its directory is locked.
 pub struct Spool {
@@ -97,10 +99,10 @@ impl Spool {
     /// Opens a spool in `dir`, which may hold blobs of an earlier run. `limit` bounds its files, `memory_limit` what waits
     /// in memory, both in bytes. A limit of 0 switches files off: what does not fit into memory goes direct.
     pub fn open(dir: &Dir, limit: u64, memory_limit: u64) -> Result<Spool, FsError> {
-        let lock = dir.lock("spool.lock")?;
+        let lock = dir.lock(LOCK)?;
         let mut usage = Usage::default();
         for entry in dir.list()?.into_iter().filter(|e| e.regular) {
-            let Some(hex) = entry.name.strip_suffix(".blob") else { continue };
+            let Some(hex) = entry.name.strip_suffix(BLOB) else { continue };
             let Ok(digest) = format!("sha256:{hex}").parse::<Digest>() else { continue };
             match read_note(dir, &digest)? {
                 Some(held) => {
@@ -135,10 +137,36 @@ impl Spool {
         &self.dir
     }
 
-    /// Drops every file, of whatever set: the media have it all.
-    pub fn clear(&self) -> Result<(), FsError> {
-        let held: Vec<Digest> = locked(&self.usage).files.keys().copied().collect();
-        held.iter().try_for_each(|digest| self.forget(digest))
+    /// Ends the use of a spool that lies in `parent` under `name`. With `clear`, when nothing of it is needed any more, its files go;
+    /// an empty folder goes in any case, so that sets that came and went leave nothing behind.
+    pub fn close(self, parent: &Dir, name: &str, clear: bool) -> Result<(), FsError> {
+        if clear {
+            // Not only blobs: notes and files in the making of a run that was cut off lie here too.
+            for entry in self.dir.list()?.iter().filter(|e| e.regular && e.name != LOCK) {
+                self.dir.remove(&entry.name)?;
+            }
+        } else if !self.held().is_empty() {
+            return Ok(());
+        }
+        // Still locked: whoever comes now finds it in use, and whoever comes next makes a new one.
+        self.dir.remove(LOCK)?;
+        parent.remove_sub(name)?;
+        Ok(())
+    }
+
+    /// Bytes that lie in the spools in `parent`, by their folders' names; those of `own` do not count.
+    pub fn others(parent: &Dir, own: &str) -> Result<Vec<(String, u64)>, FsError> {
+        let mut found = Vec::new();
+        for folder in parent.list()?.into_iter().filter(|e| !e.regular && e.name != own) {
+            let Ok(entries) = parent.open_sub(&folder.name).and_then(|dir| dir.list()) else { continue };
+            if entries.iter().any(|e| e.regular && e.name == LOCK) {
+                let blobs = entries.iter().filter(|e| e.regular && e.name.ends_with(BLOB));
+                found.push((folder.name, blobs.map(|e| e.size).fold(0, u64::saturating_add)));
+            }
+        }
+        found.retain(|(_, bytes)| *bytes > 0);
+        found.sort();
+        Ok(found)
     }
 
     /// True when these bytes of the blob are in.
@@ -324,7 +352,7 @@ impl Spool {
 
 /// Name of the file of a blob.
 pub(super) fn blob_name(digest: &Digest) -> String {
-    format!("{}.blob", digest.hex())
+    format!("{}{BLOB}", digest.hex())
 }
 
 fn note_name(digest: &Digest) -> String {
@@ -388,6 +416,27 @@ mod tests {
         assert!(spool.is_whole(&digest) && spool.prove(&digest, 6).unwrap());
         spool.forget(&digest).unwrap();
         assert_eq!(dir(&temp).list().unwrap().iter().map(|e| e.name.clone()).collect::<Vec<_>>(), ["spool.lock"]);
+    }
+
+    #[test]
+    fn finished_sets_leave_nothing_behind_and_others_are_counted() {
+        let temp = tempfile::tempdir().unwrap();
+        let parent = dir(&temp);
+        let spool = |name: &str| Spool::open(&parent.sub(name).unwrap(), 100, 100).unwrap();
+        let waiting = spool("waiting");
+        let digest = Digest::sha256(b"onetwo");
+        waiting.room_on_disk(&digest, 6);
+        waiting.file(&digest).unwrap().write_all_at(b"one", 0).unwrap();
+        waiting.note(&digest, 0, 3, None).unwrap();
+        waiting.close(&parent, "waiting", false).unwrap();
+        let done = spool("done");
+        done.room_on_disk(&digest, 6);
+        done.file(&digest).unwrap();
+        parent.open_sub("done").unwrap().publish("stray.incomplete", b"x").unwrap();
+        assert_eq!(Spool::others(&parent, "done").unwrap(), [("waiting".to_owned(), 3)]);
+        done.close(&parent, "done", true).unwrap();
+        spool("empty").close(&parent, "empty", false).unwrap();
+        assert_eq!(parent.list().unwrap().iter().map(|e| e.name.clone()).collect::<Vec<_>>(), ["waiting"]);
     }
 
     #[test]

@@ -14,8 +14,13 @@ pub type OpenBlob<'a> = dyn FnMut() -> io::Result<Box<dyn Read + Send>> + 'a;
 pub enum TargetTrouble {
     /// It does not answer (retries included). Ends the run.
     Unreachable,
-    /// It does not let us in. Ends the run.
+    /// It does not let us in anywhere. Ends the run.
     Login,
+    /// It answers badly (too many requests, errors of its own, broken connections), retries included. What was asked for fails;
+    /// the run goes on as long as other requests succeed.
+    Failing,
+    /// It takes nothing into this repository: no rights there, or no such project. All images of the repository fail.
+    Closed,
     /// It has no space left. Ends the run.
     NoSpace,
     /// The person asked to stop. Ends the run.
@@ -94,6 +99,10 @@ pub trait Target: Send + Sync {
     fn mount_blob(&self, repository: &str, from: &str, blob: &Descriptor) -> Result<bool, TargetError>;
     /// Puts a manifest: exactly these bytes.
     fn put_manifest(&self, repository: &str, put_as: PutAs<'_>, media_type: &str, bytes: &[u8]) -> Result<(), TargetError>;
+    /// Makes the tags put so far last. Where each one rewrites a list of all, they may be collected until this is called.
+    fn settle_tags(&self) -> Result<(), TargetError> {
+        Ok(())
+    }
     /// Removes a tag that points to `digest`, a manifest nothing else needs; false when the target does not do that.
     fn delete_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError>;
     /// True when content without a manifest is removed after a while: everything but layouts.

@@ -107,6 +107,7 @@ impl Run<'_> {
         };
         if mounted {
             self.board.change(|state| {
+                state.succeeded();
                 state.counts.mounted += 1;
                 state.delivered(index, repo);
             });
@@ -138,6 +139,7 @@ impl Run<'_> {
 
     pub(super) fn uploaded(&self, index: usize, repo: usize, size: u64) {
         self.board.change(|state| {
+            state.succeeded();
             state.counts.pushed += 1;
             state.counts.bytes += size;
             state.delivered(index, repo);
@@ -153,12 +155,23 @@ impl Run<'_> {
         error: TargetError,
     ) -> Result<(), UnpackError> {
         let subject = format!("{place}@{digest}");
-        if error.trouble.ends_run() {
+        if self.ends_run(&error) {
             return Err(trouble(subject, error));
         }
+        let closed = error.trouble == TargetTrouble::Closed;
         let error = ImageError::Target { subject, error: Arc::new(error) };
-        self.board.change(|state| state.refused(index, repo, &error));
+        self.board.change(|state| {
+            state.refused(index, repo, &error);
+            if closed {
+                state.close_repository(repo, &error);
+            }
+        });
         Ok(())
+    }
+
+    /// Whether asking for anything else makes no sense after this.
+    fn ends_run(&self, error: &TargetError) -> bool {
+        error.trouble.ends_run() || error.trouble == TargetTrouble::Failing && self.board.change(|state| state.struck())
     }
 
     /// Children first, then the root under its tag.
@@ -176,7 +189,14 @@ impl Run<'_> {
             if known && *node != planned.digest {
                 continue;
             }
-            match self.put_manifest(at, repo, &place, node, put_as)? {
+            let put = match self.put_manifest(at, repo, &place, node, put_as) {
+                // A question in between that failed is the trouble of this image.
+                Err(UnpackError::Target { subject, error }) if !self.ends_run(&error) => {
+                    Put::Failed(ImageError::Target { subject, error: Arc::new(error) })
+                }
+                other => other?,
+            };
+            match put {
                 Put::Done => {}
                 Put::Again => return Ok(()),
                 Put::Failed(error) => return self.settle(at, Phase::Failed(error)),
@@ -189,17 +209,22 @@ impl Run<'_> {
         let Some((media_type, bytes)) = self.catalog.document(node) else { return Ok(Put::Done) };
         let separator = if matches!(put_as, PutAs::Tag(_)) { ':' } else { '@' };
         let subject = format!("{place}{separator}{put_as}");
+        let tagged = matches!(put_as, PutAs::Tag(_));
+        self.board.change(|state| state.images.get_mut(at).map(|i| i.unsure |= tagged));
         let error = match self.setting.target.put_manifest(place, put_as, media_type, &bytes) {
             Ok(()) => {
                 self.board.change(|state| {
+                    state.succeeded();
                     state.counts.manifests += 1;
                     state.repos.get_mut(repo).map(|r| r.manifests.insert(*node))
                 });
                 return Ok(Put::Done);
             }
-            Err(error) if error.trouble.ends_run() => return Err(trouble(subject, error)),
+            // Whether these took effect nobody knows.
+            Err(error) if error.trouble.ends_run() || error.trouble == TargetTrouble::Failing => return Err(trouble(subject, error)),
             Err(error) => error,
         };
+        self.board.change(|state| state.images.get_mut(at).map(|i| i.unsure = false));
         let absent = self.catalog.absent_members(node);
         let lacks = matches!(error.trouble, TargetTrouble::BlobUnknown | TargetTrouble::ChildMissing);
         if lacks && (absent == 0 || self.recheck_children(at, repo, place)?) {
@@ -272,7 +297,7 @@ impl Run<'_> {
             let Some(image) = state.images.get_mut(at) else { return };
             if let (Phase::Done(_), Some(planned)) = (&phase, self.plan.images.get(image.planned)) {
                 state.tags.push(format!("{}:{}", planned.repository, planned.tag));
-                image.pushed = true;
+                (image.pushed, image.unsure) = (true, false);
             }
             image.phase = phase;
         });

@@ -488,6 +488,28 @@ fn mounts() {
 }
 
 #[test]
+fn a_mount_asks_for_the_right_to_read_the_source_though_a_push_token_is_there() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(33, 100);
+    put(&repository, &blob(&content), &content).unwrap();
+    repository.mount(&blob(&content), "c/d").unwrap();
+    let asked = server.seen("GET", "/token");
+    assert_eq!(asked.len(), 2);
+    assert!(asked[1].query.contains("a%2Fb%3Apull%2Cpush") && asked[1].query.contains("c%2Fd%3Apull"), "{}", asked[1].query);
+}
+
+#[test]
+fn whoever_will_write_asks_with_one_token() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret")).for_writing();
+    assert_eq!(repository.head_manifest(&tag("none")).unwrap(), None);
+    let content = bytes(34, 100);
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.seen("GET", "/token").len(), 1);
+}
+
+#[test]
 fn manifests_are_what_their_bytes_are() {
     let (server, repository) = open(Guard::Open);
     let text = r#"{"schemaVersion":2}"#;

@@ -224,8 +224,12 @@ pub struct Registry {
     pub sparse: bool,
     pub artifacts: bool,
     pub layout: bool,
-    /// Repository that takes no blobs.
+    /// Repository that takes no blobs (`*`: all), and in what way.
     pub closed: Option<&'static str>,
+    pub closed_as: TargetTrouble,
+    /// Blobs up to this size are taken all the same.
+    pub closed_above: u64,
+    pub refusals: AtomicUsize,
     pub free: Option<u64>,
     /// From this operation on nothing is answered any more.
     pub dies_at: AtomicUsize,
@@ -248,6 +252,9 @@ impl Registry {
             artifacts: true,
             layout: false,
             closed: None,
+            closed_as: TargetTrouble::Refused,
+            closed_above: 0,
+            refusals: AtomicUsize::new(0),
             free: None,
             dies_at: AtomicUsize::new(usize::MAX),
             effect: AtomicBool::new(false),
@@ -344,8 +351,9 @@ impl Target for Registry {
     }
 
     fn put_blob(&self, repository: &str, blob: &Descriptor, open: &mut OpenBlob<'_>) -> Result<(), TargetError> {
-        if self.closed == Some(repository) {
-            return refuse(TargetTrouble::Refused, "413 request entity too large");
+        if self.closed.is_some_and(|closed| closed == "*" || closed == repository) && blob.size > self.closed_above {
+            self.refusals.fetch_add(1, Ordering::SeqCst);
+            return refuse(self.closed_as, "413 request entity too large");
         }
         if let Some(cuts) = &self.cuts
             && cuts.lock().unwrap().insert(blob.digest)

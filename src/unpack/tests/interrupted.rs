@@ -117,6 +117,9 @@ fn a_cancelled_run_holds_what_it_has_pushed() {
     assert!(held > 0);
 }
 
+/// The fault plan is one for the whole process: tests that set one take turns.
+static FAULTS: std::sync::Mutex<()> = std::sync::Mutex::new(());
+
 /// Fails the n-th operation on files below `root`, and all that follow when `dead`.
 fn break_files(root: std::path::PathBuf, n: usize, dead: bool) {
     let count = AtomicUsize::new(0);
@@ -130,7 +133,40 @@ fn break_files(root: std::path::PathBuf, n: usize, dead: bool) {
 }
 
 #[test]
+fn cut_off_at_any_moment_no_older_set_moves_a_tag_back() {
+    let version = |sequence: u64| {
+        let mut medium = Medium::new(sequence, 1);
+        let layer = medium.layer(sequence as u8, 2000, &[1]);
+        (medium.image("app", "latest", &[layer]), medium)
+    };
+    let _turn = FAULTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (newest, newer) = version(6);
+    let (mut set, mut unset) = (0, 0);
+    for n in 0..60 {
+        let world = World::new();
+        world.unpack(&version(4).1).unwrap();
+        // All that is written to this host's disk from here on is lost.
+        break_files(world.state.path().to_owned(), n, true);
+        let outcome = world.with_if_possible(&newer);
+        crate::fault::install(None);
+        let was_set = world.registry.tag_of("app", "latest") == Some(newest);
+        world.unpack(&version(5).1).unwrap();
+        assert!(!was_set || world.registry.tag_of("app", "latest") == Some(newest), "{n}: moved back");
+        if was_set {
+            set += 1
+        } else {
+            unset += 1
+        }
+        if outcome {
+            break;
+        }
+    }
+    assert!(set > 1 && unset > 1, "{set} {unset}");
+}
+
+#[test]
 fn a_disk_that_fails_at_any_operation_leaves_a_state_to_go_on_from() {
+    let _turn = FAULTS.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let expected = undisturbed();
     for dead in [false, true] {
         let mut undone = 0;

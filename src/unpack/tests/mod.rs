@@ -66,6 +66,16 @@ impl World {
         self.watched(medium, &Silent::new())
     }
 
+    /// True when the run ended well, on a host whose disk may fail.
+    fn with_if_possible(&self, medium: &Medium) -> bool {
+        let Ok(spool) = self.state.sub("spool").and_then(|dir| Spool::open(&dir, self.spool, self.memory)) else { return false };
+        let log = Log::open(&self.state);
+        let Ok(mut ledger) = Ledger::open(&self.state, &self.registry.name()) else { return false };
+        let progress = &Silent::new();
+        let setting = Setting { media: medium, target: &self.registry, spool: &spool, log: &log, options: &self.options, progress };
+        plan(&setting, &ledger).is_ok_and(|plan| run(&setting, &mut ledger, &plan).is_ok())
+    }
+
     fn spool_files(&self) -> Vec<String> {
         self.spool_dir().list().unwrap().into_iter().map(|e| e.name).filter(|n| n != "spool.lock").collect()
     }

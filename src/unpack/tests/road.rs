@@ -54,6 +54,27 @@ fn nothing_is_read_twice_over_runs() {
 }
 
 #[test]
+fn nothing_is_asked_twice() {
+    let world = World::new();
+    let asked = |world: &World| world.registry.operations.swap(0, std::sync::atomic::Ordering::SeqCst);
+    world.plan(&sample()).unwrap();
+    // Four tags, four roots, two members of the index, and for each repository the blobs it would need.
+    let blobs: usize = ["a/app", "b/multi", "c/catalog"].iter().map(|r| needed(&sample(), r)).sum();
+    assert_eq!(asked(&world), 4 + 4 + 2 + blobs);
+    world.unpack(&sample()).unwrap();
+    asked(&world);
+    world.plan(&sample()).unwrap();
+    assert_eq!(asked(&world), 4, "a tag that names the root says it all");
+}
+
+/// Blobs the images of a repository need.
+fn needed(medium: &Medium, repository: &str) -> usize {
+    let catalog = super::super::catalog::Catalog::new(&medium.contents).unwrap();
+    let images = medium.contents.images.iter().filter(|i| i.repository == repository);
+    images.flat_map(|i| catalog.tree(i).blobs).collect::<HashSet<_>>().len()
+}
+
+#[test]
 fn a_second_run_pushes_nothing() {
     let world = World::new();
     world.unpack(&sample()).unwrap();
@@ -155,6 +176,19 @@ fn a_blob_larger_than_the_spool_goes_direct_and_says_so() {
     (world.spool, world.registry.mounts) = (0, false);
     assert!(world.unpack(&sample()).unwrap().is_complete());
     assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn a_direct_upload_refused_before_it_reads_ends_the_reading_too() {
+    let mut world = World::new();
+    (world.spool, world.memory) = (0, 0);
+    (world.registry.closed, world.registry.closed_above) = (Some("a"), 1000);
+    let mut medium = Medium::new(1, 1);
+    // More than lies between drive and upload.
+    let large = medium.layer(1, 4 << 20, &[1]);
+    medium.image("a", "1", &[large]);
+    let report = world.unpack(&medium).unwrap();
+    assert_eq!((report.failed.len(), report.direct.len()), (1, 1));
 }
 
 #[test]

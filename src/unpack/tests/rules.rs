@@ -282,6 +282,45 @@ fn a_refused_repository_fails_its_images_alone() {
 }
 
 #[test]
+fn what_the_registry_fails_at_costs_its_images_alone() {
+    let mut world = World::new();
+    (world.registry.closed, world.registry.closed_as, world.registry.mounts) = (Some("b/multi"), TargetTrouble::Failing, false);
+    let report = world.unpack(&sample()).unwrap();
+    assert_eq!(report.failed.iter().map(|f| f.repository.as_str()).collect::<Vec<_>>(), ["b/multi"]);
+    assert_eq!(report.done.len(), 2);
+}
+
+/// Twenty images of one layer each, in repositories of their own or all in one.
+fn many(apart: bool) -> Medium {
+    let mut medium = Medium::new(1, 1);
+    for n in 0..20 {
+        let layer = medium.layer(n, 1500, &[1]);
+        let repository = if apart { format!("r{n}") } else { "one".to_owned() };
+        medium.image(&repository, &format!("t{n}"), &[layer]);
+    }
+    medium
+}
+
+#[test]
+fn a_registry_out_of_order_ends_the_run() {
+    let mut world = World::new();
+    (world.registry.closed, world.registry.closed_as) = (Some("*"), TargetTrouble::Failing);
+    let error = world.unpack(&many(true)).unwrap_err();
+    assert!(matches!(&error, UnpackError::Target { error, .. } if error.trouble == TargetTrouble::Failing), "{error}");
+    let refusals = world.registry.refusals.load(std::sync::atomic::Ordering::SeqCst);
+    assert!((8..8 + world.options.uploads).contains(&refusals), "{refusals}");
+}
+
+#[test]
+fn a_closed_repository_is_not_asked_for_every_image() {
+    let mut world = World::new();
+    (world.registry.closed, world.registry.closed_as, world.options.uploads) = (Some("one"), TargetTrouble::Closed, 1);
+    let report = world.unpack(&many(false)).unwrap();
+    assert_eq!(report.failed.len(), 20);
+    assert_eq!(world.registry.refusals.load(std::sync::atomic::Ordering::SeqCst), 1);
+}
+
+#[test]
 fn immutable_tags_that_are_right_are_left_and_others_fail() {
     let mut world = World::new();
     world.registry.immutable = true;
