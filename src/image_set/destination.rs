@@ -93,7 +93,27 @@ fn layout_name(dir: &str, tag: Option<&str>, digest: Option<&Digest>, ref_name: 
     }
     let folder = dir.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let tag = ref_name.filter(|name| oci::is_tag(name)).or(tag).map(str::to_owned);
-    (folder.to_owned(), Some(tag.unwrap_or_else(fallback)))
+    (repository_like(folder), Some(tag.unwrap_or_else(fallback)))
+}
+
+/// The nearest repository name to a folder's: lower case, what is not allowed becomes `-`. Two folders that become one are a
+/// collision like any other. Where nothing is left, the folder's own name, to be refused by name.
+fn repository_like(folder: &str) -> String {
+    let lower = folder.to_lowercase();
+    let alnum = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let mut name = String::new();
+    let mut rest = lower.trim_matches(|c| !alnum(c));
+    while let Some(at) = rest.find(|c| !alnum(c)) {
+        let (word, tail) = rest.split_at(at);
+        let end = tail.find(alnum).unwrap_or(tail.len());
+        let (separator, tail) = tail.split_at(end);
+        let kept = matches!(separator, "." | "_" | "__") || separator.bytes().all(|b| b == b'-');
+        name.push_str(word);
+        name.push_str(if kept { separator } else { "-" });
+        rest = tail;
+    }
+    name.push_str(rest);
+    if name.is_empty() { folder.to_owned() } else { name }
 }
 
 /// A reference that names its host; `v1` alone is a tag, and `app:v1` says too little about where it is from.
@@ -182,7 +202,9 @@ mod tests {
             ("oci:/a/b/c", Some("docker.io/library/nginx:1"), "library/nginx:1"),
             ("oci:/a/b/c", Some("localhost:5000/app"), "app:latest"),
             ("oci:/a/b/c", Some("org/app:3"), "c:latest"),
-            ("oci:/a/b/C", None, "error: oci:/a/b/C: \"C\" cannot be a repository name"),
+            ("oci:/a/b/C", None, "c:latest"),
+            ("oci:/tmp/tmp.X9_-y (2)", Some("v1"), "tmp.x9-y-2:v1"),
+            ("oci:/a/_Build__2_", Some("v1"), "build__2:v1"),
             ("oci:/", None, "error: oci:/: \"\" cannot be a repository name"),
             ("oci:..", None, "error: oci:..: \"..\" cannot be a repository name"),
         ] {
