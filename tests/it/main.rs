@@ -16,3 +16,4 @@ mod registry_servers;
 mod ssh;
 mod static_binary;
 mod stores;
+mod unpack_whole;

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)]
 
+pub mod inside;
 pub mod lying;
 pub mod rust_paths;
 pub mod servers;
