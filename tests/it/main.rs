@@ -16,4 +16,6 @@ mod registry_servers;
 mod ssh;
 mod static_binary;
 mod stores;
+mod unpack_kill;
+mod unpack_volumes;
 mod unpack_whole;

@@ -293,8 +293,8 @@ impl Outside {
     /// - `team/app:1`, `team/app:2` and `other/app:1` share a layer that is larger than a volume
     /// - `deep/er/web:1` is an index of three platforms
     /// - `legacy:v1` has docker's media types
-    /// - `plain:1` has an uncompressed layer, an empty one and one of no bytes
-    /// - `art/sbom:1` is an artifact
+    /// - `plain:1` has an uncompressed layer and an empty one
+    /// - `art/sbom:1` is an artifact with a blob of no bytes
     /// - `moved:1` is `team/app:1` in name, with other content: what a later set brings
     pub fn new() -> Outside {
         let home = Home::new();
@@ -420,13 +420,14 @@ impl Outside {
 
     fn artifact(&mut self, name: &str) {
         let sbom = br#"{"spdxVersion":"SPDX-2.3"}"#;
-        let (config, content) = (self.blob(b"{}"), self.blob(sbom));
+        let (config, content, nothing) = (self.blob(b"{}"), self.blob(sbom), self.blob(b""));
         let manifest = json!({"schemaVersion": 2, "mediaType": format!("{OCI}.manifest.v1+json"), "artifactType": "application/spdx+json",
             "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
-            "layers": [{"mediaType": "application/spdx+json", "digest": content, "size": sbom.len()}]});
+            "layers": [{"mediaType": "application/spdx+json", "digest": content, "size": sbom.len()},
+                {"mediaType": "application/octet-stream", "digest": nothing, "size": 0}]});
         let bytes = manifest.to_string().into_bytes();
         let root = self.blob(&bytes);
-        let made = Made { repository: String::new(), tag: String::new(), root: root.clone(), manifests: vec![root.clone()], blobs: vec![config, content] };
+        let made = Made { repository: String::new(), tag: String::new(), root: root.clone(), manifests: vec![root.clone()], blobs: vec![config, content, nothing] };
         self.add(name, json!({"mediaType": format!("{OCI}.manifest.v1+json"), "digest": root, "size": bytes.len()}), made);
     }
 

@@ -77,6 +77,9 @@ impl DockerRegistry {
 
     /// Removes what no manifest names, as an administrator would.
     pub fn collect_garbage(&self) {
+        if !self.data().join("docker/registry/v2/repositories").exists() {
+            return;
+        }
         let mut command = Command::new("docker-registry");
         let output = command.arg("garbage-collect").arg(self.folder.path().join("config.yml")).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
