@@ -295,7 +295,8 @@ impl Outside {
     /// - `legacy:v1` has docker's media types
     /// - `plain:1` has an uncompressed layer and an empty one
     /// - `art/sbom:1` is an artifact with a blob of no bytes
-    /// - `moved:1` is `team/app:1` in name, with other content: what a later set brings
+    /// - `big/model:1` has an uncompressed layer of three million bytes
+    /// - `moved/team/app:1` is `team/app:1` in name, with other content: what a later set brings
     pub fn new() -> Outside {
         let home = Home::new();
         let key = home.key("site");
@@ -327,6 +328,8 @@ impl Outside {
         let empty = self.plain_layer(&gzip(&[0; 1024]), OCI, "layer.v1.tar+gzip");
         self.image("plain:1", "amd64", &[raw, empty]);
         self.artifact("art/sbom:1");
+        let big = self.plain_layer(&tarball("big", &noise(9, 3_000_000)), OCI, "layer.v1.tar");
+        self.image("big/model:1", "amd64", &[big]);
         let newer = self.layer(8, 110_000);
         self.image("moved/team/app:1", "amd64", &[shared, newer]);
     }
@@ -456,7 +459,7 @@ impl Outside {
         out
     }
 
-    /// All images but the moved one, in eight or so volumes, as `default-100`.
+    /// [`ALL`] in six or so volumes, as `default-100`.
     pub fn set(&self) -> PathBuf {
         self.pack("set", &ALL, &["--sequence", "100", "--volume-size", "300KiB"])
     }
