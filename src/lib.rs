@@ -1,6 +1,37 @@
-//! Sealift carries container images across an air gap.
+//! Sealift carries container images across an air gap: signed, size-bounded, checkable volumes.
 //!
-//! (map is completed when all modules are in)
+//! # Two roads
+//!
+//! ```text
+//! pack:    Wish -> resolve -> PackPlan -> fetch (workspace) -> volumes -> documents -> signature -> read back
+//! unpack:  signature -> index -> contents -> UnpackPlan -> blocks -> frames -> digests -> spool -> uploads -> tags -> receipt
+//! ```
+//!
+//! A plan is data; running it decides nothing new. What is written is described in `man/sealift-archive.5`, section by section;
+//! [`mod@format`] has one file for each. What crosses from step to step carries its promise in its type: [`sign::Verified`] is made
+//! only where signatures are judged, [`blob::Verified`] ends only when size and digest hold.
+//!
+//! # Layers
+//!
+//! Dependencies point one way; a test compares this table with the code.
+//!
+//! | layer | modules | may use |
+//! |---|---|---|
+//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
+//! | 1 | [`oci`], [`blob`] | 0 |
+//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`) | 0, 1; no files, sockets, clock |
+//! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
+//! | 4 | [`pack`], [`unpack`] | 0 to 3, never each other |
+//! | 5 | [`error`] | the errors of all above |
+//! | 6 | [`cli`] | everything; only here: terminal, environment, home, exit |
+//!
+//! # Words
+//!
+//! *Set*: what one pack makes. *Volume*: one of its tarballs. *Medium*: what a person carries. *Index*: the signed document.
+//! *Contents*: the document it binds, with images and places. *Part*: a run of frames of one blob in one volume. *Block*: a fixed
+//! slice of a volume, the unit of verification. *Stream*: a line of sets whose sequences are compared; the principal of trust.
+//! *Spool*: where proven blobs wait for their upload. *Hold*: a manifest that keeps early blobs from being collected.
+//! *Ledger*: what this side has accepted or issued.
 
 pub mod archive;
 pub mod blob;

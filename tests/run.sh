@@ -55,5 +55,5 @@ if [ ${#missing[@]} -gt 0 ]; then
     (install_missing)
 fi
 
-command -v cargo >/dev/null || fail "there is no cargo; install Rust 1.89 or newer (https://rustup.rs)"
+command -v cargo >/dev/null || fail "there is no cargo; install Rust 1.89 or newer"
 exec cargo test --locked "$@"

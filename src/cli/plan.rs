@@ -56,8 +56,15 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         save(path, &plan.to_bytes()?)?;
         ctx.output.line(&format!("plan saved as {}; `sealift pack {} OUT` carries exactly this", path.display(), path.display()));
     }
-    let failed = failures.iter().map(detail).collect();
-    let shortfall = Error::partial(format!("{} images cannot be packed", failures.len()), failed);
+    // What pack would say: the reason of the first, or with --keep-going that only a part can be had.
+    let shortfall = match (failures.is_empty(), args.selection.keep_going) {
+        (true, _) => None,
+        (false, true) => Error::partial(format!("{} images cannot be packed", failures.len()), failures.iter().map(detail).collect()),
+        (false, false) => {
+            let total = plan.images.len() + failures.len();
+            Some(Error::from(crate::pack::Error::Failed { failures, total }))
+        }
+    };
     Ok(Outcome::done().with("images", &plan.images)?.with("blobs", plan.blobs.len())?.with("estimate", estimate)?.but(shortfall))
 }
 

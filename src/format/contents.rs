@@ -151,14 +151,14 @@ impl ManifestData {
         ManifestData { media_type: media_type.to_owned(), digest: Digest::sha256(bytes), data: BASE64.encode(bytes) }
     }
 
-    /// The exact bytes; proven by [`Contents::check`].
+    /// The exact bytes; proven when the contents were parsed.
     pub fn bytes(&self) -> Vec<u8> {
         BASE64.decode(&self.data).unwrap_or_default()
     }
 }
 
 impl Blob {
-    /// The bytes where they are inline; proven by [`Contents::check`].
+    /// The bytes where they are inline; proven when the contents were parsed.
     pub fn inline_bytes(&self) -> Option<Vec<u8>> {
         BASE64.decode(self.inline.as_ref()?).ok()
     }

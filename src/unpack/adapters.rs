@@ -93,7 +93,7 @@ impl Target for RegistryTarget {
     }
 
     fn put_blob(&self, repository: &str, blob: &Descriptor, open: &mut OpenBlob<'_>) -> Result<(), TargetError> {
-        self.repository(repository).put(blob, open).map_err(refused)
+        self.repository(repository).put_proven(blob, open).map_err(refused)
     }
 
     fn mount_blob(&self, repository: &str, from: &str, blob: &Descriptor) -> Result<bool, TargetError> {

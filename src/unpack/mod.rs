@@ -78,7 +78,7 @@ impl Default for Options {
             max_nested_paths: 0,
             select: Vec::new(),
             first: false,
-            small: 8 << 20,
+            small: 32 << 20,
             uploads: 4,
             probes: 6,
             hold_every: 8 << 30,

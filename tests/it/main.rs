@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archives;
 mod cli;
 mod crash_layout;
 mod demo_images;
@@ -11,6 +12,7 @@ mod image_sets;
 mod keys;
 mod layers;
 mod manual;
+mod proxy;
 mod registry_client;
 mod registry_servers;
 mod ssh;
