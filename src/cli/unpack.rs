@@ -65,6 +65,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
+    refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
     let (target, prefix) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
@@ -87,7 +88,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         ctx.progress.begin("asking the target", 0);
         let plan = unpack::plan(&setting, &ledger);
         ctx.progress.end();
-        let plan = plan.map_err(|e| Error::from(&e))?;
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(error) => return outcome.ended(Error::from(&error)),
+        };
         if args.dry_run {
             show_plan(&plan, set, ctx);
             outcome.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
@@ -102,12 +106,27 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
             Err(stopped) => {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
+                    outcome.reports.push(in_json(report, set));
                 }
-                return Err(Error::from(&stopped.error));
+                return outcome.ended(Error::from(&stopped.error));
             }
         }
     }
     outcome.finish()
+}
+
+/// Two sets that claim one sequence, both at hand: the ledger would let in whichever comes first.
+fn refuse_forks(sets: &[OpenSet]) -> Result<(), Error> {
+    let named = |set: &OpenSet| (set.index().stream.clone(), set.index().sequence);
+    for (at, set) in sets.iter().enumerate() {
+        if let Some(other) = sets.iter().skip(at + 1).find(|o| named(o) == named(set) && o.identity() != set.identity()) {
+            let (stream, sequence) = named(set);
+            let (one, two) = (set.identity(), other.identity());
+            let what = format!("stream {stream} has two different sets with sequence {sequence}, and both are here: {one} and {two}");
+            return Err(Error::new(Code::Fork, what));
+        }
+    }
+    Ok(())
 }
 
 /// Where the images go, and the prefix of their repositories.
@@ -209,6 +228,8 @@ struct Tally {
     reports: Vec<serde_json::Value>,
     plans: Vec<serde_json::Value>,
     failed: Vec<Detail>,
+    /// What helps the first of them.
+    remedy: Option<String>,
     damaged: Vec<Detail>,
     awaited: Vec<Detail>,
     kept: Vec<Detail>,
@@ -217,7 +238,11 @@ struct Tally {
 impl Tally {
     fn add(&mut self, report: &UnpackReport, set: &OpenSet) {
         for image in &report.failed {
-            self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &Error::from(&image.error)));
+            let error = Error::from(&image.error);
+            self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &error));
+            if self.failed.len() == 1 {
+                self.remedy = Some(error.remedy);
+            }
         }
         for damage in &report.damaged {
             let code = match damage.trouble {
@@ -243,6 +268,15 @@ impl Tally {
         self.reports.push(in_json(report, set));
     }
 
+    /// The run ended early: what was done before is told as well.
+    fn ended(self, error: Error) -> Result<Outcome, Error> {
+        match (self.reports.is_empty(), self.plans.is_empty()) {
+            (true, true) => Err(error),
+            (false, _) => Ok(Outcome::done().with("sets", self.reports)?.but(Some(error))),
+            (true, false) => Ok(Outcome::done().with("plans", self.plans)?.but(Some(error))),
+        }
+    }
+
     /// The worst decides the code: damage, then refusals, then what still has to be brought, then tags that stayed.
     fn finish(self) -> Result<Outcome, Error> {
         let outcome = match self.plans.is_empty() {
@@ -261,8 +295,11 @@ impl Tally {
         } else {
             return Ok(outcome);
         };
+        let error = Error::new(code, what);
+        // The advice for the first refused image fits better than what is generally said of its code.
+        let remedy = self.remedy.filter(|_| self.damaged.is_empty()).unwrap_or_else(|| error.remedy.clone());
         let details = [self.damaged, self.failed, self.awaited, self.kept].concat();
-        Ok(outcome.but(Some(Error { details, ..Error::new(code, what) })))
+        Ok(outcome.but(Some(Error { details, remedy, ..error })))
     }
 }
 

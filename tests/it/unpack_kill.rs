@@ -121,6 +121,7 @@ fn interrupted_it_holds_what_has_arrived_and_goes_on_later() {
     rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
     let ran = Home::ended(child).exits(130);
     assert_eq!(ran.json()["code"], "INTERRUPTED");
+    assert!(!ran.json()["sets"][0]["holds"].as_array().unwrap().is_empty(), "how far it came is told: {}", ran.told());
     assert!(!registry.seen("PUT", "/manifests/sealift-hold-").is_empty(), "{}", ran.told());
     inside.run(&line(&set, &to)).exits(0);
     for image in FEW.map(|name| outside.made(name)) {

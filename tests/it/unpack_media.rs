@@ -168,3 +168,40 @@ fn a_spool_too_small_for_parts_says_what_it_would_take() {
     inside.run(&[&line(whole.path(), &to)[..], &["--spool-size", "100kB"]].concat()).exits(0);
     assert_eq!(registry.inventory("parts"), outside.inventory(&ALL));
 }
+
+/// Without spool everything of some size goes straight from the medium: damage and power cuts end as they do on the other road.
+#[test]
+fn straight_from_the_medium_nothing_wrong_arrives_either() {
+    let Some(registry) = registry() else { return };
+    let outside = Outside::new();
+    let set = outside.set();
+    let names = volumes(&set);
+    let spoiled = copy(&set);
+    let path = spoiled.path().join(&names[1]);
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[100_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let direct = |to: &str, folder: &Path| -> Vec<String> {
+        let words = [&line(folder, to)[..], &["--spool-size", "0"]].concat();
+        words.into_iter().map(str::to_owned).collect()
+    };
+    let run = |home: &Home, fault: &str, words: Vec<String>| {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if fault.is_empty() { home.run(&words) } else { home.run_with(fault, &words) }
+    };
+    let inside = outside.inside();
+    let to = format!("{}/direct", registry.host());
+    run(&inside, "", direct(&to, spoiled.path())).exits(13).says(&["CONTENT_DAMAGED", &names[1]]);
+    let found = registry.inventory("direct");
+    assert!(!found.tags.contains_key("team/app:1") && found.tags.contains_key("legacy:v1"), "{:?}", found.tags);
+    run(&inside, "", direct(&to, &set)).exits(0);
+    assert_eq!(registry.inventory("direct"), outside.inventory(&ALL));
+    for n in [2, 6, 11, 17, 24, 33] {
+        let inside = outside.inside();
+        let prefix = format!("cut{n}");
+        let to = format!("{}/{prefix}", registry.host());
+        run(&inside, &format!("kill:http P:{n}"), direct(&to, &set)).exits(-1);
+        run(&inside, "", direct(&to, &set)).exits(0);
+        assert_eq!(registry.inventory(&prefix), outside.inventory(&ALL), "{n}");
+    }
+}

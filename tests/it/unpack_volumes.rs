@@ -53,8 +53,12 @@ fn one_by_one(registry: &DockerRegistry, outside: &Outside, set: &Path, prefix: 
         uploaded += report["uploaded"].as_u64().unwrap();
         let found = registry.inventory(prefix);
         let holds: BTreeSet<String> = found.holds().into_iter().map(str::to_owned).collect();
-        let said: BTreeSet<String> =
-            report["holds"].as_array().unwrap().iter().map(|h| h.as_str().unwrap().trim_start_matches(&format!("{prefix}/")).to_owned()).collect();
+        let said: BTreeSet<String> = report["holds"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|h| h.as_str().unwrap().trim_start_matches(&format!("{prefix}/")).to_owned())
+            .collect();
         assert!(said.is_subset(&holds), "{said:?} {holds:?}");
         held = held.max(said.len());
         registry.collect_garbage();
@@ -139,4 +143,44 @@ fn a_folder_without_volumes_names_them_all() {
     let file = set.join(&last);
     let ran = inside.run(&["unpack", text(&file), "--to", &to, "--dest-tls-verify=false"]).exits(3);
     assert!(!ran.bring_next().contains(&last), "{}", ran.told());
+}
+
+/// Whoever wants one image is asked only for its volumes.
+#[test]
+fn only_the_volumes_of_the_wanted_images_are_asked_for() {
+    let Some(registry) = DockerRegistry::start(Options { delete: true, ..Options::default() }) else { return };
+    let outside = Outside::new();
+    let set = outside.set();
+    let inside = outside.inside();
+    let to = format!("{}/few", registry.host());
+    let last = volumes(&set).pop().unwrap();
+    let folder = medium(&set, &[&last]);
+    let line = ["unpack", text(folder.path()), "--to", &to, "--dest-tls-verify=false", "--first", "--image"];
+    inside.run(&[&line[..], &["art/sbom:1"]].concat()).exits(0);
+    assert_eq!(registry.inventory("few"), outside.inventory(&["art/sbom:1"]));
+    let ran = inside.run(&[&line[..], &["legacy:v1"]].concat()).exits(3);
+    assert!(ran.bring_next().len() == 1 && ran.err.contains("legacy:v1"), "{}", ran.told());
+}
+
+/// Sets of two streams lie in one folder.
+#[test]
+fn streams_in_one_folder_are_kept_apart() {
+    let Some(registry) = DockerRegistry::start(Options { delete: true, ..Options::default() }) else { return };
+    let outside = Outside::new();
+    let set = outside.pack("mixed", &["legacy:v1"], &["--sequence", "9", "--stream", "ocp4"]);
+    outside.pack("mixed", &["plain:1"], &["--sequence", "9", "--stream", "tools"]);
+    let inside = outside.inside();
+    let to = format!("{}/streams", registry.host());
+    let line = ["unpack", text(&set), "--to", &to, "--dest-tls-verify=false", "--first"];
+    inside.run(&[&line[..], &["--stream", "nothing"]].concat()).exits(12);
+    inside.run(&[&line[..], &["--stream", "tools"]].concat()).exits(0);
+    assert_eq!(registry.inventory("streams"), outside.inventory(&["plain:1"]));
+    inside.run(&line).exits(0).says(&["pushed: legacy:v1", "was there: plain:1"]);
+    assert_eq!(registry.inventory("streams"), outside.inventory(&["plain:1", "legacy:v1"]));
+    // Whoever is trusted for one stream only brings that one in, and the other is told of.
+    let half = crate::support::inside::Home::new();
+    half.trust("stream:tools", &outside.key);
+    let to = format!("{}/half", registry.host());
+    let ran = half.run(&["unpack", text(&set), "--to", &to, "--dest-tls-verify=false", "--first"]).exits(0).says(&["is ignored", "ocp4"]);
+    assert_eq!(registry.inventory("half"), outside.inventory(&["plain:1"]), "{}", ran.told());
 }

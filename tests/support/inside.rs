@@ -260,7 +260,9 @@ fn gzip(plain: &[u8]) -> Vec<u8> {
         out.extend_from_slice(&(!len).to_le_bytes());
         out.extend_from_slice(piece);
     }
-    let crc = plain.iter().fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0xedb8_8320 & (!(c & 1)).wrapping_add(1))));
+    let crc = plain
+        .iter()
+        .fold(!0u32, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |c, _| (c >> 1) ^ (0xedb8_8320 & (!(c & 1)).wrapping_add(1))));
     out.extend_from_slice(&(!crc).to_le_bytes());
     out.extend_from_slice(&(plain.len() as u32).to_le_bytes());
     out
@@ -300,8 +302,7 @@ impl Outside {
     pub fn new() -> Outside {
         let home = Home::new();
         let key = home.key("site");
-        let mut outside =
-            Outside { folder: tempfile::tempdir().unwrap(), home, key, entries: Vec::new(), made: BTreeMap::new() };
+        let mut outside = Outside { folder: tempfile::tempdir().unwrap(), home, key, entries: Vec::new(), made: BTreeMap::new() };
         fs::create_dir_all(outside.layout().join("blobs/sha256")).unwrap();
         fs::write(outside.layout().join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
         outside.fill();
@@ -430,7 +431,13 @@ impl Outside {
                 {"mediaType": "application/octet-stream", "digest": nothing, "size": 0}]});
         let bytes = manifest.to_string().into_bytes();
         let root = self.blob(&bytes);
-        let made = Made { repository: String::new(), tag: String::new(), root: root.clone(), manifests: vec![root.clone()], blobs: vec![config, content, nothing] };
+        let made = Made {
+            repository: String::new(),
+            tag: String::new(),
+            root: root.clone(),
+            manifests: vec![root.clone()],
+            blobs: vec![config, content, nothing],
+        };
         self.add(name, json!({"mediaType": format!("{OCI}.manifest.v1+json"), "digest": root, "size": bytes.len()}), made);
     }
 
