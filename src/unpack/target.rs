@@ -94,7 +94,8 @@ pub trait Target: Send + Sync {
     fn mount_blob(&self, repository: &str, from: &str, blob: &Descriptor) -> Result<bool, TargetError>;
     /// Puts a manifest: exactly these bytes.
     fn put_manifest(&self, repository: &str, put_as: PutAs<'_>, media_type: &str, bytes: &[u8]) -> Result<(), TargetError>;
-    /// Removes a tag that points to `digest`, a manifest nothing else needs; false when the target does not do that.
+    /// Removes `digest`, a manifest nothing else needs, and `tag` where it still points there; false when the target does not
+    /// do that.
     fn delete_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError>;
     /// True when content without a manifest is removed after a while: everything but layouts.
     fn collects_garbage(&self) -> bool {
