@@ -74,6 +74,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         return Err(Error::new(Code::Usage, format!("--receipt names one file, and there are several sets here: {}", names.join(", ")))
             .remedy("give the paths of one set at a time, or choose with --stream"));
     }
+    refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
     let (target, prefix) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
@@ -176,6 +177,20 @@ impl Work<'_> {
         };
         Ok(Spool::open(&spools.sub(name)?, limit, unpack::MEMORY)?)
     }
+}
+
+/// Two sets that claim one sequence, both at hand: the ledger would let in whichever comes first.
+fn refuse_forks(sets: &[OpenSet]) -> Result<(), Error> {
+    let named = |set: &OpenSet| (set.index().stream.clone(), set.index().sequence);
+    for (at, set) in sets.iter().enumerate() {
+        if let Some(other) = sets.iter().skip(at + 1).find(|o| named(o) == named(set) && o.identity() != set.identity()) {
+            let (stream, sequence) = named(set);
+            let (one, two) = (set.identity(), other.identity());
+            let what = format!("stream {stream} has two different sets with sequence {sequence}, and both are here: {one} and {two}");
+            return Err(Error::new(Code::Fork, what));
+        }
+    }
+    Ok(())
 }
 
 /// Where the images go, and the prefix of their repositories.

@@ -64,6 +64,8 @@ pub(super) struct Tally {
     reports: Vec<serde_json::Value>,
     pub(super) plans: Vec<serde_json::Value>,
     failed: Vec<Detail>,
+    /// What helps the first of them.
+    remedy: Option<String>,
     damaged: Vec<Detail>,
     awaited: Vec<Detail>,
     kept: Vec<Detail>,
@@ -72,7 +74,9 @@ pub(super) struct Tally {
 impl Tally {
     pub(super) fn add(&mut self, report: &UnpackReport, set: &OpenSet) {
         for image in &report.failed {
-            self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &Error::from(&image.error)));
+            let error = Error::from(&image.error);
+            self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &error));
+            self.remedy.get_or_insert(error.remedy);
         }
         for damage in &report.damaged {
             let code = match damage.trouble {
@@ -137,8 +141,11 @@ impl Tally {
         } else {
             return Ok(outcome);
         };
+        let error = Error::new(code, what);
+        // The advice for the first refused image fits better than what is generally said of its code.
+        let remedy = self.remedy.filter(|_| self.damaged.is_empty()).unwrap_or_else(|| error.remedy.clone());
         let details = [self.damaged, self.failed, self.awaited, self.kept].concat();
-        Ok(outcome.but(Some(Error { details, ..Error::new(code, what) })))
+        Ok(outcome.but(Some(Error { details, remedy, ..error })))
     }
 }
 

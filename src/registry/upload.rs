@@ -376,11 +376,15 @@ impl<'a> Upload<'a> {
 
     /// Waits for another try of the whole upload, or gives the failure back.
     fn again(&self, failure: Failure, attempt: u32) -> Result<(), Error> {
+        // The request that opens an upload has had all of its own tries: the square of them would be minutes of silence.
+        if failure.step == Step::Start {
+            return Err(failure.error);
+        }
         let tries = self.core.options.timing.tries;
         let code = failure.error.answer().and_then(|a| a.code.as_deref()).unwrap_or_default();
         // Sessions are lost by restarts and by replicas that do not share them; bytes are damaged on the way.
         let session_lost = matches!(code, "BLOB_UPLOAD_INVALID" | "BLOB_UPLOAD_UNKNOWN" | "DIGEST_INVALID");
-        if failure.step != Step::Start && session_lost && attempt < tries.min(3) {
+        if session_lost && attempt < tries.min(3) {
             return self.repository.wait(self.core.sleep(self.core.options.timing.retry_base));
         }
         self.repository.wait(self.core.after(&self.repository.host, failure.error, attempt, tries))

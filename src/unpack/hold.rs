@@ -147,11 +147,18 @@ impl Run<'_> {
         self.put_empty(place)?;
         for n in number + 1..=number + NUMBERS {
             let tag = self.hold_tag(n);
-            if target.tag(place, &tag)? == Some(digest) {
+            let before = target.tag(place, &tag)?;
+            if before == Some(digest) {
                 return Ok(n);
             }
             match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
-                Ok(()) => return Ok(n),
+                Ok(()) => {
+                    // Without its tag the old one would keep its blobs from being collected for ever, and nobody would see it.
+                    if let Some(before) = before {
+                        self.can_delete(place, &tag, &before)?;
+                    }
+                    return Ok(n);
+                }
                 Err(error) if error.trouble == TargetTrouble::ImmutableTag => {}
                 Err(error) => return Err(error),
             }

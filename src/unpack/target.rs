@@ -103,7 +103,8 @@ pub trait Target: Send + Sync {
     fn settle_tags(&self) -> Result<(), TargetError> {
         Ok(())
     }
-    /// Removes a tag that points to `digest`, a manifest nothing else needs; false when the target does not do that.
+    /// Removes `digest`, a manifest nothing else needs, and `tag` where it still points there; false when the target does not
+    /// do that.
     fn delete_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError>;
     /// True when content without a manifest is removed after a while: everything but layouts.
     fn collects_garbage(&self) -> bool {

@@ -2,6 +2,7 @@
 #![allow(dead_code)]
 
 pub mod fleet;
+pub mod inside;
 pub mod lying;
 pub mod run;
 pub mod rust_paths;

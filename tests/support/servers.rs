@@ -38,12 +38,14 @@ pub struct Options {
     /// Deletion is off unless asked for, as by default.
     pub delete: bool,
     pub relative_urls: bool,
+    /// Every request is written down, for [`DockerRegistry::requests`].
+    pub access_log: bool,
 }
 
 /// A running docker-registry 2.8; its content goes with it.
 pub struct DockerRegistry {
     pub addr: SocketAddr,
-    _process: Process,
+    process: Option<Process>,
     folder: TempDir,
 }
 
@@ -55,10 +57,39 @@ impl DockerRegistry {
         let addr = free_port();
         let path = folder.path();
         fs::write(path.join("config.yml"), config(&options, addr, path)?).unwrap();
+        let mut registry = DockerRegistry { addr, process: None, folder };
+        registry.start_again();
+        Some(registry)
+    }
+
+    /// Ends the process; the content stays.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Starts it where it was, with the content it had. What it logged before is gone.
+    pub fn start_again(&mut self) {
+        self.process = None;
         let mut command = Command::new("docker-registry");
-        command.arg("serve").arg(path.join("config.yml"));
-        let process = Process::start(command, &path.join("log"), addr);
-        Some(DockerRegistry { addr, _process: process, folder })
+        command.arg("serve").arg(self.folder.path().join("config.yml"));
+        self.process = Some(Process::start(command, &self.folder.path().join("log"), self.addr));
+    }
+
+    /// Removes what no manifest names, as an administrator would.
+    pub fn collect_garbage(&self) {
+        if !self.data().join("docker/registry/v2/repositories").exists() {
+            return;
+        }
+        let mut command = Command::new("docker-registry");
+        let output = command.arg("garbage-collect").arg(self.folder.path().join("config.yml")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Method and path of every request so far (with [`Options::access_log`]).
+    pub fn requests(&self) -> Vec<(String, String)> {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
+        let quoted = log.lines().filter_map(|line| line.split('"').nth(1));
+        quoted.filter_map(|words| Some((words.split(' ').next()?.to_owned(), words.split(' ').nth(1)?.to_owned()))).collect()
     }
 
     /// `127.0.0.1:PORT`, as a reference writes it.
@@ -75,7 +106,8 @@ impl DockerRegistry {
 fn config(options: &Options, addr: SocketAddr, path: &Path) -> Option<String> {
     let at = path.display();
     let mut text = format!(
-        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage:\n  filesystem: {{rootdirectory: {at}/data}}\n"
+        "version: 0.1\nlog: {{level: error, accesslog: {{disabled: {}}}}}\nstorage:\n  filesystem: {{rootdirectory: {at}/data}}\n",
+        !options.access_log
     );
     text += &format!("  delete: {{enabled: {}}}\n", options.delete);
     if options.readonly {

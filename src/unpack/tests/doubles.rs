@@ -418,8 +418,10 @@ impl Target for Registry {
                 return Ok(false);
             }
             let tags = inner.tags.entry(repository.into()).or_default();
-            assert_eq!(tags.get(tag), Some(digest));
-            tags.remove(tag);
+            // By digest: a tag that has moved on stays.
+            if tags.get(tag) == Some(digest) {
+                tags.remove(tag);
+            }
             Ok(true)
         })
     }
