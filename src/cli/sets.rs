@@ -38,7 +38,6 @@ fn said(remark: &Remark) -> String {
     match remark {
         Remark::IgnoredIndex { path, why } if path.as_os_str().is_empty() => format!("a set is ignored: {why}"),
         Remark::IgnoredIndex { path, why } => format!("{} is ignored: {why}", path.display()),
-        Remark::UsedCopy { path, why } if path.as_os_str().is_empty() => format!("{why}; another copy serves"),
         Remark::UsedCopy { path, why } => format!("{} is unusable, its copy serves: {why}", path.display()),
         Remark::StrayVolume { path } => format!("{} is a volume of another set", path.display()),
     }

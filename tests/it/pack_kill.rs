@@ -228,7 +228,9 @@ fn killed_while_a_finished_set_is_packed_once_more() {
     let operations = counted(&user.at("second"), "fs.").len();
     for n in spread(operations, 10) {
         let told = format!("packed anew, killed at {n} of {operations}");
-        assert_eq!(scene.pack(&user, &format!("kill:fs.:{n}")).exit, -9, "{told}");
+        // Reads come in pieces of any size: the last operations are not there in every run.
+        let exit = scene.pack(&user, &format!("kill:fs.:{n}")).exit;
+        assert!(exit == -9 || (exit == 0 && n + 8 > operations), "{told}: {exit}");
         scene.check(&user, &told);
         scene.finish(&user, &told);
     }
