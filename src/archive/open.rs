@@ -7,7 +7,7 @@ use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
 use crate::format::{Contents, FileKind, FormatError, Index, SetName, volume};
-use crate::fs::{Dir, FsError, Trouble};
+use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
 use std::collections::{BTreeMap, BTreeSet};
@@ -87,7 +87,8 @@ struct Place {
     archives: Vec<String>,
 }
 
-/// Opens every set found in `paths` (folders, or volume files whose folder has the index). `now` is in seconds since 1970.
+/// Opens every set found in `paths`: folders; an index, which means that set alone; volume files whose folder has the index.
+/// `now` is in seconds since 1970.
 pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, OpenError> {
     let places: Vec<Place> = paths.iter().map(|path| look(path)).collect::<Result<_, _>>()?;
     let names: BTreeSet<&SetName> =
@@ -103,16 +104,17 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
     for name in names {
         match open_one(name, &places, trust, now) {
             Ok(found) => sets.extend(found),
-            Err(OpenError::Fs(e)) if e.trouble() != Trouble::Medium => return Err(OpenError::Fs(e)),
-            Err(e) => refused.push((name.clone(), e)),
+            // Whatever is wrong with one set, or with a file that looks like one, costs no other.
+            Err(e) => refused.push(e),
         }
     }
     if sets.is_empty() {
-        return Err(refused.into_iter().next().map_or(OpenError::NoSet(paths.to_vec()), |(_, e)| e));
+        return Err(refused.into_iter().next().unwrap_or_else(|| OpenError::NoSet(paths.to_vec())));
     }
-    for (_, error) in refused {
+    for error in refused {
         let (path, why) = match &error {
             OpenError::NotVerified { path, source } => (path.clone(), source.to_string()),
+            OpenError::Fs(e) => (e.path.clone(), e.source.to_string()),
             other => (PathBuf::new(), other.to_string()),
         };
         if let Some(set) = sets.first_mut() {
@@ -131,9 +133,16 @@ fn look(path: &Path) -> Result<Place, FsError> {
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         (Dir::open(parent)?, path.file_name().and_then(|n| n.to_str()).map(str::to_owned))
     };
+    let (set, only) = match only.as_deref().and_then(SetName::parse) {
+        Some((set, FileKind::Index { .. })) => (Some(set), None),
+        _ => (None, only),
+    };
     let entries = dir.list()?;
     let regular = || entries.iter().filter(|e| e.regular);
-    let files = regular().filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone()))).collect();
+    let files = regular()
+        .filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone())))
+        .filter(|(name, ..)| set.as_ref().is_none_or(|set| set == name))
+        .collect();
     let archives = regular().map(|e| e.name.clone()).filter(|n| n.ends_with(".tar.zst") || only.as_ref() == Some(n)).collect();
     Ok(Place { dir, only, files, archives })
 }

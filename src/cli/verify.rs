@@ -3,9 +3,10 @@
 use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error, Side};
+use crate::format::{FileKind, SetName};
 use crate::ledger::Action;
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Checks media: is this good, ours, and meant for us?
 ///
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 /// checked alone, with the index beside it.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Folders or volume files of the set
+    /// Folders, volume files or the index of the set
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
     pub paths: Vec<PathBuf>,
     /// Decode everything as well, and prove the digest of every blob
@@ -30,7 +31,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let one_file = args.paths.iter().all(|path| path.is_file());
+    let volumes_only = args.paths.iter().all(|path| is_volume(path));
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
     let mut reports = Vec::new();
     let mut troubles = Vec::new();
@@ -38,7 +39,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     for set in &sets {
         let (report, mut found) = check(set, &args, ctx)?;
         let absent = set.volumes_missing();
-        if !absent.is_empty() && !args.this_medium && !one_file {
+        if !absent.is_empty() && !args.this_medium && !volumes_only {
             missing = true;
             found.extend(absent.iter().map(|number| absence(set, *number)));
         }
@@ -57,6 +58,12 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         (false, _) => "what is here is good, but volumes are missing",
     };
     Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+}
+
+/// A file that is not an index: whoever gives volumes means those alone. An index means its set.
+fn is_volume(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).and_then(SetName::parse);
+    path.is_file() && !matches!(name, Some((_, FileKind::Index { .. })))
 }
 
 fn paths(args: &Args) -> String {
