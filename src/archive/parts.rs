@@ -183,7 +183,7 @@ impl OpenSet {
 
     /// Names of the images that need any of these blobs or manifests.
     pub fn images_with(&self, lost: &BTreeSet<Digest>) -> Vec<String> {
-        let Ok(manifests) = self.contents().manifests() else { return Vec::new() };
+        let manifests = self.manifests();
         let hit = |image: &&crate::format::Image| {
             let mut pending = vec![image.root.digest];
             let mut seen = BTreeSet::new();

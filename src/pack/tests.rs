@@ -303,6 +303,30 @@ fn members_of_an_index_that_were_not_asked_for_stay_away() {
 }
 
 #[test]
+fn an_attestation_goes_with_its_member_and_is_no_platform() {
+    let mut memory = Memory::default();
+    let (amd, arm) = (memory.image(&[noise(50_000, 3)]), memory.image(&[noise(70_000, 4)]));
+    let mut about = |image: &str, seed| {
+        let image: Descriptor = serde_json::from_str(image).unwrap();
+        let attestation = memory.image(&[noise(100, seed)]);
+        let annotations = format!(r#""annotations":{{"vnd.docker.reference.digest":"{}"}}"#, image.digest);
+        format!(r#"{},{annotations},"platform":{{"os":"unknown","architecture":"unknown"}}}}"#, attestation.strip_suffix('}').unwrap())
+    };
+    let members = [about(&amd, 5), about(&arm, 6)].join(",");
+    let plain = memory.index(&[("amd64", amd), ("arm64", arm)]);
+    let plain: Descriptor = serde_json::from_str(&plain).unwrap();
+    let text = String::from_utf8(memory.content[&plain.digest].clone()).unwrap();
+    let multi = memory.put(text.replace("]}", &format!(",{members}]}}")).into_bytes(), media::OCI_INDEX);
+    memory.tag("team/multi:1", &multi);
+    let mut one = wish(&NAMES[2..]);
+    one.asks[0].platforms = vec!["linux/arm64".parse().unwrap()];
+    let (plan, _) = planned(&Arc::new(memory), &one, 300_000);
+    assert_eq!(plan.images[0].platforms, ["linux/arm64".parse().unwrap()]);
+    assert_eq!(plan.manifests.len(), 3, "index, member, attestation of the member");
+    assert_eq!(PackPlan::parse(&plan.to_bytes().unwrap()).unwrap(), plan);
+}
+
+#[test]
 fn a_failing_image_costs_the_others_nothing() {
     let (bench, memory) = (Bench::new(), Arc::new(three()));
     let names = [NAMES[0], "reg.test/team/absent:9", NAMES[1]];
