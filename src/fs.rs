@@ -408,14 +408,30 @@ impl Dir {
 
     /// Takes the lock file `name`; fails with [`Trouble::InUse`] while another run holds it.
     pub fn lock(&self, name: &str) -> Result<Lock, FsError> {
-        let file = self.open_partial(name)?;
-        match file.inner.try_lock() {
-            Ok(()) => Ok(Lock { _file: file }),
-            Err(fs::TryLockError::WouldBlock) => {
-                Err(FsError::new("lock", self.join(name), io::Error::new(io::ErrorKind::WouldBlock, "another run holds it")))
+        loop {
+            let file = self.open_partial(name)?;
+            match file.inner.try_lock() {
+                // The one before may have removed the file on its way out: a lock on that keeps nobody away.
+                Ok(()) if !self.is_still(name, &file)? => continue,
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(fs::TryLockError::WouldBlock) => {
+                    return Err(FsError::new("lock", self.join(name), io::Error::new(io::ErrorKind::WouldBlock, "another run holds it")));
+                }
+                // File systems without locks (some FUSE drivers): going on unlocked beats not going on.
+                Err(fs::TryLockError::Error(_)) => return Ok(Lock { _file: file }),
             }
-            // File systems without locks (some FUSE drivers): going on unlocked beats not going on.
-            Err(fs::TryLockError::Error(_)) => Ok(Lock { _file: file }),
+        }
+    }
+
+    /// True while `name` is the file that was opened.
+    fn is_still(&self, name: &str, file: &File) -> Result<bool, FsError> {
+        use std::os::unix::fs::MetadataExt;
+        let fail = |e: io::Error| FsError::new("lock", self.join(name), e);
+        let meta = file.inner.metadata().map_err(fail)?;
+        match rustix::fs::statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(now) => Ok(now.st_ino == meta.ino()),
+            Err(rustix::io::Errno::NOENT) => Ok(false),
+            Err(e) => Err(fail(e.into())),
         }
     }
 }

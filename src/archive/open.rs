@@ -6,13 +6,14 @@ use super::error::{Damage, Error};
 use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
-use crate::format::{Contents, FileKind, FormatError, Index, SetName, volume};
+use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName, volume};
 use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 /// Why no set could be opened.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,7 @@ pub struct OpenSet {
     numbers: BTreeSet<u32>,
     folders: Vec<Dir>,
     remarks: Vec<Remark>,
+    manifests: OnceLock<Manifests>,
 }
 
 /// A folder to look at, and the only volume to look at in it where the user named one.
@@ -126,7 +128,7 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
         }
     }
     if sets.is_empty() {
-        return Err(refused.into_iter().next().map_or(OpenError::NoSet(paths.to_vec()), |(_, e)| e));
+        return Err(refused.into_iter().next().map_or_else(|| OpenError::NoSet(paths.to_vec()), |(_, e)| e));
     }
     for (name, error) in refused {
         let (path, why) = match &error {
@@ -243,7 +245,7 @@ fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<
     let volumes = find_volumes(&index, places, &mut remarks);
     let numbers = volumes.keys().copied().collect();
     let folders = places.iter().map(|p| p.dir.clone()).collect();
-    Ok(OpenSet { index, name: name.clone(), contents, volumes, numbers, folders, remarks })
+    Ok(OpenSet { index, name: name.clone(), contents, volumes, numbers, folders, remarks, manifests: OnceLock::new() })
 }
 
 /// V7: either copy of the contents will do; each is judged by the digest in the index before it is decompressed.
@@ -369,6 +371,11 @@ impl OpenSet {
     pub fn is_foreign(&self, path: &Path) -> bool {
         let file = path.file_name().map(|name| parent(path).join(name));
         self.remarks.iter().any(|remark| matches!(remark, Remark::StrayVolume { path } if Some(path) == file.as_ref()))
+    }
+
+    /// Its manifests, parsed once.
+    pub(super) fn manifests(&self) -> &Manifests {
+        self.manifests.get_or_init(|| self.contents.manifests().unwrap_or_default())
     }
 
     /// Numbers of the volumes at hand.

@@ -78,7 +78,7 @@ impl OpenSet {
     pub fn check(&self, deep: bool, progress: &dyn Progress) -> Result<Checked, Error> {
         let mut checked = Checked::default();
         self.check_files(&mut checked)?;
-        let mut under_way: BTreeMap<usize, Option<Hasher>> = BTreeMap::new();
+        let mut under_way = UnderWay::new();
         for &number in self.volumes_here() {
             let before = checked.damage.len();
             if deep {
@@ -117,25 +117,22 @@ impl OpenSet {
     fn check_blocks(&self, number: u32, checked: &mut Checked, progress: &dyn Progress) -> Result<(), Error> {
         let file = self.volume(number)?;
         note_length(number, &file, checked);
-        let mut hit = Vec::new();
-        file.with_blocks((0..file.blocks()).collect(), |blocks| {
-            while let Some((block, result)) = blocks.next() {
-                match result {
-                    Ok(bytes) => progress.advance(bytes.len() as u64),
-                    Err(damage) => {
-                        hit.push(*block);
-                        note(checked, number, damage);
-                    }
+        let hit = file.with_blocks((0..file.blocks()).collect(), |blocks| {
+            while let Some((_, result)) = blocks.next() {
+                if let Ok(bytes) = result {
+                    progress.advance(bytes.len() as u64);
                 }
                 if progress.cancelled() {
                     return Err(Error::Interrupted);
                 }
             }
-            Ok(())
+            Ok(blocks.take_damage())
         })?;
+        let numbers: BTreeSet<usize> = hit.iter().map(|(block, _)| *block).collect();
+        note_blocks(checked, number, hit);
         for id in self.parts_in(number) {
             if let Some((blob, part)) = self.part(id)
-                && file.blocks_of(part).any(|block| hit.contains(&block))
+                && file.blocks_of(part).any(|block| numbers.contains(&block))
             {
                 checked.lost.insert(blob.digest);
             }
@@ -143,68 +140,50 @@ impl OpenSet {
         Ok(())
     }
 
-    fn check_parts(
-        &self,
-        number: u32,
-        checked: &mut Checked,
-        under_way: &mut BTreeMap<usize, Option<Hasher>>,
-        progress: &dyn Progress,
-    ) -> Result<(), Error> {
+    /// Reads a volume once from its first block to its last; the parts are unfolded as they come by.
+    fn check_parts(&self, number: u32, checked: &mut Checked, under_way: &mut UnderWay, progress: &dyn Progress) -> Result<(), Error> {
         let file = self.volume(number)?;
         note_length(number, &file, checked);
-        let ids = self.parts_in(number);
-        let mut read = BTreeSet::new();
         let mut buffer = vec![0; 256 << 10];
-        for id in &ids {
-            if let Some((_, part)) = self.part(*id) {
-                read.extend(file.blocks_of(part));
-            }
-        }
-        self.read_parts(number, &ids, &mut |id, reader| {
-            let Some((blob, part)) = self.part(id) else { return Ok(()) };
-            if progress.cancelled() {
-                return Err(io::Error::from(io::ErrorKind::Interrupted));
-            }
-            let state = under_way.remove(&id.blob);
-            let hasher = if id.part == 0 { Some(Hasher::new(blob.digest.algorithm())) } else { state.flatten() };
-            match hash_all(reader, hasher, &mut buffer) {
-                Ok(hasher) => {
-                    if id.part + 1 < blob.parts.len() {
-                        under_way.insert(id.blob, hasher);
-                    } else if let Some(hasher) = hasher {
-                        conclude(blob, part, hasher, number, checked, &file);
-                    }
+        file.with_blocks((0..file.blocks()).collect(), |blocks| {
+            for id in self.parts_in(number) {
+                let Some((blob, part)) = self.part(id) else { continue };
+                if progress.cancelled() {
+                    return Err(Error::Interrupted);
                 }
-                Err(e) => match Damage::of(&e) {
-                    Some(damage) => {
-                        note(checked, number, damage);
+                // A hash goes on only where the part before was the last one hashed: its volume may not be at hand.
+                let hasher = match under_way.remove(&id.blob) {
+                    _ if id.part == 0 => Some(Hasher::new(blob.digest.algorithm())),
+                    Some((next, hasher)) if next == id.part => Some(hasher),
+                    _ => None,
+                };
+                let unfolded = file.unfold(part, blob.digest, blocks).and_then(|mut reader| hash_all(&mut reader, hasher, &mut buffer));
+                match unfolded {
+                    Ok(Some(hasher)) if id.part + 1 < blob.parts.len() => {
+                        under_way.insert(id.blob, (id.part + 1, hasher));
+                    }
+                    Ok(Some(hasher)) => conclude(blob, part, hasher, number, checked, &file),
+                    Ok(None) => {}
+                    Err(e) => {
+                        let Some(damage) = Damage::of(&e) else { return Err(stopped(blob, e)) };
+                        // Damaged blocks are told below, all of them; here only what is wrong although its blocks are right.
+                        if matches!(damage, Damage::Frame { .. }) {
+                            checked.damage.push((number, damage.clone()));
+                        }
                         checked.lost.insert(blob.digest);
                     }
-                    None => return Err(e),
-                },
-            }
-            progress.advance(part.size());
-            Ok(())
-        })?;
-        self.check_rest(number, &file, &read, checked)
-    }
-
-    /// Blocks that hold no part (the beginning, the end) are compared too.
-    fn check_rest(&self, number: u32, file: &super::reader::Volume, read: &BTreeSet<usize>, checked: &mut Checked) -> Result<(), Error> {
-        let rest: Vec<usize> = (0..file.blocks()).filter(|block| !read.contains(block)).collect();
-        file.with_blocks(rest, |blocks| {
-            while let Some((_, result)) = blocks.next() {
-                if let Err(damage) = result {
-                    note(checked, number, damage);
                 }
+                progress.advance(part.size());
             }
-        });
-        Ok(())
+            while blocks.next().is_some() {}
+            note_blocks(checked, number, blocks.take_damage());
+            Ok(())
+        })
     }
 
     /// Names of the images that need any of these blobs or manifests.
     pub fn images_with(&self, lost: &BTreeSet<Digest>) -> Vec<String> {
-        let Ok(manifests) = self.contents().manifests() else { return Vec::new() };
+        let manifests = self.manifests();
         let hit = |image: &&crate::format::Image| {
             let mut pending = vec![image.root.digest];
             let mut seen = BTreeSet::new();
@@ -230,12 +209,14 @@ impl OpenSet {
     }
 }
 
-/// Damage is reported once per place, however many parts touch it.
-fn note(checked: &mut Checked, volume: u32, damage: &Damage) {
-    let entry = (volume, damage.clone());
-    if !checked.damage.contains(&entry) {
-        checked.damage.push(entry);
-    }
+/// Blobs being hashed across volumes: the part that must come next, and the hash so far.
+type UnderWay = BTreeMap<usize, (usize, Hasher)>;
+
+/// Blocks beyond the end of a short file say nothing new: its length was noted.
+fn note_blocks(checked: &mut Checked, volume: u32, found: Vec<(usize, Damage)>) {
+    let news = found.into_iter().map(|(_, damage)| (volume, damage));
+    let short = checked.damage.iter().any(|(of, damage)| *of == volume && matches!(damage, Damage::Length { .. }));
+    checked.damage.extend(news.filter(|(_, damage)| !(short && matches!(damage, Damage::Length { .. }))));
 }
 
 fn note_length(number: u32, file: &super::reader::Volume, checked: &mut Checked) {
@@ -265,7 +246,7 @@ fn conclude(blob: &Blob, part: &Part, hasher: Hasher, number: u32, checked: &mut
         return;
     }
     let why = Wrong::Digest { expected: blob.digest, found }.to_string();
-    note(checked, number, &Damage::Frame { path: file.path().to_owned(), offset: part.offset, digest: blob.digest, why });
+    checked.damage.push((number, Damage::Frame { path: file.path().to_owned(), offset: part.offset, digest: blob.digest, why }));
     checked.lost.insert(blob.digest);
 }
 
@@ -278,3 +259,7 @@ fn stopped(blob: &Blob, error: io::Error) -> Error {
         },
     }
 }
+
+#[cfg(test)]
+#[path = "parts_tests.rs"]
+mod tests;

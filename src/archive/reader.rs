@@ -52,7 +52,11 @@ impl Volume {
         let mut filled = 0;
         while let Some(space) = buffer.get_mut(filled..).filter(|space| !space.is_empty()) {
             match self.file.read_at(space, start + filled as u64) {
-                Ok(0) => return Err(Damage::Length { path: path(), expected: self.size, found: start + filled as u64 }),
+                Ok(0) => {
+                    // As long as it was when it was opened, or shorter by now.
+                    let found = self.file.size().min(start + filled as u64);
+                    return Err(Damage::Length { path: path(), expected: self.size, found });
+                }
                 Ok(n) => filled += n,
                 Err(e) => return Err(Damage::Unreadable { path: path(), start, end, why: root_cause(&e) }),
             }
@@ -83,7 +87,7 @@ impl Volume {
                     }
                 }
             });
-            let mut blocks = Blocks { receive, give_back, current: None };
+            let mut blocks = Blocks { receive, give_back, current: None, damage: Vec::new() };
             consume(&mut blocks)
         })
     }
@@ -119,6 +123,7 @@ pub(super) struct Blocks {
     receive: mpsc::Receiver<Block>,
     give_back: mpsc::Sender<Vec<u8>>,
     current: Option<Block>,
+    damage: Vec<(usize, Damage)>,
 }
 
 impl Blocks {
@@ -128,7 +133,15 @@ impl Blocks {
             let _ = self.give_back.send(buffer);
         }
         self.current = self.receive.recv().ok();
+        if let Some((block, Err(damage))) = &self.current {
+            self.damage.push((*block, damage.clone()));
+        }
         self.current.as_ref()
+    }
+
+    /// Damaged blocks passed so far, whoever wanted them.
+    pub(super) fn take_damage(&mut self) -> Vec<(usize, Damage)> {
+        std::mem::take(&mut self.damage)
     }
 
     /// Goes forward to block `index`.

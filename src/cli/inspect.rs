@@ -3,10 +3,11 @@
 use super::output::bytes;
 use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
+use crate::digest::Digest;
 use crate::error::Error;
-use crate::format::{Image, Manifests};
+use crate::format::{Blob, Image, Manifests};
 use crate::oci::Platform;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
 /// Shows what a set holds
@@ -82,8 +83,21 @@ fn header<const N: usize>(names: [&str; N]) -> Vec<Vec<String>> {
     vec![names.map(str::to_owned).to_vec()]
 }
 
+/// What is looked up for every image.
+struct Lookup<'a> {
+    manifests: Manifests,
+    blobs: HashMap<Digest, &'a Blob>,
+}
+
+impl<'a> Lookup<'a> {
+    fn of(set: &'a OpenSet) -> Lookup<'a> {
+        let contents = set.contents();
+        Lookup { manifests: contents.manifests().unwrap_or_default(), blobs: contents.blobs.iter().map(|b| (b.digest, b)).collect() }
+    }
+}
+
 /// Bytes of everything an image consists of, and the volumes it lies in.
-fn extent(set: &OpenSet, image: &Image, manifests: &Manifests) -> (u64, BTreeSet<u32>) {
+fn extent(image: &Image, Lookup { manifests, blobs }: &Lookup<'_>) -> (u64, BTreeSet<u32>) {
     let mut pending = vec![image.root.digest];
     let mut wanted = BTreeSet::new();
     while let Some(digest) = pending.pop() {
@@ -92,9 +106,8 @@ fn extent(set: &OpenSet, image: &Image, manifests: &Manifests) -> (u64, BTreeSet
             pending.extend(manifest.children().iter().map(|c| c.digest));
         }
     }
-    let blobs = set.contents().blobs.iter().filter(|b| wanted.contains(&b.digest));
     let (mut size, mut volumes) = (0, BTreeSet::new());
-    for blob in blobs {
+    for blob in wanted.iter().filter_map(|digest| blobs.get(digest)) {
         size += blob.size;
         volumes.extend(blob.parts.iter().map(|p| p.volume));
     }
@@ -102,25 +115,25 @@ fn extent(set: &OpenSet, image: &Image, manifests: &Manifests) -> (u64, BTreeSet
 }
 
 /// Platforms of the members that are here, or what the configuration of a single image says.
-fn platforms(set: &OpenSet, image: &Image, manifests: &Manifests) -> Vec<String> {
+fn platforms(image: &Image, Lookup { manifests, blobs }: &Lookup<'_>) -> Vec<String> {
     let Some(root) = manifests.get(&image.root.digest) else { return Vec::new() };
     if root.is_index() {
         let there = root.children().iter().filter(|c| manifests.contains_key(&c.digest));
         return there.filter_map(|c| c.platform.as_ref()).map(ToString::to_string).collect();
     }
-    let config = root.blobs().next().and_then(|config| set.contents().blobs.iter().find(|b| b.digest == config.digest));
+    let config = root.blobs().next().and_then(|config| blobs.get(&config.digest));
     let platform = config.and_then(|blob| serde_json::from_slice::<Platform>(&blob.inline_bytes()?).ok());
     platform.filter(|p| !p.os.is_empty()).map(|p| p.to_string()).into_iter().collect()
 }
 
 fn images(set: &OpenSet) -> Vec<Vec<String>> {
-    let manifests = set.contents().manifests().unwrap_or_default();
+    let lookup = Lookup::of(set);
     let mut rows = header(["IMAGE", "DIGEST", "SIZE", "PLATFORMS", "VOLUMES"]);
     for image in &set.contents().images {
-        let (size, volumes) = extent(set, image, &manifests);
+        let (size, volumes) = extent(image, &lookup);
         let volumes = volumes.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ");
         let name = format!("{}:{}", image.repository, image.tag);
-        rows.push(vec![name, image.root.digest.to_string(), bytes(size), platforms(set, image, &manifests).join(" "), volumes]);
+        rows.push(vec![name, image.root.digest.to_string(), bytes(size), platforms(image, &lookup).join(" "), volumes]);
     }
     rows
 }
@@ -156,13 +169,13 @@ fn signatures(set: &OpenSet) -> Vec<Vec<String>> {
 }
 
 fn report(set: &OpenSet) -> serde_json::Value {
-    let manifests = set.contents().manifests().unwrap_or_default();
+    let lookup = Lookup::of(set);
     let images = set.contents().images.iter().map(|image| {
-        let (size, volumes) = extent(set, image, &manifests);
+        let (size, volumes) = extent(image, &lookup);
         serde_json::json!({
             "name": format!("{}:{}", image.repository, image.tag), "repository": image.repository, "tag": image.tag,
             "source": image.source, "digest": image.root.digest, "mediaType": image.root.media_type, "size": size,
-            "platforms": platforms(set, image, &manifests), "partial": !image.platforms.is_empty(), "volumes": volumes,
+            "platforms": platforms(image, &lookup), "partial": !image.platforms.is_empty(), "volumes": volumes,
         })
     });
     let images: Vec<_> = images.collect();

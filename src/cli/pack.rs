@@ -3,12 +3,14 @@
 use super::output::bytes;
 use super::wishes::{Asked, Planned, code_of, detail, planned};
 use super::{Context, Outcome, options, plan, values};
+use crate::digest::Digest;
 use crate::error::{Code, Error, Side};
 use crate::format::SetName;
 use crate::fs::Dir;
 use crate::layout::Layout;
 use crate::ledger::{Issued, Wanted};
 use crate::pack::{self, PackPlan, Seal};
+use std::cell::Cell;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -91,7 +93,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let now = clock(ctx);
     let ledger = Dir::create_private(ctx.environment.state()?)?;
     let wanted = args.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
-    let seal = |plan: &PackPlan| seal(plan, &ledger, wanted, now);
+    let given = Cell::new(None);
+    let seal = |plan: &PackPlan| seal(plan, &ledger, &given, wanted, now);
     let job = pack::Job {
         plan,
         failures,
@@ -117,12 +120,18 @@ fn clock(ctx: &Context) -> u64 {
     ctx.environment.source_date_epoch.unwrap_or_else(super::now)
 }
 
-/// Gives a plan its sequence and time: those it had before, when it was packed before.
-fn seal(plan: &PackPlan, ledger: &Dir, wanted: Wanted, now: u64) -> Result<Seal, pack::Error> {
-    let stream = &plan.options.stream;
-    let given = Issued::open(ledger)?.assign(stream, plan.digest()?, wanted, now)?;
-    let name = SetName::new(stream, given.sequence).ok_or(pack::Error::Name { stream: stream.clone(), sequence: given.sequence })?;
-    Ok(Seal { name, created: super::rfc3339(given.created) })
+/// Gives a plan its sequence and time: those it had before, when it was packed before. `given` is what this run has given out:
+/// a plan made smaller by late failures takes it over, so that `--sequence` holds for it too.
+fn seal(plan: &PackPlan, ledger: &Dir, given: &Cell<Option<(u64, Digest)>>, wanted: Wanted, now: u64) -> Result<Seal, pack::Error> {
+    let (stream, digest) = (&plan.options.stream, plan.digest()?);
+    let mut issued = Issued::open(ledger)?;
+    if let Some((sequence, earlier)) = given.take() {
+        issued.withdraw(stream, sequence, &earlier)?;
+    }
+    let assigned = issued.assign(stream, digest, wanted, now)?;
+    given.set(assigned.fresh.then_some((assigned.sequence, digest)));
+    let name = SetName::new(stream, assigned.sequence).ok_or(pack::Error::Name { stream: stream.clone(), sequence: assigned.sequence })?;
+    Ok(Seal { name, created: super::rfc3339(assigned.created) })
 }
 
 fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
@@ -164,4 +173,24 @@ fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<O
         .with("signed", report.signed)?
         .with("readBack", report.read_back)?
         .but(shortfall))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::Options;
+
+    #[test]
+    fn a_plan_made_smaller_keeps_the_sequence_that_was_asked_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let ledger = Dir::open(temp.path()).unwrap().durable(false);
+        let plan = |level| PackPlan::new(Options { level, ..Options::default() }, vec![], vec![]).unwrap();
+        let given = Cell::new(None);
+        let sequence =
+            |plan: &PackPlan, given: &Cell<_>| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());
+        assert_eq!(sequence(&plan(1), &given).unwrap(), 5);
+        assert_eq!(sequence(&plan(2), &given).unwrap(), 5, "late failures made another plan of it");
+        assert!(sequence(&plan(1), &Cell::new(None)).is_err(), "another run has another set");
+        assert_eq!(sequence(&plan(2), &Cell::new(None)).unwrap(), 5);
+    }
 }

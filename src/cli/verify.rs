@@ -3,6 +3,7 @@
 use super::{Context, Outcome, sets, values};
 use crate::archive::{self, OpenSet};
 use crate::error::{Code, Detail, Error, Side};
+
 use crate::ledger::Action;
 use std::collections::BTreeSet;
 use std::path::PathBuf;

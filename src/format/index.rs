@@ -41,7 +41,7 @@ pub struct Index {
     #[serde(default)]
     pub audience: Vec<String>,
     /// Free labels.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "super::each_once")]
     pub labels: BTreeMap<String, String>,
     /// Reserved: identity of a set that this one replaces.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,6 +300,7 @@ pub(crate) mod tests {
         assert_eq!(
             mutated(|v| {
                 v["schema"] = 2.into();
+                v["requires"] = serde_json::json!({"new": "form"});
                 v["volumes"] = "new form".into()
             }),
             Err(FormatError::Schema(2))
@@ -338,6 +339,10 @@ pub(crate) mod tests {
         }
         let twice = String::from_utf8(sample().to_bytes().unwrap()).unwrap().replacen("\"stream\"", "\"stream\": \"x\", \"stream\"", 1);
         assert!(Index::parse(twice.as_bytes()).is_err());
+        let labels =
+            String::from_utf8(sample().to_bytes().unwrap()).unwrap().replacen("\"labels\": {}", r#""labels": {"a": "1", "a": "2"}"#, 1);
+        assert!(labels.contains("\"a\"") && Index::parse(labels.as_bytes()).is_err());
+        assert!(Index::parse(labels.replacen("\"a\"", "\"b\"", 1).as_bytes()).is_ok());
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
 pub use receipt::{Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
 
+use std::collections::BTreeMap;
+
 /// Why a document of the archive cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
@@ -43,19 +45,45 @@ impl FormatError {
     }
 }
 
+/// Reads an object of texts and refuses a name that is given twice: readers differ in which one they take.
+fn each_once<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    struct EachOnce;
+    impl<'de> serde::de::Visitor<'de> for EachOnce {
+        type Value = BTreeMap<String, String>;
+
+        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("an object of texts")
+        }
+
+        fn visit_map<A: serde::de::MapAccess<'de>>(self, mut members: A) -> Result<Self::Value, A::Error> {
+            let mut map = BTreeMap::new();
+            while let Some((name, value)) = members.next_entry::<String, String>()? {
+                if map.insert(name, value).is_some() {
+                    return Err(serde::de::Error::custom("a name is given twice"));
+                }
+            }
+            Ok(map)
+        }
+    }
+    deserializer.deserialize_map(EachOnce)
+}
+
 /// The first look at any document: schema and required features, before its members are interpreted.
 fn admit(document: &'static str, bytes: &[u8], known: &[&str]) -> Result<(), FormatError> {
     #[derive(serde::Deserialize)]
     struct Head {
         schema: u64,
+        /// Of any shape until the schema is known.
         #[serde(default)]
-        requires: Vec<String>,
+        requires: Option<serde_json::Value>,
     }
     let head: Head = serde_json::from_slice(bytes).map_err(|e| FormatError::malformed(document, e))?;
     if head.schema != SCHEMA {
         return Err(FormatError::Schema(head.schema));
     }
-    match head.requires.into_iter().find(|feature| !known.contains(&feature.as_str())) {
+    let requires = head.requires.map(serde_json::from_value::<Vec<String>>).transpose();
+    let requires = requires.map_err(|e| FormatError::malformed(document, format!("requires: {e}")))?.unwrap_or_default();
+    match requires.into_iter().find(|feature| !known.contains(&feature.as_str())) {
         Some(feature) => Err(FormatError::Requires(crate::text::shown(&feature).to_string())),
         None => Ok(()),
     }

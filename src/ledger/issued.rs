@@ -45,6 +45,8 @@ pub struct Assigned {
     pub sequence: u64,
     /// When it was given out first.
     pub created: u64,
+    /// True when it was given out just now.
+    pub fresh: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,11 +93,11 @@ impl Issued {
     pub fn assign(&mut self, stream: &str, plan: Digest, wanted: Wanted, now: u64) -> Result<Assigned, LedgerError> {
         let known = self.streams.entry(stream.to_owned()).or_default();
         let newest = known.keys().next_back().copied();
-        let own = known
-            .iter()
-            .rev()
-            .find(|(_, owner)| owner.plan == plan)
-            .map(|(sequence, owner)| Assigned { sequence: *sequence, created: owner.created });
+        let own = known.iter().rev().find(|(_, owner)| owner.plan == plan).map(|(sequence, owner)| Assigned {
+            sequence: *sequence,
+            created: owner.created,
+            fresh: false,
+        });
         let sequence = match (wanted, own, newest) {
             (Wanted::Exactly(sequence), ..) => sequence,
             (Wanted::FromClock(_), Some(own), _) => return Ok(own),
@@ -106,12 +108,23 @@ impl Issued {
             (Wanted::FromClock(now), None, Some(newest)) => now.max(newest.saturating_add(1)),
         };
         match known.get(&sequence) {
-            Some(owner) if owner.plan == plan => return Ok(Assigned { sequence, created: owner.created }),
+            Some(owner) if owner.plan == plan => return Ok(Assigned { sequence, created: owner.created, fresh: false }),
             Some(owner) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: owner.plan }),
             None => known.insert(sequence, Owner { plan, created: now }),
         };
         self.save()?;
-        Ok(Assigned { sequence, created: now })
+        Ok(Assigned { sequence, created: now, fresh: true })
+    }
+
+    /// Takes back a sequence that was given out [fresh](Assigned::fresh) to a plan which then was packed nowhere, because a
+    /// smaller one takes its place.
+    pub fn withdraw(&mut self, stream: &str, sequence: u64, plan: &Digest) -> Result<(), LedgerError> {
+        let Some(known) = self.streams.get_mut(stream) else { return Ok(()) };
+        if known.get(&sequence).is_some_and(|owner| owner.plan == *plan) {
+            known.remove(&sequence);
+            self.save()?;
+        }
+        Ok(())
     }
 
     fn save(&self) -> Result<(), LedgerError> {
@@ -131,6 +144,22 @@ impl Issued {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_packed_nowhere_gives_its_sequence_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().durable(false);
+        let (whole, smaller) = (Digest::sha256(b"whole"), Digest::sha256(b"smaller"));
+        let mut issued = Issued::open(&dir).unwrap();
+        assert!(issued.assign("s", whole, Wanted::Exactly(5), 9).unwrap().fresh);
+        issued.withdraw("s", 5, &smaller).unwrap();
+        assert!(issued.assign("s", smaller, Wanted::Exactly(5), 9).is_err(), "another plan's is not taken back");
+        issued.withdraw("s", 5, &whole).unwrap();
+        drop(issued);
+        let mut issued = Issued::open(&dir).unwrap();
+        assert!(issued.assign("s", smaller, Wanted::Exactly(5), 9).unwrap().fresh);
+        assert!(!issued.assign("s", smaller, Wanted::Exactly(5), 9).unwrap().fresh);
+    }
 
     #[test]
     fn a_sequence_belongs_to_one_plan_for_ever() {

@@ -3,9 +3,9 @@
 //! Each blob is hashed while it is written, once. What an interrupted run left is taken up in the middle.
 
 use super::{Error, Failure, Origin, PackPlan, PlannedBlob, Reason};
-use crate::blob::BlobSink;
+use crate::blob::{BlobSink, Wrong};
 use crate::digest::Digest;
-use crate::layout::Layout;
+use crate::layout::{Layout, PartialBlob};
 use crate::progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -64,16 +64,12 @@ impl<'a> Fetch<'a> {
         while !self.stopped() {
             let position = self.next.fetch_add(1, Ordering::Relaxed);
             let Some(blob) = self.plan.blobs.get(position) else { return };
-            let state = match self.blob(blob) {
-                Ok(ready) => State::Ready(ready),
-                Err(reason) => {
-                    if let Ok(mut failures) = self.failures.lock() {
-                        failures.insert(blob.digest, reason);
-                    }
-                    State::Failed
-                }
-            };
-            self.set(position, state);
+            match self.blob(blob) {
+                Ok(ready) => self.set(position, State::Ready(ready)),
+                // Who was stopped has not failed.
+                Err(_) if self.stopped() => break,
+                Err(reason) => self.fail(position, reason),
+            }
         }
         // Whoever waits must look again: nothing more will come.
         self.changed.notify_all();
@@ -87,6 +83,14 @@ impl<'a> Fetch<'a> {
 
     fn stopped(&self) -> bool {
         self.stop.load(Ordering::Relaxed) || self.progress.cancelled()
+    }
+
+    /// Notes that a blob cannot be had: found here, or by the writer in a source that is read in place.
+    pub(super) fn fail(&self, position: usize, reason: Reason) {
+        if let (Some(blob), Ok(mut failures)) = (self.plan.blobs.get(position), self.failures.lock()) {
+            failures.insert(blob.digest, reason);
+        }
+        self.set(position, State::Failed);
     }
 
     fn set(&self, position: usize, state: State) {
@@ -143,12 +147,12 @@ impl<'a> Fetch<'a> {
         }
         let mut last = None;
         for origin in self.sources(blob) {
-            if origin.is_local() {
-                self.progress.advance(blob.size);
-                return Ok(Ready::InPlace(origin.clone()));
-            }
-            match self.download(blob, origin) {
-                Ok(()) => return Ok(Ready::Fresh),
+            let had = match origin.is_local() {
+                true => self.in_place(blob, origin),
+                false => self.download(blob, origin).map(|()| Ready::Fresh),
+            };
+            match had {
+                Ok(ready) => return Ok(ready),
                 Err(reason) => last = Some(reason),
             }
             if self.stopped() {
@@ -169,10 +173,30 @@ impl<'a> Fetch<'a> {
         sources
     }
 
+    /// A blob that is read where it lies must be there at least.
+    fn in_place(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>) -> Result<Ready, Reason> {
+        origin.open_at(&blob.descriptor(), 0)?;
+        self.progress.advance(blob.size);
+        Ok(Ready::InPlace(origin.clone()))
+    }
+
+    /// Where bytes of an earlier run come before wrong ones, those may be at fault (a power cut leaves anything in a file that
+    /// was not synced): then all of it is fetched once more.
     fn download(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>) -> Result<(), Reason> {
-        let descriptor = blob.descriptor();
-        let mut partial = self.workspace.partial(&descriptor)?;
+        let mut partial = self.workspace.partial(&blob.descriptor())?;
+        let resumed = partial.offset() > 0;
         self.progress.advance(partial.offset());
+        match self.fill(blob, origin, partial) {
+            Err(Reason::Workspace(crate::layout::Error::Wrong(Wrong::Digest { .. }))) if resumed => {
+                partial = self.workspace.partial(&blob.descriptor())?;
+                self.fill(blob, origin, partial)
+            }
+            done => done,
+        }
+    }
+
+    fn fill(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>, mut partial: PartialBlob) -> Result<(), Reason> {
+        let descriptor = blob.descriptor();
         if partial.offset() < blob.size {
             let mut reader = origin.open_at(&descriptor, partial.offset()).map_err(Reason::Origin)?;
             let mut buffer = vec![0; 128 << 10];
@@ -180,7 +204,7 @@ impl<'a> Fetch<'a> {
             loop {
                 let n = reader.read(&mut buffer).map_err(Reason::Read)?;
                 let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
-                partial.write_all(bytes).map_err(|e| match crate::blob::Wrong::of(&e) {
+                partial.write_all(bytes).map_err(|e| match Wrong::of(&e) {
                     Some(wrong) => Reason::Workspace(crate::layout::Error::Wrong(wrong.clone())),
                     None => Reason::Workspace(crate::layout::Error::Fs(crate::fs::FsError::from_io(e, "write", self.workspace.path()))),
                 })?;

@@ -70,7 +70,7 @@ fn work(digest: Digest, level: i32, inbox: &Receiver<io::Result<Vec<u8>>>, answe
 
 /// Reads one piece, shorter only at the end.
 fn read_piece(reader: &mut (dyn Read + Send)) -> io::Result<Vec<u8>> {
-    let mut piece = Vec::new();
+    let mut piece = Vec::with_capacity(PIECE);
     reader.take(PIECE as u64).read_to_end(&mut piece)?;
     Ok(piece)
 }

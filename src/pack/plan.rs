@@ -148,8 +148,8 @@ impl PackPlan {
     pub fn parse(bytes: &[u8]) -> Result<PackPlan, Error> {
         let plan: PackPlan = serde_json::from_slice(bytes).map_err(|e| Error::Plan(e.to_string()))?;
         if plan.schema != SCHEMA || plan.producer != producer() {
-            let made_by = crate::text::shown(&plan.producer.sealift).to_string();
-            return Err(Error::Plan(format!("it was made by sealift {made_by}, this is sealift {}", env!("CARGO_PKG_VERSION"))));
+            let version = |p: &Producer| format!("sealift {} with zstd {}", crate::text::shown(&p.sealift), crate::text::shown(&p.zstd));
+            return Err(Error::Plan(format!("it was made by {}, this is {}", version(&plan.producer), version(&producer()))));
         }
         let again = plan.derived()?;
         if again != plan {

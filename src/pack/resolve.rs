@@ -105,7 +105,9 @@ fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
     check_platforms(&root, &ask.platforms)?;
     let left_out = left_out(&root, &ask.platforms);
     let nodes = walk(origin.as_ref(), &Descriptor::new(root.media_type.clone(), digest, bytes.len() as u64), &left_out)?;
-    let carried = root.children().iter().filter(|c| !left_out.contains(&c.digest)).filter_map(|c| c.platform.clone());
+    // Those asked for; an attestation goes along, and its `unknown/unknown` is no platform of anything.
+    let asked_for = |found: &Platform| ask.platforms.iter().any(|asked| asked.selects(found));
+    let carried = root.children().iter().filter_map(|c| c.platform.clone()).filter(asked_for);
     let platforms = if left_out.is_empty() { Vec::new() } else { distinct(carried) };
     let image = Image {
         repository: destination.repository,

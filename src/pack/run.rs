@@ -89,8 +89,8 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
     let mut plan = job.plan.clone();
     let mut failures = std::mem::take(&mut job.failures);
     if !failures.is_empty() && !job.keep_going {
-        fetch_only(&plan, &job)?;
         let total = plan.images.len() + failures.len();
+        failures.extend(fetch_only(&plan, &job)?);
         return Err(Error::Failed { failures, total });
     }
     loop {
@@ -107,7 +107,11 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
                 return Ok(report);
             }
             Err(Error::Failed { failures: late, .. }) if job.keep_going => {
-                plan = without(&plan, &late, job.code)?;
+                let smaller = without(&plan, &late, job.code)?;
+                if smaller.images.len() == plan.images.len() {
+                    return Err(Error::Failed { total: plan.images.len(), failures: late });
+                }
+                plan = smaller;
                 for failure in &late {
                     job.progress.say(Level::Warning, &format!("left out: {}: {}", failure.name, failure.reason));
                 }
@@ -129,14 +133,14 @@ fn open_origins(plan: &PackPlan, origins: &dyn Origins) -> Result<Vec<Arc<dyn Or
     plan.images.iter().map(open).collect()
 }
 
-/// Brings what can be had into the workspace, so that the next run needs only the rest.
-fn fetch_only(plan: &PackPlan, job: &Job<'_>) -> Result<(), Error> {
+/// Brings what can be had into the workspace, so that the next run needs only the rest; gives what cannot be had.
+fn fetch_only(plan: &PackPlan, job: &Job<'_>) -> Result<Vec<Failure>, Error> {
     let origins = open_origins(plan, job.origins)?;
     let fetch = Fetch::new(plan, &origins, job.workspace, job.progress);
     job.progress.begin("fetching", plan.estimate()?.content);
     beside(&fetch, job.parallel, || Ok(()))?;
     job.progress.end();
-    if job.progress.cancelled() { Err(Error::Interrupted) } else { Ok(()) }
+    if job.progress.cancelled() { Err(Error::Interrupted) } else { Ok(fetch.failures()) }
 }
 
 /// One try at a plan: blobs, volumes, documents.
@@ -151,6 +155,7 @@ fn attempt(plan: &PackPlan, seal: &Seal, out: &Dir, job: &Job<'_>) -> Result<(Di
     job.progress.begin("packing", estimate.content);
     let written = beside(&fetch, job.parallel, || {
         let written = write::volumes(plan, &seal.name, out, job.workspace, &fetch, job.progress);
+        // Interrupted: a blob that cannot be had. The others are fetched all the same.
         if written.is_err() && !matches!(written, Err(Error::Interrupted)) {
             fetch.stop();
         }
@@ -162,15 +167,9 @@ fn attempt(plan: &PackPlan, seal: &Seal, out: &Dir, job: &Job<'_>) -> Result<(Di
     }
     let failures = fetch.failures();
     let (volumes, contents) = match written {
-        Ok(written) => written,
-        // The writer gave up because a blob did not come: the reason is with the blob.
-        Err(Error::Interrupted) if !failures.is_empty() => return Err(Error::Failed { total: plan.images.len(), failures }),
-        // A failure of its own comes first: it broke the downloads off, and what they say then is of no interest.
-        Err(error) => return Err(error),
+        Ok(_) | Err(Error::Interrupted) if !failures.is_empty() => return Err(Error::Failed { total: plan.images.len(), failures }),
+        written => written?,
     };
-    if !failures.is_empty() {
-        return Err(Error::Failed { total: plan.images.len(), failures });
-    }
     let identity = seal::documents(plan, seal, out, volumes, &contents)?;
     Ok((identity, contents))
 }
@@ -187,14 +186,12 @@ fn finish(
 ) -> Result<Report, Error> {
     let mut read_back = None;
     if let Some(signer) = job.signer {
-        sign_set(out, &seal.name, signer)?;
-        if job.read_back {
-            read_back = Some(read_back_set(out, &seal.name, identity, signer, job).inspect_err(|_| {
-                // What does not read back is no set.
-                let _ = out.remove(&seal.name.file(FileKind::Signature { copy: false, number: 1 }));
-                let _ = out.remove(&seal.name.file(FileKind::Signature { copy: true, number: 1 }));
-            })?);
-        }
+        let signed = sign_set(out, &seal.name, signer).and_then(|_| match job.read_back {
+            true => read_back_set(out, &seal.name, identity, signer, job).map(Some),
+            false => Ok(None),
+        });
+        // What was not signed to the end, or does not read back, is no set. The first failure is the one to tell.
+        read_back = signed.inspect_err(|_| drop(seal::unsign(out, &seal.name)))?;
     }
     let index = Index::parse(&out.read(&seal.name.file(FileKind::Index { copy: false }), limits::INDEX_BYTES)?)?;
     Ok(Report {
@@ -205,7 +202,7 @@ fn finish(
         blobs: contents.blobs.len(),
         content: plan.estimate()?.content,
         failures,
-        signed: job.signer.is_some(),
+        signed: seal::is_signed(out, &seal.name)?,
         read_back,
     })
 }
@@ -224,7 +221,7 @@ fn read_back_set(out: &Dir, name: &SetName, identity: Digest, signer: &dyn Signe
         RevokedKeys::parse(b"").map_err(bad)?,
         Policy::parse(policy.as_bytes()).map_err(bad)?,
     );
-    let sets = archive::open(&[out.path().to_owned()], &trust, job.now).map_err(Error::Reopen)?;
+    let sets = archive::open(&[out.join(&name.file(FileKind::Index { copy: false }))], &trust, job.now).map_err(Error::Reopen)?;
     let set: &OpenSet = sets
         .iter()
         .find(|s| s.identity() == identity)
@@ -261,11 +258,6 @@ fn begin(out: &Dir, seal: &Seal, plan: &PackPlan) -> Result<(), Error> {
     clear(out)?;
     let name = &seal.name;
     refuse_other(out, seal, plan)?;
-    if out.size_of(&name.file(FileKind::Signature { copy: false, number: 1 }))?.is_some() {
-        // A finished set of this name: the same plan was packed here before. It is written again, byte for byte.
-        out.remove(&name.file(FileKind::Signature { copy: false, number: 1 }))?;
-        out.remove(&name.file(FileKind::Signature { copy: true, number: 1 }))?;
-    }
     let mark = out.open_partial(MARK)?;
     mark.truncate(0)?;
     mark.write_all_at(format!("{name}\n").as_bytes(), 0).map_err(|e| crate::fs::FsError::from_io(e, "write", &out.join(MARK)))?;
@@ -300,15 +292,14 @@ fn clear(out: &Dir) -> Result<(), Error> {
     Ok(())
 }
 
-/// Removes the files of a set that has no signature: it never was one.
+/// Removes the files of a set that has no signature: it never was one. Of a finished set (the same plan was packed here
+/// before) only what was to replace it goes.
 fn sweep(out: &Dir, name: &SetName) -> Result<(), Error> {
-    let signed = |copy| out.size_of(&name.file(FileKind::Signature { copy, number: 1 }));
-    if signed(false)?.is_some() || signed(true)?.is_some() {
-        return Ok(());
-    }
+    let finished = seal::is_signed(out, name)?;
     for entry in out.list()? {
-        let file = entry.name.strip_suffix(INCOMPLETE).unwrap_or(&entry.name);
-        if SetName::parse(file).is_some_and(|(of, _)| of == *name) {
+        let unfinished = entry.name.strip_suffix(INCOMPLETE);
+        let ours = SetName::parse(unfinished.unwrap_or(&entry.name)).is_some_and(|(of, _)| of == *name);
+        if ours && (unfinished.is_some() || !finished) {
             out.remove(&entry.name)?;
         }
     }

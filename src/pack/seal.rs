@@ -47,12 +47,7 @@ pub struct Seal {
 pub(super) fn documents(plan: &PackPlan, seal: &Seal, out: &Dir, volumes: Vec<Finished>, contents: &Contents) -> Result<Digest, Error> {
     let plain = contents.to_bytes()?;
     let packed = Compressor::new(plan.options.level)?.compress(&plain)?;
-    let mut refs = Vec::new();
-    for volume in volumes {
-        volume.file.publish()?;
-        refs.push(volume.volume);
-    }
-    out.sync()?;
+    let (refs, files): (Vec<_>, Vec<_>) = volumes.into_iter().map(|v| (v.volume, v.file)).unzip();
     let index = Index {
         schema: SCHEMA,
         requires: Vec::new(),
@@ -80,12 +75,51 @@ pub(super) fn documents(plan: &PackPlan, seal: &Seal, out: &Dir, volumes: Vec<Fi
     let bytes = index.to_bytes()?;
     // What is written must be readable by the strict reader, before anybody carries it.
     Contents::parse(&plain, &Index::parse(&bytes)?)?;
+    make_way(out, &seal.name, &bytes)?;
+    for file in files {
+        file.publish()?;
+    }
+    out.sync()?;
     out.publish(&seal.name.file(FileKind::Contents { copy: true }), &packed)?;
     out.publish(&seal.name.file(FileKind::Index { copy: true }), &bytes)?;
     out.publish(README_FILE, README.as_bytes())?;
     out.publish(&seal.name.file(FileKind::Contents { copy: false }), &packed)?;
     out.publish(&seal.name.file(FileKind::Index { copy: false }), &bytes)?;
     Ok(Digest::sha256(&bytes))
+}
+
+/// A set of this name that is there already stays as it is while it is written again byte for byte; one that differs ceases
+/// to be a set, and goes, before anything is put in its place.
+fn make_way(out: &Dir, name: &SetName, index: &[u8]) -> Result<(), Error> {
+    let there = out.read_if_there(&name.file(FileKind::Index { copy: false }), limits::INDEX_BYTES)?;
+    if there.is_none_or(|there| there == index) {
+        return Ok(());
+    }
+    unsign(out, name)?;
+    for entry in out.list()? {
+        if SetName::parse(&entry.name).is_some_and(|(of, _)| of == *name) {
+            out.remove(&entry.name)?;
+        }
+    }
+    Ok(())
+}
+
+fn signatures(out: &Dir, name: &SetName) -> Result<Vec<String>, Error> {
+    let is_signature = |file: &str| matches!(SetName::parse(file), Some((of, FileKind::Signature { .. })) if of == *name);
+    Ok(out.list()?.into_iter().map(|entry| entry.name).filter(|file| is_signature(file)).collect())
+}
+
+/// True when somebody signed the set.
+pub(super) fn is_signed(out: &Dir, name: &SetName) -> Result<bool, Error> {
+    Ok(!signatures(out, name)?.is_empty())
+}
+
+/// Removes all signatures: what is left is no set.
+pub(super) fn unsign(out: &Dir, name: &SetName) -> Result<(), Error> {
+    for file in signatures(out, name)? {
+        out.remove(&file)?;
+    }
+    Ok(out.sync()?)
 }
 
 /// Signs a set that lies complete in `out`: the first signature makes it a set, further ones lie beside it. A signature this key

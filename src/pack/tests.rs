@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 /// One repository for all sources: what tags and digests name, and what goes wrong.
 #[derive(Default)]
@@ -29,6 +29,21 @@ struct Memory {
     slow: Mutex<BTreeSet<Digest>>,
     opened: AtomicUsize,
     bytes_from: Mutex<Vec<u64>>,
+    local: bool,
+    /// Where who reads a blob is met.
+    gate: Option<Arc<Barrier>>,
+}
+
+/// A reader that meets somebody twice before every read: what that one does in between happens while it reads.
+struct Gated(Cursor<Vec<u8>>, Arc<Barrier>);
+
+impl Read for Gated {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.1.wait();
+        self.1.wait();
+        let few = buf.len().min(10);
+        self.0.read(&mut buf[..few])
+    }
 }
 
 fn no_blob(digest: &Digest) -> OriginError {
@@ -58,10 +73,17 @@ impl Origin for Memory {
             bytes[0] ^= 1;
         }
         let rest = Cursor::new(bytes.split_off(offset as usize));
-        match self.slow.lock().unwrap().contains(&blob.digest) {
-            true => Ok(Box::new(Trickle(rest))),
-            false => Ok(Box::new(rest)),
+        if self.slow.lock().unwrap().contains(&blob.digest) {
+            return Ok(Box::new(Trickle(rest)));
         }
+        Ok(match &self.gate {
+            Some(gate) => Box::new(Gated(rest, gate.clone())),
+            None => Box::new(rest),
+        })
+    }
+
+    fn is_local(&self) -> bool {
+        self.local
     }
 }
 
@@ -154,11 +176,12 @@ fn planned(memory: &Arc<Memory>, wish: &Wish, volume_size: u64) -> (PackPlan, Ve
 struct Bench {
     temp: tempfile::TempDir,
     key: SoftwareKey,
+    created: &'static str,
 }
 
 impl Bench {
     fn new() -> Bench {
-        Bench { temp: tempfile::tempdir().unwrap(), key: SoftwareKey::ed25519(&[7; 32]) }
+        Bench { temp: tempfile::tempdir().unwrap(), key: SoftwareKey::ed25519(&[7; 32]), created: "2026-01-01T00:00:00Z" }
     }
 
     fn path(&self, name: &str) -> std::path::PathBuf {
@@ -175,7 +198,7 @@ impl Bench {
         progress: &dyn Progress,
     ) -> Result<Report, Error> {
         let workspace = Layout::create(&self.path("workspace"))?.durable(false);
-        let seal = |_: &PackPlan| Ok(Seal { name: SetName::new("default", 5).unwrap(), created: "2026-01-01T00:00:00Z".into() });
+        let seal = |_: &PackPlan| Ok(Seal { name: SetName::new("default", 5).unwrap(), created: self.created.into() });
         run(Job {
             plan,
             failures,
@@ -291,6 +314,30 @@ fn members_of_an_index_that_were_not_asked_for_stay_away() {
     one.asks[0].platforms = vec!["linux/s390x".parse().unwrap()];
     let (_, failures) = planned(&memory, &one.on_platforms(&[]), 300_000);
     assert!(failures[0].reason.to_string().contains("linux/amd64, linux/arm64"), "{}", failures[0].reason);
+}
+
+#[test]
+fn an_attestation_goes_with_its_member_and_is_no_platform() {
+    let mut memory = Memory::default();
+    let (amd, arm) = (memory.image(&[noise(50_000, 3)]), memory.image(&[noise(70_000, 4)]));
+    let mut about = |image: &str, seed| {
+        let image: Descriptor = serde_json::from_str(image).unwrap();
+        let attestation = memory.image(&[noise(100, seed)]);
+        let annotations = format!(r#""annotations":{{"vnd.docker.reference.digest":"{}"}}"#, image.digest);
+        format!(r#"{},{annotations},"platform":{{"os":"unknown","architecture":"unknown"}}}}"#, attestation.strip_suffix('}').unwrap())
+    };
+    let members = [about(&amd, 5), about(&arm, 6)].join(",");
+    let plain = memory.index(&[("amd64", amd), ("arm64", arm)]);
+    let plain: Descriptor = serde_json::from_str(&plain).unwrap();
+    let text = String::from_utf8(memory.content[&plain.digest].clone()).unwrap();
+    let multi = memory.put(text.replace("]}", &format!(",{members}]}}")).into_bytes(), media::OCI_INDEX);
+    memory.tag("team/multi:1", &multi);
+    let mut one = wish(&NAMES[2..]);
+    one.asks[0].platforms = vec!["linux/arm64".parse().unwrap()];
+    let (plan, _) = planned(&Arc::new(memory), &one, 300_000);
+    assert_eq!(plan.images[0].platforms, ["linux/arm64".parse().unwrap()]);
+    assert_eq!(plan.manifests.len(), 3, "index, member, attestation of the member");
+    assert_eq!(PackPlan::parse(&plan.to_bytes().unwrap()).unwrap(), plan);
 }
 
 #[test]
@@ -468,4 +515,106 @@ fn a_download_goes_on_where_it_was() {
     let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
     bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
     assert!(memory.bytes_from.lock().unwrap().contains(&250_000));
+}
+
+#[test]
+fn a_layout_that_lacks_a_blob_or_has_it_wrong_costs_its_images_only() {
+    let only_a = Digest::sha256(&noise(100_000, 2));
+    for rotten in [false, true] {
+        let (bench, memory) = (Bench::new(), Arc::new(Memory { local: true, ..three() }));
+        let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+        if rotten { &memory.wrong } else { &memory.lost }.lock().unwrap().insert(only_a);
+        match bench.pack(&memory, plan.clone(), vec![], false, &bench.path("out"), &Silent::new()).unwrap_err() {
+            Error::Failed { failures, .. } => assert_eq!(failures.iter().map(|f| f.name.as_str()).collect::<Vec<_>>(), [NAMES[0]]),
+            other => panic!("{other}"),
+        }
+        let report = bench.pack(&memory, plan, vec![], true, &bench.path("out"), &Silent::new()).unwrap();
+        assert_eq!((report.images, report.failures.len()), (2, 1), "rotten: {rotten}");
+    }
+}
+
+#[test]
+fn who_was_stopped_has_not_failed() {
+    // The writer fails (a full disk) while a blob is on its way: that is no fault of its image.
+    let gate = Arc::new(Barrier::new(2));
+    let memory = Arc::new(Memory { gate: Some(gate.clone()), ..three() });
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    let temp = tempfile::tempdir().unwrap();
+    let workspace = Layout::create(temp.path()).unwrap().durable(false);
+    let origins: Vec<Arc<dyn Origin>> = vec![memory];
+    let silent = Silent::new();
+    let fetch = fetch::Fetch::new(&plan, &origins, &workspace, &silent);
+    std::thread::scope(|scope| {
+        scope.spawn(|| fetch.work());
+        gate.wait();
+        fetch.stop();
+        gate.wait();
+    });
+    assert!(fetch.failures().is_empty());
+}
+
+#[test]
+fn a_finished_set_survives_a_repeated_pack_that_fails() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    bench.pack(&memory, plan.clone(), vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let before = files(&bench.path("out"));
+    std::fs::remove_dir_all(bench.path("workspace")).unwrap();
+    memory.lost.lock().unwrap().insert(Digest::sha256(&noise(70_000, 4)));
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert!(files(&bench.path("out")) == before);
+}
+
+#[test]
+fn another_finished_set_of_the_same_name_is_not_touched() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let before = files(&bench.path("out"));
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    let refused = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert!(matches!(refused, Error::Exists(_)), "{refused}");
+    let mut after = files(&bench.path("out"));
+    after.remove("sealift.incomplete");
+    assert!(after == before);
+}
+
+#[test]
+fn a_set_packed_again_at_another_time_would_be_another_set() {
+    let (mut bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    let report = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let out = Dir::open(&bench.path("out")).unwrap();
+    sign_set(&out, &report.name, &SoftwareKey::ed25519(&[9; 32])).unwrap();
+    assert!(out.size_of("default-5.index.json.sig2").unwrap().is_some());
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    bench.created = "2026-02-02T00:00:00Z";
+    let refused = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    assert!(matches!(refused, Error::Exists(_)), "{refused}");
+    assert!(out.size_of("default-5.index.json.sig2").unwrap().is_some());
+}
+
+#[test]
+fn what_cannot_be_read_back_is_left_without_any_signature() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (mut plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    // No site can have this label, so nobody can open the set.
+    plan.options.audience = vec!["no\nlabel".into()];
+    bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap_err();
+    let signed: Vec<String> = files(&bench.path("out")).into_keys().filter(|name| name.contains(".sig")).collect();
+    assert!(signed.is_empty(), "{signed:?}");
+}
+
+#[test]
+fn what_an_earlier_run_left_wrong_is_fetched_anew() {
+    let layer = noise(600_000, 1);
+    for left in [250_000, 600_000] {
+        let (bench, memory) = (Bench::new(), Arc::new(three()));
+        let workspace = Layout::create(&bench.path("workspace")).unwrap();
+        let mut partial = workspace.partial(&Descriptor::new("x", Digest::sha256(&layer), layer.len() as u64)).unwrap();
+        io::Write::write_all(&mut partial, &vec![0; left]).unwrap();
+        drop(partial);
+        let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+        bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    }
 }

@@ -2,9 +2,9 @@
 
 use super::fetch::{Fetch, Ready};
 use super::plan::PIECE;
-use super::{Error, PackPlan, PlannedBlob, pieces};
+use super::{Error, OriginError, PackPlan, PlannedBlob, Reason, pieces};
 use crate::archive::{self, Finished, Piece, VolumeSpec, Writer};
-use crate::blob::{BlobSource, Verified};
+use crate::blob::{BlobSource, Verified, Wrong};
 use crate::codec::frame::{Compressor, is_compressed};
 use crate::format::{Blob, Contents, SCHEMA, STORED, SetName};
 use crate::fs::Dir;
@@ -37,8 +37,15 @@ pub(super) fn volumes(
         if progress.cancelled() {
             return Err(Error::Interrupted);
         }
-        let reader = open(blob, &ready, workspace)?;
-        blobs.push(place(plan, blob, reader, &mut writer, &mut small, workspace)?);
+        let placed = open(blob, &ready, workspace).and_then(|reader| place(plan, blob, reader, &mut writer, &mut small, workspace));
+        blobs.push(match (placed, &ready) {
+            (Err(Error::Archive(archive::Error::Source { source, .. })), Ready::InPlace(_)) => {
+                // The source is at fault, as if it had been fetched from there.
+                fetch.fail(position, fault_of(source));
+                return Err(Error::Interrupted);
+            }
+            (placed, _) => placed?,
+        });
     }
     let contents = Contents {
         schema: SCHEMA,
@@ -54,13 +61,20 @@ pub(super) fn volumes(
 /// Opens a blob for writing. One that was hashed while it was fetched in this very run is not hashed again; all others are.
 fn open(blob: &PlannedBlob, ready: &Ready, workspace: &Layout) -> Result<Box<dyn Read + Send>, Error> {
     let descriptor = blob.descriptor();
-    let origin =
-        |e| Error::Failed { failures: vec![super::Failure { name: blob.digest.to_string(), reason: super::Reason::Origin(e) }], total: 1 };
+    let origin = |e| archive::Error::Source { digest: blob.digest, source: io::Error::other(e) };
     Ok(match ready {
         Ready::Fresh => workspace.open(&descriptor)?,
         Ready::Kept => Box::new(Verified::new(workspace.open(&descriptor)?, blob.digest, blob.size)),
         Ready::InPlace(source) => Box::new(Verified::new(source.open_at(&descriptor, 0).map_err(origin)?, blob.digest, blob.size)),
     })
+}
+
+fn fault_of(source: io::Error) -> Reason {
+    match (Wrong::of(&source).cloned(), source.downcast::<OriginError>()) {
+        (Some(wrong), _) => Reason::Workspace(crate::layout::Error::Wrong(wrong)),
+        (None, Ok(origin)) => Reason::Origin(origin),
+        (None, Err(other)) => Reason::Read(other),
+    }
 }
 
 fn place(
@@ -74,7 +88,7 @@ fn place(
     let digest = blob.digest;
     let failed = |source: io::Error| {
         // A kept blob that went bad must not be kept for a third run.
-        if crate::blob::Wrong::of(&source).is_some() {
+        if Wrong::of(&source).is_some() {
             let _ = workspace.discard(&digest);
         }
         archive::Error::Source { digest, source }
@@ -85,7 +99,7 @@ fn place(
         reader.take(blob.size + 1).read_to_end(&mut bytes).map_err(failed)?;
         if bytes.len() as u64 != blob.size {
             let found = bytes.len() as u64;
-            return Err(failed(crate::blob::Wrong::Short { digest, expected: blob.size, found }.into_io()).into());
+            return Err(failed(Wrong::Short { digest, expected: blob.size, found }.into_io()).into());
         }
         inline = blob.is_inline().then(|| Blob::encode_inline(&bytes));
         if is_compressed(&bytes) {
