@@ -261,5 +261,4 @@ fn stopped(blob: &Blob, error: io::Error) -> Error {
 }
 
 #[cfg(test)]
-#[path = "parts_tests.rs"]
 mod tests;

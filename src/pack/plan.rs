@@ -296,7 +296,11 @@ fn collect(
     tree: &mut Vec<ManifestData>,
 ) -> Result<(), Error> {
     let Some(data) = all.get(at).filter(|_| depth <= limits::INDEX_DEPTH && seen.insert(*at)) else { return Ok(()) };
-    let manifest = Manifest::parse(&data.bytes(), Some(&data.media_type)).map_err(|e| Error::Plan(format!("manifest {at}: {e}")))?;
+    let bytes = data.bytes();
+    if Digest::sha256(&bytes) != *at {
+        return Err(Error::Plan(format!("manifest {at} has other bytes")));
+    }
+    let manifest = Manifest::parse(&bytes, Some(&data.media_type)).map_err(|e| Error::Plan(format!("manifest {at}: {e}")))?;
     for child in manifest.children() {
         collect(&child.digest, all, depth + 1, seen, tree)?;
     }

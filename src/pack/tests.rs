@@ -296,6 +296,11 @@ fn a_saved_plan_is_the_plan() {
     let text = String::from_utf8(plan.to_bytes().unwrap()).unwrap();
     let size = format!("\"size\": {}", plan.blobs[0].size);
     assert!(PackPlan::parse(text.replacen(&size, "\"size\": 1", 1).as_bytes()).is_err());
+    let mut swapped = plan.clone();
+    let other = swapped.manifests[1].data.clone();
+    swapped.manifests[0].data = other;
+    let forged = serde_json::from_slice::<PackPlan>(&swapped.to_bytes().unwrap()).unwrap();
+    assert!(matches!(forged.derived(), Err(Error::Plan(why)) if why.contains("other bytes")));
     assert!(PackPlan::parse(text.replace(env!("CARGO_PKG_VERSION"), "9.9.9").as_bytes()).is_err());
 }
 
