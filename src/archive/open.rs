@@ -315,14 +315,15 @@ fn find_volumes(index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> B
     volumes
 }
 
-/// The number of the volume a file is, and whether its first block is right; `None` for a volume of another set.
+/// The number of the volume a file is, and whether its first block is right; `None` for a volume of another set. A foreign tag
+/// alone does not make a volume foreign: it lies in the first block, and that may be what is damaged.
 fn recognise(index: &Index, dir: &Dir, file: &str) -> Option<(u32, bool)> {
     let named = index.volumes.iter().position(|v| v.name == file).map(|i| i as u32 + 1);
     let beginning = beginning(dir, file);
     let tagged = beginning.as_deref().and_then(volume::read_tag);
     let candidate = match tagged {
         Some((plan, number)) if plan == index.plan => Some(number),
-        Some(_) => return None,
+        Some(_) => named.filter(|number| volume_at(index, *number, dir, file).is_ok_and(|v| v.ends_right())),
         None => named,
     };
     let number = candidate.filter(|n| (1..=index.volumes.len() as u64).contains(&u64::from(*n)))?;

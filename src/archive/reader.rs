@@ -71,6 +71,11 @@ impl Volume {
         self.read(0, Vec::new()).is_ok()
     }
 
+    /// True when the last of several blocks is right: the file is this volume, though it may be damaged before.
+    pub(super) fn ends_right(&self) -> bool {
+        self.blocks() > 1 && self.read(self.blocks() - 1, Vec::new()).is_ok()
+    }
+
     /// Reads the blocks `wanted` (rising) ahead on a thread while `consume` takes them in order.
     pub(super) fn with_blocks<T>(&self, wanted: Vec<usize>, consume: impl FnOnce(&mut Blocks) -> T) -> T {
         let (send, receive) = mpsc::sync_channel::<Block>(2);

@@ -62,6 +62,7 @@ impl From<&PackError> for Error {
                 .remedy("give a shorter --stream (a-z, 0-9, -) or a smaller --sequence: together they have at most 41 characters"),
             PackError::Plan(_) => told(Code::BadDocument).remedy("make the plan anew: `sealift plan imageset.yaml -o plan.json`"),
             PackError::Exists(_) => told(Code::NotEmpty).remedy("give another OUT, or another --sequence"),
+            PackError::Signatures(_) => told(Code::Usage).remedy("remove a signature that nobody needs, a .sig file and its copy, first"),
             PackError::NoSet { name: _, path: _ } => told(Code::SetMissing),
             PackError::Archive(inner) => archive(inner, Side::Source),
             PackError::ReadBack(inner) => {

@@ -84,6 +84,9 @@ pub enum Error {
         /// The folder.
         path: PathBuf,
     },
+    /// It has as many signatures as a reader looks at.
+    #[error("{} has {} signatures already, and no reader looks at more", .0.display(), crate::limits::SIGNATURES)]
+    Signatures(PathBuf),
     /// Volumes and documents.
     #[error(transparent)]
     Archive(#[from] archive::Error),

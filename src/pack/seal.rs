@@ -143,6 +143,9 @@ pub fn sign_set(out: &Dir, name: &SetName, signer: &dyn Signer) -> Result<Digest
         }
         number += 1;
     }
+    if number as usize > limits::SIGNATURES {
+        return Err(Error::Signatures(out.join(&file)));
+    }
     out.publish(&name.file(FileKind::Signature { copy: true, number }), signature.as_bytes())?;
     out.sync_filesystem()?;
     out.publish(&name.file(FileKind::Signature { copy: false, number }), signature.as_bytes())?;

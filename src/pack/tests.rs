@@ -623,3 +623,36 @@ fn what_an_earlier_run_left_wrong_is_fetched_anew() {
         bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
     }
 }
+
+#[test]
+fn a_scratch_in_the_tag_is_damage_and_not_another_set() {
+    let bench = Bench::new();
+    let mut memory = Memory::default();
+    let image = memory.image(&[noise(3_000_000, 9)]);
+    memory.tag("team/a:1", &image);
+    let memory = Arc::new(memory);
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), limits::VOLUME_BYTES_MAX);
+    let report = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let path = bench.path("out").join(&report.volumes[0].0);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[crate::format::volume::TAG_OFFSET as usize + 20] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+    let set = archive::open(&[bench.path("out")], &bench.trust(), 0).unwrap().remove(0);
+    assert!(set.volumes_missing().is_empty(), "it is here");
+    let checked = set.check(false, &Silent::new()).unwrap();
+    assert!(matches!(checked.damage.as_slice(), [(1, archive::Damage::Block { start: 0, .. })]), "{:?}", checked.damage);
+}
+
+#[test]
+fn nobody_signs_where_nobody_looks() {
+    let (bench, memory) = (Bench::new(), Arc::new(three()));
+    let (plan, _) = planned(&memory, &wish(&NAMES[..1]), 300_000);
+    let report = bench.pack(&memory, plan, vec![], false, &bench.path("out"), &Silent::new()).unwrap();
+    let out = Dir::open(&bench.path("out")).unwrap();
+    for seed in 1..limits::SIGNATURES as u8 {
+        sign_set(&out, &report.name, &SoftwareKey::ed25519(&[100 + seed; 32])).unwrap();
+    }
+    let refused = sign_set(&out, &report.name, &SoftwareKey::ed25519(&[99; 32])).unwrap_err();
+    assert!(matches!(refused, Error::Signatures(_)), "{refused}");
+    sign_set(&out, &report.name, &bench.key).unwrap();
+}
