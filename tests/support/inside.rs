@@ -195,10 +195,10 @@ impl Inventory {
             } else if let Some((repository, _)) = below.split_once("/_manifests/revisions/") {
                 assert!(is_whole(data, &digest), "{repository}@{digest}");
                 all.manifests.insert(format!("{repository}@{digest}"));
-            } else if let Some((repository, _)) = below.split_once("/_layers/").filter(|_| digest != EMPTY) {
-                if is_whole(data, &digest) {
-                    all.blobs.insert(format!("{repository}@{digest}"));
-                }
+            } else if let Some((repository, _)) = below.split_once("/_layers/").filter(|_| digest != EMPTY)
+                && is_whole(data, &digest)
+            {
+                all.blobs.insert(format!("{repository}@{digest}"));
             }
         }
         all
