@@ -46,6 +46,7 @@ fn kill_and_go_on(registry: &mut DockerRegistry, outside: &Outside, set: &Path, 
     let ran = inside.run_with(&format!("kill:{operation}:{n}"), &line(set, &to));
     assert!(ran.code == -1 || ran.code == 0, "{at}: {}", ran.told());
     // Requests of the dead may still be at work in the registry.
+    Inventory::settle(&registry.data(), &prefix);
     registry.start_again();
     let before = registry.inventory(&prefix);
     nothing_half(&before, &wanted, outside, &at);
