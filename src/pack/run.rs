@@ -73,7 +73,8 @@ pub struct Report {
     pub read_back: Option<bool>,
 }
 
-/// Packs. On failure nothing in the output folder is a set, and what was fetched is kept for the next run.
+/// Packs. On failure nothing new in the output folder is a set (one finished before stays), and what was fetched is kept for the
+/// next run.
 pub fn run(job: Job<'_>) -> Result<Report, Error> {
     let out = Dir::create(job.out)?.durable(job.durable);
     let _lock = out.lock(MARK)?;
