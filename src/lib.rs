@@ -18,12 +18,14 @@
 //! | layer | modules | may use |
 //! |---|---|---|
 //! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
-//! | 1 | [`oci`], [`blob`] | 0 |
+//! | 1 | [`oci`], [`blob`], [`web`] | 0 |
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
-//! | 4 | [`pack`], [`unpack`] | 0 to 3, never each other |
-//! | 5 | [`error`] | the errors of all above |
-//! | 6 | [`cli`] | everything; only here: terminal, environment, home, exit |
+//! | 4 | [`origin`]: where images come from | 0 to 3 |
+//! | 5 | [`pack`], [`unpack`], [`openshift`], [`helm`]; [`cluster`] (only 0 to 2) | 0 to 4, never each other |
+//! | 6 | [`gather`] (an ImageSet becomes a wish), [`mirror`], [`inventory`] | 0 to 5, never each other |
+//! | 7 | [`error`] | the errors of all above |
+//! | 8 | [`cli`] | everything; only here: terminal, environment, home, exit |
 //!
 //! # Words
 //!
@@ -36,21 +38,29 @@
 pub mod archive;
 pub mod blob;
 pub mod cli;
+pub mod cluster;
 pub mod codec;
 pub mod digest;
 pub mod error;
 pub mod fault;
 pub mod format;
 pub mod fs;
+pub mod gather;
+pub mod helm;
 pub mod image_set;
+pub mod inventory;
 pub mod keystore;
 pub mod layout;
 pub mod ledger;
 pub mod limits;
+pub mod mirror;
 pub mod oci;
+pub mod openshift;
+pub mod origin;
 pub mod pack;
 pub mod progress;
 pub mod registry;
 pub mod sign;
 pub mod text;
 pub mod unpack;
+pub mod web;

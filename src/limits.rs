@@ -27,6 +27,10 @@ pub const VOLUME_BYTES_MIN: u64 = 256 << 10;
 pub const FRAME_PLAIN_BYTES: u64 = 64 << 20;
 /// Blobs of one set: bounds memory of every plan.
 pub const BLOBS_PER_SET: usize = 4 << 20;
+/// Bytes of all documents of one set (signatures, templates, update graphs).
+pub const DOCUMENTS_BYTES: u64 = 64 << 20;
+/// One entry of `partOf`.
+pub const PART_OF_CHARS: usize = 1024;
 /// Images of one set.
 pub const IMAGES_PER_SET: usize = 1 << 20;
 /// Nesting of JSON and YAML documents (stack exhaustion).

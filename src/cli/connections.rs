@@ -4,7 +4,7 @@ use super::{Context, options};
 use crate::error::Error;
 use crate::image_set::Source;
 use crate::layout::Layout;
-use crate::pack::{Origin, OriginError, Origins};
+use crate::origin::{MadeOrigin, Origin, OriginError, Origins, Remembering};
 use crate::progress::Level;
 use crate::registry::certs::CertDirs;
 use crate::registry::credentials::{self, AuthFiles, auth_files};
@@ -59,18 +59,30 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
 /// The sources of a pack: each repository and each layout opened once.
 pub struct Sources {
     client: Client,
-    repositories: Mutex<HashMap<(String, String), Arc<Repository>>>,
+    repositories: Mutex<HashMap<(String, String), Arc<Remembering<Repository>>>>,
+    workspace: Option<Layout>,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
 }
 
 impl Sources {
     /// Sources spoken to by `client`.
     pub fn new(client: Client) -> Sources {
-        Sources { client, repositories: Mutex::default(), layouts: Mutex::default() }
+        Sources { client, repositories: Mutex::default(), workspace: None, layouts: Mutex::default() }
     }
 
-    fn repository(&self, host: &str, name: &str) -> Arc<Repository> {
-        let fresh = || Arc::new(self.client.repository(host, name));
+    /// With a workspace, images this program makes can be had too.
+    pub fn with_workspace(mut self, workspace: Layout) -> Sources {
+        self.workspace = Some(workspace);
+        self
+    }
+
+    /// The client, for what is no image.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    fn repository(&self, host: &str, name: &str) -> Arc<Remembering<Repository>> {
+        let fresh = || Arc::new(Remembering::new(self.client.repository(host, name)));
         match self.repositories.lock() {
             Ok(mut known) => known.entry((host.to_owned(), name.to_owned())).or_insert_with(fresh).clone(),
             Err(_) => fresh(),
@@ -95,6 +107,13 @@ impl Origins for Sources {
         Ok(match source {
             Source::Registry(reference) => self.repository(&reference.host, &reference.repository),
             Source::Layout { dir, .. } => self.layout(dir)?,
+            Source::Made(_) => return self.open_made(None),
         })
+    }
+
+    fn open_made(&self, base: Option<&Source>) -> Result<Arc<dyn Origin>, OriginError> {
+        let workspace = self.workspace.clone().ok_or(OriginError::NoWorkspace)?;
+        let base = base.map(|base| self.open(base)).transpose()?;
+        Ok(Arc::new(MadeOrigin::new(workspace, base)))
     }
 }

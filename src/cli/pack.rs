@@ -184,7 +184,7 @@ mod tests {
     fn a_plan_made_smaller_keeps_the_sequence_that_was_asked_for() {
         let temp = tempfile::tempdir().unwrap();
         let ledger = Dir::open(temp.path()).unwrap().durable(false);
-        let plan = |level| PackPlan::new(Options { level, ..Options::default() }, vec![], vec![]).unwrap();
+        let plan = |level| PackPlan::new(Options { level, ..Options::default() }, vec![], vec![], vec![]).unwrap();
         let given = Cell::new(None);
         let sequence =
             |plan: &PackPlan, given: &Cell<_>| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());

@@ -100,7 +100,7 @@ fn read_plan(path: &Path) -> Result<Vec<u8>, Error> {
 
 /// A plan pins digests, so that a second person can rebuild it. Whoever expected the newest is told.
 fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
-    use crate::pack::Origins;
+    use crate::origin::Origins;
     for image in &plan.images {
         let Ok(source) = crate::image_set::Source::parse(&image.source) else { continue };
         if let Ok((now, _)) = sources.open(&source).and_then(|origin| origin.resolve(&source))

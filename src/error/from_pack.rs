@@ -6,7 +6,8 @@ use super::from_layout::layout;
 use super::from_oci::manifest_code;
 use super::from_registry::source;
 use super::{Code, Detail, Error};
-use crate::pack::{Error as PackError, Failure, OriginError, Reason};
+use crate::origin::OriginError;
+use crate::pack::{Error as PackError, Failure, Reason};
 
 impl From<&OriginError> for Error {
     fn from(error: &OriginError) -> Error {
@@ -20,6 +21,8 @@ impl From<&OriginError> for Error {
             }
             OriginError::Depth(_) => Error::new(Code::CannotCarry, error.to_string()),
             OriginError::Name(inner) => inner.into(),
+            OriginError::NoWorkspace | OriginError::NotMade(_) => Error::new(Code::SourceMissing, error.to_string())
+                .remedy("plan again on this machine, with the same ImageSet and the same --workspace"),
         }
     }
 }

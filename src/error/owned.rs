@@ -27,7 +27,7 @@ by_value!(
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
     crate::pack::Error,
-    crate::pack::OriginError,
+    crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,
     crate::sign::SignError,

@@ -280,6 +280,14 @@ codes! {
         remedy: "compare stream, sequence and date with the signer, then run again with --first",
     }
 
+    /// A release is not what its publisher signed, or nobody signed it.
+    ReleaseSignature = "RELEASE_SIGNATURE", 18 {
+        means: "An OpenShift release has no signature that holds: none was found, none is by a key you have, or it is for other content. Such a release is not carried.",
+        why: ["The key that signs releases is not on this machine.", "The signature store cannot be reached, or does not have this release (nightly builds and your own releases are not signed).", "The release or its signature was changed on its way."],
+        steps: ["Give the key: it is on every RHEL and Fedora machine, and on the publisher's web site under its fingerprint.", "$ sealift pack imageset.yaml OUT --release-key /etc/pki/rpm-gpg/RPM-GPG-KEY-redhat-release", "Only for a release that nobody signs: carry it without proof, on your own word.", "$ sealift pack imageset.yaml OUT --ignore-release-signature"],
+        remedy: "give the key with --release-key FILE; only a release that nobody signs is carried with --ignore-release-signature",
+    }
+
     /// A registry does not answer.
     RegistryUnreachable = "REGISTRY_UNREACHABLE", 20 {
         means: "A registry does not answer: no address, no connection, no answer in time.",
@@ -350,6 +358,22 @@ codes! {
         why: ["Equal paths and tags of two registries: the target keeps the path, not the host.", "Names were flattened by --max-nested-paths.", "A target name or tag in the ImageSet is used twice."],
         steps: ["Give one of them another target in the ImageSet (targetRepo, targetTag), or put them into two sets with different prefixes.", "$ sealift plan imageset.yaml"],
         remedy: "give one of them another target name or tag in the ImageSet",
+    }
+
+    /// A catalog, chart, release or update graph is broken.
+    ContentInvalid = "CONTENT_INVALID", 27 {
+        means: "A catalog, a chart, a release image or an update graph was fetched whole, and is not as its format demands. The message names the place.",
+        why: ["A catalog with two heads in one channel, a cycle, or a bundle without a version.", "A catalog in the old SQLite form.", "A release image without image-references.", "A chart that cannot be rendered with its default values.", "A server or proxy that answers with an error page."],
+        steps: ["Read the place in the message; tell who publishes that content.", "Leave that item out of the ImageSet, or pack the rest and have the item listed.", "$ sealift pack imageset.yaml OUT --keep-going"],
+        remedy: "leave the item out of the ImageSet, or pack the rest with --keep-going",
+    }
+
+    /// What was asked for is not published.
+    ContentNotFound = "CONTENT_NOT_FOUND", 28 {
+        means: "A release, channel, package or version that was asked for does not exist where it was looked for. The message names the nearest ones.",
+        why: ["A name or version is misspelt.", "The version is in another channel, or is not published for this architecture.", "It was withdrawn since the ImageSet was written."],
+        steps: ["See what there is.", "$ sealift list releases --channel stable-4.16", "$ sealift list operators --catalog REFERENCE --package NAME", "Correct the ImageSet."],
+        remedy: "correct the name or version in the ImageSet; `sealift list` shows what there is",
     }
 
     /// The disk is full.

@@ -1,6 +1,7 @@
 //! The contents document: images, manifests, blobs and where each byte lies (`sealift-archive(5)`, "Contents").
 
-use super::{FormatError, Index, SCHEMA, admit};
+use super::purpose::{check_documents, check_part_of};
+use super::{Document, FormatError, Index, Made, Role, SCHEMA, admit};
 use crate::digest::{Algorithm, Digest};
 use crate::limits;
 use crate::oci::{Descriptor, Manifest, Platform, is_repository, is_tag};
@@ -31,6 +32,9 @@ pub struct Contents {
     pub manifests: Vec<ManifestData>,
     /// Every blob, in the order it lies in the volumes.
     pub blobs: Vec<Blob>,
+    /// Documents that travel beside the images, ordered by kind and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
     /// Reserved: the base of an increment.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub base: Option<Value>,
@@ -54,6 +58,15 @@ pub struct Image {
     /// When the tag may move.
     #[serde(default)]
     pub commit: Commit,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
+    /// What needs it, sorted: `release VERSION-ARCH [COMPONENT]`, `operator CATALOG PACKAGE BUNDLE VERSION`, `chart NAME VERSION`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_of: Vec<String>,
+    /// Present where this program made the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<Made>,
 }
 
 /// Type, digest and size of a root manifest.
@@ -216,6 +229,7 @@ impl Contents {
         if self.images.len() > limits::IMAGES_PER_SET || self.blobs.len() > limits::BLOBS_PER_SET {
             return Err("more images or blobs than allowed".into());
         }
+        check_documents(&self.documents)?;
         self.check_images()?;
         self.check_blobs(index)?;
         self.check_overlap()?;
@@ -228,6 +242,7 @@ impl Contents {
             if !is_repository(&image.repository) || !is_tag(&image.tag) {
                 return Err(format!("image {:?}:{:?} is not a name", image.repository, image.tag));
             }
+            check_part_of(&image.part_of)?;
             if !names.insert((&image.repository, &image.tag)) {
                 return Err(format!("two images are called {}:{}", image.repository, image.tag));
             }
@@ -357,6 +372,9 @@ mod tests {
                 root: Root { media_type: data.media_type.clone(), digest: data.digest, size: manifest.len() as u64 },
                 platforms: vec![],
                 commit: Commit::Early,
+                role: Role::Image,
+                part_of: vec![],
+                made: None,
             }],
             manifests: vec![data],
             blobs: vec![Blob {
@@ -366,6 +384,7 @@ mod tests {
                 inline: Some(Blob::encode_inline(config)),
                 parts: vec![Part { volume: 1, offset: 0, frames: vec![Frame { size: 10, plain: 2, prefix: None }] }],
             }],
+            documents: vec![],
             base: None,
         }
     }

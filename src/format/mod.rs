@@ -9,6 +9,7 @@ mod contents;
 mod index;
 mod ledger;
 mod names;
+mod purpose;
 mod receipt;
 pub mod volume;
 
@@ -16,6 +17,7 @@ pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Manifests
 pub use index::{ContentsRef, FileRef, Index, Missing, Producer, SCHEMA, VolumeRef, block_size};
 pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
+pub use purpose::{Document, DocumentKind, Made, Role};
 pub use receipt::{Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
 
 use std::collections::BTreeMap;

@@ -3,7 +3,8 @@
 //! A present inventory, not a history: it lists what was acknowledged by the target in the run that wrote it. Equal
 //! inventories give equal bytes.
 
-use super::{FormatError, SCHEMA, admit, is_stream};
+use super::purpose::{check_documents, check_part_of};
+use super::{Document, FormatError, Role, SCHEMA, admit, is_stream};
 use crate::digest::Digest;
 use crate::oci::{is_repository, is_tag};
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,9 @@ pub struct Receipt {
     pub images: Vec<ReceiptImage>,
     /// What each repository holds of the set; repositories are named below the target's prefix.
     pub repositories: BTreeMap<String, Holding>,
+    /// Documents of the set, as in the contents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
     /// Tags an older set did not move back, ordered by name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skipped_tags: Vec<SkippedTag>,
@@ -54,6 +58,12 @@ pub struct ReceiptImage {
     /// How much of the root is there, and what the tag points to.
     #[serde(default, skip_serializing_if = "Completeness::is_full")]
     pub completeness: Completeness,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Role::is_default")]
+    pub role: Role,
+    /// What needs it, as in the contents.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub part_of: Vec<String>,
 }
 
 /// How much of an image a target holds.
@@ -147,6 +157,8 @@ impl Receipt {
         if let Some(name) = self.repositories.keys().find(|name| !is_repository(name)) {
             return Err(format!("{name:?} is not a repository"));
         }
+        check_documents(&self.documents)?;
+        self.images.iter().try_for_each(|image| check_part_of(&image.part_of))?;
         let sorted = self.images.is_sorted_by(|a, b| (&a.repository, &a.tag) < (&b.repository, &b.tag));
         if !sorted || !self.skipped_tags.is_sorted_by(|a, b| a < b) {
             return Err("its lists are not in order, or name something twice".into());
@@ -168,6 +180,8 @@ mod tests {
             media_type: "m".into(),
             source: "quay.io/a:1".into(),
             completeness: Completeness::Full,
+            role: Role::Image,
+            part_of: vec![],
         }
     }
 
@@ -182,6 +196,7 @@ mod tests {
             written: "2026-01-02T03:04:05Z".into(),
             images: vec![image("b", "1"), image("a", "2"), image("a", "1")],
             repositories: BTreeMap::from([("a".to_owned(), holding)]),
+            documents: vec![],
             skipped_tags: vec![SkippedTag { repository: "a".into(), tag: "x".into(), digest: Digest::sha256(b"r"), newer: 9 }],
             log_head: None,
         }

@@ -29,6 +29,7 @@ pub(super) fn catalog_name(operator: &Operator) -> String {
             Ok(destination) => format!("{}/{destination}", reference.host),
             Err(_) => operator.catalog.clone(),
         },
+        Source::Made(name) => name.clone(),
         Source::Layout { dir, tag: own, digest } => {
             let digest = digest.as_ref().map(|digest| digest.to_string());
             let tag = tag.or(own.as_deref()).or(digest.as_deref()).unwrap_or("latest");

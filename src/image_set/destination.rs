@@ -50,6 +50,7 @@ impl Destination {
     pub fn of(source: &Source, ref_name: Option<&str>, repo: Option<&str>, tag: Option<&str>) -> Result<Destination, DestinationError> {
         let (own_repo, own_tag) = match source {
             Source::Registry(reference) => (reference.path.clone(), registry_tag(reference)),
+            Source::Made(name) => (name.clone(), None),
             Source::Layout { dir, tag, digest } => layout_name(dir, tag.as_deref(), digest.as_ref(), ref_name),
         };
         let repository = repo.map_or(own_repo, str::to_owned);

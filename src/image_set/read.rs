@@ -318,7 +318,7 @@ fn release(members: &Members<'_>) -> Result<Option<Reference>, Fault> {
     }
     match image(members, "release")? {
         (_, Source::Registry(reference)) => Ok(Some(reference)),
-        (text, Source::Layout { .. }) => {
+        (text, Source::Layout { .. } | Source::Made(_)) => {
             Err(members.fault("release", Problem::Reference(format!("{text:?} is a folder; a release must be in a registry"))))
         }
     }

@@ -20,6 +20,9 @@ pub enum Source {
         /// Which entry, by its digest.
         digest: Option<Digest>,
     },
+    /// Something this program makes while planning (a graph image, a chart as an artifact), by a name for people. Nobody can
+    /// ask for it; plans and archives name it `made:NAME`.
+    Made(String),
 }
 
 /// A text that names no source.
@@ -62,6 +65,17 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Reads a source as plans and archives record it: what [`Source::parse`] reads, and `made:NAME`.
+    pub fn parse_recorded(text: &str) -> Result<Source, SourceError> {
+        match text.strip_prefix("made:") {
+            Some(_) if text.len() > 4096 => Err(SourceError::TooLong),
+            Some(name) => Ok(Source::Made(name.to_owned())),
+            None => Source::parse(text),
+        }
+    }
+}
+
 fn layout(text: &str, rest: &str) -> Result<Source, SourceError> {
     let (rest, digest) = match rest.rsplit_once('@') {
         Some((dir, digest)) if digest.starts_with("sha") && digest.contains(':') => {
@@ -83,6 +97,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Registry(reference) => write!(f, "{reference}"),
+            Source::Made(name) => write!(f, "made:{}", shown(name)),
             Source::Layout { dir, tag, digest } => {
                 write!(f, "oci:{}", shown(dir))?;
                 if let Some(tag) = tag {
@@ -104,7 +119,7 @@ mod tests {
     fn parts(text: &str) -> (String, Option<String>, bool) {
         match Source::parse(text).unwrap() {
             Source::Layout { dir, tag, digest } => (dir, tag, digest.is_some()),
-            Source::Registry(reference) => panic!("{reference}"),
+            other => panic!("{other}"),
         }
     }
 
@@ -136,5 +151,7 @@ mod tests {
         for text in ["oci:/tmp/a:v1", "quay.io/a/b:1", &format!("oci:x@{}", Digest::sha256(b""))] {
             assert_eq!(Source::parse(text).unwrap().to_string(), *text);
         }
+        assert_eq!(Source::parse_recorded("made:graph").unwrap().to_string(), "made:graph");
+        assert!(Source::parse("made:graph").is_err());
     }
 }

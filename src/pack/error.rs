@@ -1,7 +1,7 @@
 //! What can keep a set from being packed.
 
-use super::OriginError;
 use crate::image_set::Collision;
+use crate::origin::{FetchError, OriginError};
 use crate::{archive, codec, format, fs, layout, ledger, sign};
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +30,16 @@ pub enum Reason {
     /// A blob broke off while it was read from its source.
     #[error("{0}")]
     Read(io::Error),
+}
+
+impl From<FetchError> for Reason {
+    fn from(error: FetchError) -> Reason {
+        match error {
+            FetchError::Origin(error) => Reason::Origin(error),
+            FetchError::Workspace(error) => Reason::Workspace(error),
+            FetchError::Read(error) => Reason::Read(error),
+        }
+    }
 }
 
 /// Failures of [`super::plan()`] and [`super::run()`].

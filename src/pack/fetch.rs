@@ -2,13 +2,13 @@
 //!
 //! Each blob is hashed while it is written, once. What an interrupted run left is taken up in the middle.
 
-use super::{Error, Failure, Origin, PackPlan, PlannedBlob, Reason};
-use crate::blob::{BlobSink, Wrong};
+use super::{Error, Failure, PackPlan, PlannedBlob, Reason};
+use crate::blob::BlobSink;
 use crate::digest::Digest;
-use crate::layout::{Layout, PartialBlob};
+use crate::layout::Layout;
+use crate::origin::{Origin, fetch_into};
 use crate::progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -180,41 +180,8 @@ impl<'a> Fetch<'a> {
         Ok(Ready::InPlace(origin.clone()))
     }
 
-    /// Where bytes of an earlier run come before wrong ones, those may be at fault (a power cut leaves anything in a file that
-    /// was not synced): then all of it is fetched once more.
     fn download(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>) -> Result<(), Reason> {
-        let mut partial = self.workspace.partial(&blob.descriptor())?;
-        let resumed = partial.offset() > 0;
-        self.progress.advance(partial.offset());
-        match self.fill(blob, origin, partial) {
-            Err(Reason::Workspace(crate::layout::Error::Wrong(Wrong::Digest { .. }))) if resumed => {
-                partial = self.workspace.partial(&blob.descriptor())?;
-                self.fill(blob, origin, partial)
-            }
-            done => done,
-        }
-    }
-
-    fn fill(&self, blob: &PlannedBlob, origin: &Arc<dyn Origin>, mut partial: PartialBlob) -> Result<(), Reason> {
-        let descriptor = blob.descriptor();
-        if partial.offset() < blob.size {
-            let mut reader = origin.open_at(&descriptor, partial.offset()).map_err(Reason::Origin)?;
-            let mut buffer = vec![0; 128 << 10];
-            // One byte more than the size would be noticed by the layout as too long.
-            loop {
-                let n = reader.read(&mut buffer).map_err(Reason::Read)?;
-                let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
-                partial.write_all(bytes).map_err(|e| match Wrong::of(&e) {
-                    Some(wrong) => Reason::Workspace(crate::layout::Error::Wrong(wrong.clone())),
-                    None => Reason::Workspace(crate::layout::Error::Fs(crate::fs::FsError::from_io(e, "write", self.workspace.path()))),
-                })?;
-                self.progress.advance(n as u64);
-                if self.stopped() {
-                    return Err(Reason::Read(std::io::Error::from(std::io::ErrorKind::Interrupted)));
-                }
-            }
-        }
-        Ok(partial.finish()?)
+        Ok(fetch_into(self.workspace, origin.as_ref(), &blob.descriptor(), &|| self.stopped(), self.progress)?)
     }
 }
 

@@ -9,7 +9,6 @@
 
 mod error;
 mod fetch;
-mod origin;
 mod pieces;
 mod plan;
 mod resolve;
@@ -19,12 +18,11 @@ mod wish;
 mod write;
 
 pub use error::{Error, Failure, Reason};
-pub use origin::{Origin, OriginError, Origins};
 pub use plan::{Estimate, Options, PackPlan, PlannedBlob};
 pub use resolve::plan;
 pub use run::{Job, Report, run};
 pub use seal::{README, Seal, sign_set};
-pub use wish::{Ask, Wish};
+pub use wish::{Ask, Made, Wish};
 
 #[cfg(test)]
 mod tests;

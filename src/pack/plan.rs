@@ -5,7 +5,7 @@ use crate::archive;
 use crate::codec::frame;
 use crate::digest::Digest;
 use crate::format::volume::{END, ENTRY_HEADER, PADDING_MAX, TAG_BYTES, TAG_OFFSET};
-use crate::format::{Image, ManifestData, Missing, Producer, SCHEMA, block_size};
+use crate::format::{Document, Image, ManifestData, Missing, Producer, SCHEMA, block_size};
 use crate::limits;
 use crate::oci::{Descriptor, Manifest, Platform};
 use oci_spec::image::{DescriptorBuilder, ImageIndexBuilder, MediaType, SCHEMA_VERSION};
@@ -81,6 +81,9 @@ pub struct PackPlan {
     pub blobs: Vec<PlannedBlob>,
     /// What was asked for and cannot be packed.
     pub missing: Vec<Missing>,
+    /// Documents that travel beside the images, ordered by kind and name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<Document>,
 }
 
 /// What a plan will take.
@@ -117,7 +120,12 @@ fn blob_bound(size: u64) -> u64 {
 
 impl PackPlan {
     /// Puts images and their manifests into an order and decides what follows from it.
-    pub fn new(options: Options, trees: Vec<(Image, Vec<ManifestData>)>, missing: Vec<Missing>) -> Result<PackPlan, Error> {
+    pub fn new(
+        options: Options,
+        trees: Vec<(Image, Vec<ManifestData>)>,
+        missing: Vec<Missing>,
+        documents: Vec<Document>,
+    ) -> Result<PackPlan, Error> {
         let mut builder = Builder::default();
         let mut images = Vec::new();
         for (image, tree) in trees {
@@ -137,6 +145,7 @@ impl PackPlan {
             manifests: manifests.into_values().collect(),
             blobs,
             missing,
+            documents,
         };
         let estimate = plan.estimate()?;
         plan.block_size = block_size(estimate.volumes_bytes, estimate.volumes);
@@ -171,7 +180,7 @@ impl PackPlan {
             collect(&image.root.digest, &by_digest, 0, &mut seen, &mut tree)?;
             trees.push((image.clone(), tree));
         }
-        PackPlan::new(self.options.clone(), trees, self.missing.clone())
+        PackPlan::new(self.options.clone(), trees, self.missing.clone(), self.documents.clone())
     }
 
     /// The document, for saving.
@@ -228,6 +237,7 @@ impl PackPlan {
         let contents = 256
             + size(serde_json::to_vec(&self.images))?
             + size(serde_json::to_vec(&self.manifests))?
+            + size(serde_json::to_vec(&self.documents))?
             + 160 * self.blobs.len() as u64
             + 80 * (self.blobs.len() as u64 + volumes)
             + 48 * frames

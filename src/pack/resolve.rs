@@ -1,14 +1,15 @@
 //! From a wish to a plan: every tag pinned to a digest once, every manifest read, every name decided.
 
 use super::plan::{Options, PackPlan, distinct};
-use super::{Ask, Error, Failure, Origin, OriginError, Origins, Reason, Wish};
+use super::{Ask, Error, Failure, Reason, Wish};
 use crate::digest::Digest;
-use crate::format::{Commit, Image, ManifestData, Missing, Root};
-use crate::image_set::{Destination, find_collision};
+use crate::format::{Commit, Image, Made, ManifestData, Missing, Role, Root};
+use crate::image_set::{Destination, Source, find_collision};
 use crate::oci::{Descriptor, Manifest, Node, Platform, WalkError, children_first};
+use crate::origin::{Origin, OriginError, Origins};
 use crate::progress::{Level, Progress};
 use crate::text::shown;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -49,11 +50,39 @@ pub fn plan(
         })
         .collect();
     find_collision(names.iter().map(|(source, destination, digest)| (source.as_str(), destination, *digest)))?;
-    let mut seen = BTreeSet::new();
-    trees.retain(|r| seen.insert((r.image.repository.clone(), r.image.tag.clone())));
+    let trees = each_name_once(trees);
     let missing = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }).collect();
-    let plan = PackPlan::new(options, trees.into_iter().map(|r| (r.image, r.tree)).collect(), missing)?;
+    let mut documents = wish.documents.clone();
+    documents.sort();
+    documents.dedup();
+    let plan = PackPlan::new(options, trees.into_iter().map(|r| (r.image, r.tree)).collect(), missing, documents)?;
     Ok((plan, failures))
+}
+
+/// The same content under one name, asked for several times, is one image: the first, which then is part of all that need it.
+fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
+    let mut positions = BTreeMap::new();
+    let mut once: Vec<Resolved> = Vec::new();
+    for resolved in trees {
+        let name = (resolved.image.repository.clone(), resolved.image.tag.clone());
+        match positions.get(&name).and_then(|at: &usize| once.get_mut(*at)) {
+            Some(first) => {
+                let all = first.image.part_of.iter().cloned().chain(resolved.image.part_of).collect();
+                first.image.part_of = sorted(all);
+            }
+            None => {
+                positions.insert(name, once.len());
+                once.push(resolved);
+            }
+        }
+    }
+    once
+}
+
+fn sorted(mut words: Vec<String>) -> Vec<String> {
+    words.sort();
+    words.dedup();
+    words
 }
 
 /// The asks that are not blocked by their origin's name. Destinations are looked at later, when they are known.
@@ -97,8 +126,14 @@ fn resolve_all(asks: &[&Ask], origins: &dyn Origins, parallel: usize, progress: 
 }
 
 fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
-    let origin = origins.open(&ask.source)?;
-    let (digest, ref_name) = origin.resolve(&ask.source)?;
+    let (origin, digest, ref_name) = match &ask.made {
+        Some(made) => (origins.open_made(made.base.as_ref())?, made.digest, None),
+        None => {
+            let origin = origins.open(&ask.source)?;
+            let (digest, ref_name) = origin.resolve(&ask.source)?;
+            (origin, digest, ref_name)
+        }
+    };
     let destination = Destination::of(&ask.source, ref_name.as_deref(), ask.target_repo.as_deref(), ask.target_tag.as_deref())?;
     let (bytes, media_type) = origin.manifest(&digest)?;
     let root = Manifest::parse(&bytes, media_type.as_deref()).map_err(|error| OriginError::Manifest { digest, error })?;
@@ -115,7 +150,10 @@ fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
         source: ask.source.to_string(),
         root: Root { media_type: root.media_type, digest, size: bytes.len() as u64 },
         platforms,
-        commit: Commit::Early,
+        commit: if ask.role == Role::Catalog { Commit::Late } else { Commit::Early },
+        role: ask.role,
+        part_of: sorted(ask.part_of.clone()),
+        made: ask.made.as_ref().map(|made| Made { base: made.base.as_ref().map(Source::to_string) }),
     };
     let tree = nodes.into_iter().map(|n| ManifestData::new(&n.descriptor.media_type, &n.bytes)).collect();
     Ok(Resolved { image, tree })

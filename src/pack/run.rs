@@ -1,7 +1,7 @@
 //! Running a plan: fetch and write beside each other, seal, read back.
 
 use super::fetch::{Fetch, beside};
-use super::{Error, Failure, Origin, Origins, PackPlan, Seal, seal, sign_set, write};
+use super::{Error, Failure, PackPlan, Seal, seal, sign_set, write};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
 use crate::format::{Contents, FileKind, Index, Missing, SetName};
@@ -9,6 +9,7 @@ use crate::fs::{Dir, INCOMPLETE};
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::limits;
+use crate::origin::{Origin, Origins};
 use crate::progress::{Level, Progress};
 use crate::sign::{AllowedSigners, Policy, RevokedKeys, Signer, Trust};
 use std::collections::BTreeSet;
@@ -125,8 +126,12 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
 
 fn open_origins(plan: &PackPlan, origins: &dyn Origins) -> Result<Vec<Arc<dyn Origin>>, Error> {
     let open = |image: &crate::format::Image| {
-        let source = Source::parse(&image.source).map_err(|e| Error::Plan(e.to_string()))?;
-        origins.open(&source).map_err(|e| Error::Failed {
+        let parse = |text: &String| Source::parse_recorded(text).map_err(|e| Error::Plan(e.to_string()));
+        let origin = match &image.made {
+            Some(made) => origins.open_made(made.base.as_ref().map(parse).transpose()?.as_ref()),
+            None => origins.open(&parse(&image.source)?),
+        };
+        origin.map_err(|e| Error::Failed {
             failures: vec![Failure { name: image.source.clone(), reason: e.into() }],
             total: plan.images.len(),
         })

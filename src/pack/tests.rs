@@ -9,6 +9,7 @@ use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::limits;
 use crate::oci::{Descriptor, media};
+use crate::origin::{Origin, OriginError, Origins};
 use crate::progress::{Progress, Silent};
 use crate::sign::{AllowedSigners, Policy, RevokedKeys, Signer, SoftwareKey, Trust};
 use sha2::Digest as _;

@@ -1,7 +1,9 @@
 //! What shall be packed, however it was said.
 
 use super::Error;
-use crate::image_set::{Blocked, ImageSet, Source};
+use crate::digest::Digest;
+use crate::format::{Document, Role};
+use crate::image_set::{AdditionalImage, Blocked, ImageSet, Source};
 use crate::oci::Platform;
 
 /// One image asked for.
@@ -15,6 +17,34 @@ pub struct Ask {
     pub target_tag: Option<String>,
     /// Platforms to carry; empty: all of them.
     pub platforms: Vec<Platform>,
+    /// What it is for.
+    pub role: Role,
+    /// What needs it ([`crate::format::Image::part_of`]), in any order.
+    pub part_of: Vec<String>,
+    /// Set where this program made the image: it lies in the workspace.
+    pub made: Option<Made>,
+}
+
+/// An image this program made while the wish was worked out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its root manifest, in the workspace.
+    pub digest: Digest,
+    /// Where the layers come from that were kept.
+    pub base: Option<Source>,
+}
+
+impl Ask {
+    /// An image asked for by its name alone.
+    pub fn of(source: Source) -> Ask {
+        Ask { source, target_repo: None, target_tag: None, platforms: Vec::new(), role: Role::Image, part_of: Vec::new(), made: None }
+    }
+}
+
+impl From<AdditionalImage> for Ask {
+    fn from(image: AdditionalImage) -> Ask {
+        Ask { target_repo: image.target_repo, target_tag: image.target_tag, platforms: image.platforms, ..Ask::of(image.source) }
+    }
 }
 
 /// Everything asked for.
@@ -26,6 +56,8 @@ pub struct Wish {
     pub blocked: Blocked,
     /// Volume size of the ImageSet, if it has one.
     pub volume_size: Option<u64>,
+    /// Documents that travel beside the images, in any order.
+    pub documents: Vec<Document>,
 }
 
 impl Wish {
@@ -36,19 +68,17 @@ impl Wish {
         if !unsupported.is_empty() {
             return Err(Error::Unsupported(unsupported.into_iter().map(str::to_owned).collect()));
         }
-        let ask = |image: crate::image_set::AdditionalImage| Ask {
-            source: image.source,
-            target_repo: image.target_repo,
-            target_tag: image.target_tag,
-            platforms: image.platforms,
-        };
-        Ok(Wish { asks: set.additional_images.into_iter().map(ask).collect(), blocked: set.blocked, volume_size: set.archive_size })
+        Ok(Wish {
+            asks: set.additional_images.into_iter().map(Ask::from).collect(),
+            blocked: set.blocked,
+            volume_size: set.archive_size,
+            documents: Vec::new(),
+        })
     }
 
     /// The wish of references on the command line.
     pub fn of_references(sources: Vec<Source>) -> Wish {
-        let ask = |source| Ask { source, target_repo: None, target_tag: None, platforms: Vec::new() };
-        Wish { asks: sources.into_iter().map(ask).collect(), ..Wish::default() }
+        Wish { asks: sources.into_iter().map(Ask::of).collect(), ..Wish::default() }
     }
 
     /// Restricts every image that says nothing itself to these platforms.

@@ -2,13 +2,14 @@
 
 use super::fetch::{Fetch, Ready};
 use super::plan::PIECE;
-use super::{Error, OriginError, PackPlan, PlannedBlob, Reason, pieces};
+use super::{Error, PackPlan, PlannedBlob, Reason, pieces};
 use crate::archive::{self, Finished, Piece, VolumeSpec, Writer};
 use crate::blob::{BlobSource, Verified, Wrong};
 use crate::codec::frame::{Compressor, is_compressed};
 use crate::format::{Blob, Contents, SCHEMA, STORED, SetName};
 use crate::fs::Dir;
 use crate::layout::Layout;
+use crate::origin::OriginError;
 use crate::progress::Progress;
 use std::io::{self, Read};
 
@@ -53,6 +54,7 @@ pub(super) fn volumes(
         images: plan.images.clone(),
         manifests: plan.manifests.clone(),
         blobs,
+        documents: plan.documents.clone(),
         base: None,
     };
     Ok((writer.finish()?, contents))

@@ -102,8 +102,19 @@ mod tests {
         let order: Vec<Digest> = manifests.iter().map(|m| m.digest).collect();
         let root = Root { media_type: String::new(), digest: *order.last().unwrap(), size: 0 };
         let (repository, tag, source) = ("a".into(), "1".into(), String::new());
-        let image = Image { repository, tag, source, root, platforms: vec![], commit: Commit::Early };
-        let contents = Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], base: None };
+        let image = Image {
+            repository,
+            tag,
+            source,
+            root,
+            platforms: vec![],
+            commit: Commit::Early,
+            role: crate::format::Role::Image,
+            part_of: vec![],
+            made: None,
+        };
+        let contents =
+            Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], documents: vec![], base: None };
         let tree = Catalog::new(&contents).unwrap().tree(&image);
         assert_eq!(tree.nodes, order);
         assert_eq!(tree.single, None, "the only member in the set is an index, which names no image");

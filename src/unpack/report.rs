@@ -164,7 +164,8 @@ impl Run<'_> {
         let mut repositories: BTreeMap<String, Holding> = BTreeMap::new();
         for (image, planned) in self.images(state) {
             let Phase::Done(completeness) = &image.phase else { continue };
-            let Some(root) = self.catalog.contents.images.get(planned.image).map(|i| &i.root) else { continue };
+            let Some(of) = self.catalog.contents.images.get(planned.image) else { continue };
+            let root = &of.root;
             let holding = repositories.entry(planned.repository.clone()).or_default();
             let whole = !matches!(completeness, Completeness::SingleMember { .. });
             holding.manifests.extend(image.tree.nodes.iter().filter(|n| whole || **n != root.digest));
@@ -176,6 +177,8 @@ impl Run<'_> {
                 media_type: root.media_type.clone(),
                 source: planned.source.clone(),
                 completeness: completeness.clone(),
+                role: of.role,
+                part_of: of.part_of.clone(),
             });
         }
         images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
@@ -190,6 +193,7 @@ impl Run<'_> {
             written: self.setting.options.now.clone(),
             images,
             repositories,
+            documents: self.catalog.contents.documents.clone(),
             skipped_tags: self.plan.skipped_tags.clone(),
             log_head: Some(head),
         }

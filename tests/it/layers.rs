@@ -10,11 +10,15 @@ use std::path::{Path, PathBuf};
 /// Layer 0: values that know nothing else of this program.
 const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
-const PURE: &[&str] = &["oci", "blob", "sign", "codec", "image_set", "format"];
+const PURE: &[&str] = &["oci", "blob", "web", "sign", "codec", "image_set", "format"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
 const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive"];
-/// Layer 4: the verbs. They meet through values of `format`, never through each other.
-const VERBS: &[&str] = &["pack", "unpack"];
+/// Layer 4: images, wherever they come from.
+const ORIGIN: &[&str] = &["origin"];
+/// Layer 5: the verbs and what they are told by others. They meet through values of `format`, never through each other.
+const VERBS: &[&str] = &["pack", "unpack", "openshift", "helm", "cluster"];
+/// Layer 6: verbs made of verbs.
+const WHOLE: &[&str] = &["gather", "mirror", "inventory"];
 
 /// What a module may use besides itself; `None` for a module that has no row yet.
 fn may_use(module: &str) -> Option<Vec<&'static str>> {
@@ -22,13 +26,17 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
         module if BASE.contains(&module) => &[],
         "oci" | "fs" => &[BASE],
         "blob" => &[BASE, &["oci"]],
+        "web" => &[BASE],
+        "cluster" => &[BASE, PURE],
+        "origin" => &[BASE, PURE, &["fs"], ADAPTERS],
         "sign" | "codec" | "image_set" => &[BASE, &["oci", "blob"]],
         "format" => &[BASE, &["oci", "blob", "sign", "codec"]],
         module if ADAPTERS.contains(&module) => &[BASE, PURE, &["fs"]],
-        module if VERBS.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS],
-        "error" => &[BASE, PURE, &["fs"], ADAPTERS, VERBS],
-        "cli" => &[BASE, PURE, &["fs"], ADAPTERS, VERBS, &["error"]],
-        "main" | "lib" => &[BASE, PURE, &["fs"], ADAPTERS, VERBS, &["error", "cli"]],
+        module if VERBS.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN],
+        module if WHOLE.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS],
+        "error" => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS, WHOLE],
+        "cli" => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS, WHOLE, &["error"]],
+        "main" | "lib" => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS, WHOLE, &["error", "cli"]],
         _ => return None,
     };
     Some(rows.concat())

@@ -41,7 +41,15 @@ fn set(out: &Path, sequence: u64, bytes: &[u8], volume_size: u64) -> Digest {
         volumes.push(finished.volume);
     }
     let blob = Blob { digest, size: bytes.len() as u64, encoding: format::STORED.into(), inline: None, parts };
-    let contents = format::Contents { schema: 1, requires: vec![], images: vec![], manifests: vec![], blobs: vec![blob], base: None };
+    let contents = format::Contents {
+        schema: 1,
+        requires: vec![],
+        images: vec![],
+        manifests: vec![],
+        blobs: vec![blob],
+        documents: vec![],
+        base: None,
+    };
     let plain = contents.to_bytes().unwrap();
     let packed = Compressor::new(3).unwrap().compress(&plain).unwrap();
     let contents = format::ContentsRef {

@@ -55,7 +55,8 @@ impl Medium {
             files: vec![],
             parity: None,
         };
-        let contents = Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests: vec![], blobs: vec![], base: None };
+        let contents =
+            Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests: vec![], blobs: vec![], documents: vec![], base: None };
         let here = (1..=volumes).collect();
         let (damaged, dead, lying) = Default::default();
         Medium { index, contents, data: HashMap::new(), here, damaged, dead, lying }
@@ -128,6 +129,9 @@ impl Medium {
             root: Root { media_type: root.media_type.clone(), digest: root.digest, size: root.size },
             platforms: vec![],
             commit: Commit::Early,
+            role: crate::format::Role::Image,
+            part_of: vec![],
+            made: None,
         });
         root.digest
     }

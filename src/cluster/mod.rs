@@ -1,0 +1,1 @@
+//! From receipts to documents a cluster or a container runtime reads. Pure.

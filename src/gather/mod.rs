@@ -1,0 +1,1 @@
+//! From an ImageSet to a wish: releases, catalogs and charts become images.

@@ -1,0 +1,1 @@
+//! Charts: the images they need, and the charts themselves as artifacts.

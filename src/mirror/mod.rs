@@ -1,0 +1,1 @@
+//! From registry to registry, without an archive between.

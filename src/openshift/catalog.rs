@@ -1,0 +1,1 @@
+//! Operator catalogs as images: read, filtered, built again.

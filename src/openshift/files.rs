@@ -1,0 +1,1 @@
+//! Files inside of images, read from their layers without unpacking them.

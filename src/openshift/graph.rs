@@ -1,0 +1,1 @@
+//! The update graph: which releases there are in a channel, and the ways between them.

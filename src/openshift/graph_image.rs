@@ -1,0 +1,1 @@
+//! The image that carries the update graph data to the update service.

@@ -1,0 +1,1 @@
+//! Release images: what they consist of.

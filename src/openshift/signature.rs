@@ -1,0 +1,1 @@
+//! Release signatures: found, and verified in full.
