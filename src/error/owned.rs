@@ -19,6 +19,7 @@ by_value!(
     crate::format::Fork,
     crate::format::FormatError,
     crate::fs::FsError,
+    crate::gather::GatherError,
     crate::image_set::Collision,
     crate::image_set::DestinationError,
     crate::image_set::ImageSetError,
@@ -32,5 +33,6 @@ by_value!(
     crate::registry::credentials::CredentialError,
     crate::sign::SignError,
     crate::sign::TrustFileError,
+    crate::web::WebError,
     crate::sign::VerifyError<crate::format::FormatError>,
 );

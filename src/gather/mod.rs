@@ -1,1 +1,106 @@
 //! From an ImageSet to a wish: releases, catalogs and charts become images.
+//!
+//! Each part asks the outside world what it needs, writes what it makes into the workspace, and gives back images to carry and
+//! documents that travel beside them. Nothing is carried here.
+
+use crate::format::Document;
+use crate::layout::Layout;
+use crate::origin::Origins;
+use crate::pack::Ask;
+use crate::progress::Progress;
+use crate::web::Web;
+use std::path::PathBuf;
+
+/// What gathering works with.
+pub struct World<'a> {
+    /// Images.
+    pub origins: &'a dyn Origins,
+    /// Documents.
+    pub web: &'a dyn Web,
+    /// Where what is made, and what had to be fetched to look into, is kept.
+    pub workspace: &'a Layout,
+    /// Who watches; also asked whether to stop.
+    pub progress: &'a dyn Progress,
+    /// Requests at a time.
+    pub parallel: usize,
+    /// Folder that relative paths of the ImageSet begin at.
+    pub folder: PathBuf,
+    /// About releases.
+    pub releases: ReleaseSettings,
+    /// About operators.
+    pub operators: OperatorSettings,
+    /// About charts.
+    pub helm: HelmSettings,
+}
+
+/// What is said about releases outside the ImageSet.
+#[derive(Clone, Debug, Default)]
+pub struct ReleaseSettings {
+    /// Update graph of OpenShift.
+    pub graph_url: String,
+    /// Update graph of OKD.
+    pub okd_graph_url: String,
+    /// Signature stores, in the order they are asked: `http(s)://...` or a folder; below each lie `sha256=HEX/signature-N`.
+    pub stores: Vec<String>,
+    /// Files that may hold OpenPGP keys; those that do not exist are passed over, unless `key_required`.
+    pub keys: Vec<PathBuf>,
+    /// The keys were named by the person: only they count, and each must be there.
+    pub keys_named: bool,
+    /// Carry releases without a signature that holds, saying so loudly.
+    pub ignore_signature: bool,
+    /// Where the graph data is (`application/gzip` tar).
+    pub graph_data_url: String,
+    /// The graph data as a file on this machine, in place of the address.
+    pub graph_data_file: Option<PathBuf>,
+    /// Image that the graph image is built upon.
+    pub graph_base: String,
+}
+
+/// What is said about operators outside the ImageSet.
+#[derive(Clone, Debug, Default)]
+pub struct OperatorSettings {
+    /// Add the packages that kept bundles depend on.
+    pub with_dependencies: bool,
+}
+
+/// What is said about charts outside the ImageSet.
+#[derive(Clone, Debug, Default)]
+pub struct HelmSettings {
+    /// The `helm` program, where there is one.
+    pub program: Option<PathBuf>,
+    /// Values files for every chart (`helm template -f`).
+    pub values: Vec<PathBuf>,
+}
+
+/// What a part of the ImageSet became.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Images.
+    pub asks: Vec<Ask>,
+    /// Documents.
+    pub documents: Vec<Document>,
+    /// What could not be had: its name, and why. Whether the rest may be packed is the caller's choice.
+    pub failures: Vec<(String, GatherError)>,
+    /// What a person should know: risks of updates, what may be missed, ways taken.
+    pub notes: Vec<String>,
+}
+
+/// Why a part of an ImageSet could not be worked out.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// The person asked to stop.
+    #[error("interrupted")]
+    Interrupted,
+    /// An image that had to be looked into could not be had.
+    #[error(transparent)]
+    Origin(#[from] crate::origin::OriginError),
+    /// A document could not be had.
+    #[error(transparent)]
+    Web(#[from] crate::web::WebError),
+    /// What is made cannot be kept.
+    #[error(transparent)]
+    Workspace(#[from] crate::layout::Error),
+    /// A file.
+    #[error(transparent)]
+    Fs(#[from] crate::fs::FsError),
+}
