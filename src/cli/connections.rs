@@ -60,20 +60,19 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
 pub struct Sources {
     client: Client,
     repositories: Mutex<HashMap<(String, String), Arc<Remembering<Repository>>>>,
-    workspace: Option<Layout>,
+    workspace: Layout,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
 }
 
 impl Sources {
-    /// Sources spoken to by `client`.
-    pub fn new(client: Client) -> Sources {
-        Sources { client, repositories: Mutex::default(), workspace: None, layouts: Mutex::default() }
+    /// Sources spoken to by `client`; what this program makes itself lies in `workspace`.
+    pub fn new(client: Client, workspace: Layout) -> Sources {
+        Sources { client, repositories: Mutex::default(), workspace, layouts: Mutex::default() }
     }
 
-    /// With a workspace, images this program makes can be had too.
-    pub fn with_workspace(mut self, workspace: Layout) -> Sources {
-        self.workspace = Some(workspace);
-        self
+    /// The workspace.
+    pub fn workspace(&self) -> &Layout {
+        &self.workspace
     }
 
     /// The client, for what is no image.
@@ -112,8 +111,7 @@ impl Origins for Sources {
     }
 
     fn open_made(&self, base: Option<&Source>) -> Result<Arc<dyn Origin>, OriginError> {
-        let workspace = self.workspace.clone().ok_or(OriginError::NoWorkspace)?;
         let base = base.map(|base| self.open(base)).transpose()?;
-        Ok(Arc::new(MadeOrigin::new(workspace, base)))
+        Ok(Arc::new(MadeOrigin::new(self.workspace.clone(), base)))
     }
 }

@@ -14,6 +14,7 @@ pub mod explain;
 pub mod faults;
 pub mod inspect;
 pub mod key;
+pub mod openshift;
 pub mod options;
 pub mod output;
 pub mod pack;

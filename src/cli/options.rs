@@ -1,6 +1,8 @@
 //! Options several commands share.
 
-use super::values;
+use super::{Context, values};
+use crate::error::{Error, Side};
+use crate::layout::Layout;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -71,6 +73,41 @@ pub struct Selection {
     pub keep_going: bool,
 }
 
+/// Where releases, catalogs and charts are looked into.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OpenShift {
+    /// Update graph to ask in place of the public one (default: UPDATE_URL_OVERRIDE, else api.openshift.com)
+    #[arg(long, value_name = "URL", help_heading = "OpenShift")]
+    pub graph_url: Option<String>,
+    /// Store of release signatures: an address or a folder. May be given several times (default: OCP_SIGNATURE_URL, else the public
+    /// ones)
+    #[arg(long, value_name = "URL|DIR", help_heading = "OpenShift")]
+    pub signature_store: Vec<String>,
+    /// OpenPGP key that signs releases; it is believed because you name it. May be given several times (default:
+    /// OCP_SIGNATURE_VERIFICATION_PK, else the keys in /etc/pki/rpm-gpg and in release-keys beside the trust file, of which only
+    /// Red Hat's release key counts)
+    #[arg(long, value_name = "FILE", help_heading = "OpenShift")]
+    pub release_key: Vec<PathBuf>,
+    /// Carry releases that have no signature that holds. Only for releases that nobody signs
+    #[arg(long, help_heading = "OpenShift")]
+    pub ignore_release_signature: bool,
+    /// Graph data for the update service: an address or a .tar.gz file (default: api.openshift.com)
+    #[arg(long, value_name = "URL|FILE", help_heading = "OpenShift")]
+    pub graph_data: Option<String>,
+    /// Image that the graph image is built upon (default: registry.access.redhat.com/ubi9/ubi:latest)
+    #[arg(long, value_name = "REFERENCE", help_heading = "OpenShift")]
+    pub graph_base: Option<String>,
+    /// Add the operators that the chosen ones depend on; without it they are only listed
+    #[arg(long, help_heading = "OpenShift")]
+    pub with_dependencies: bool,
+    /// Values for the charts (helm template -f). May be given several times
+    #[arg(long, value_name = "FILE", help_heading = "OpenShift")]
+    pub helm_values: Vec<PathBuf>,
+    /// Read charts without the helm program, even where there is one
+    #[arg(long, help_heading = "OpenShift")]
+    pub no_helm: bool,
+}
+
 /// What the set is called and meant for.
 #[derive(Args, Clone, Debug)]
 pub struct Identity {
@@ -115,4 +152,15 @@ pub struct Workspace {
     /// Folder for what has been fetched; it makes runs resumable (default: the cache folder)
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub workspace: Option<PathBuf>,
+}
+
+impl Workspace {
+    /// Opens it, making it where there is none.
+    pub fn open(&self, ctx: &Context) -> Result<Layout, Error> {
+        let path = match &self.workspace {
+            Some(path) => path.clone(),
+            None => ctx.environment.cache()?.join("workspace"),
+        };
+        Layout::create(&path).map_err(|e| crate::error::layout(&e, Side::Target))
+    }
 }

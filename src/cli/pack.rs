@@ -4,10 +4,9 @@ use super::output::bytes;
 use super::wishes::{Asked, Planned, code_of, detail, planned};
 use super::{Context, Outcome, options, plan, values};
 use crate::digest::Digest;
-use crate::error::{Code, Error, Side};
+use crate::error::{Code, Detail, Error};
 use crate::format::SetName;
 use crate::fs::Dir;
-use crate::layout::Layout;
 use crate::ledger::{Issued, Wanted};
 use crate::pack::{self, PackPlan, Seal};
 use std::cell::Cell;
@@ -41,6 +40,9 @@ pub struct Args {
     /// How sources are spoken to.
     #[command(flatten)]
     pub source: options::Source,
+    /// Releases, catalogs, charts.
+    #[command(flatten)]
+    pub openshift: options::OpenShift,
     /// Where work in progress lies.
     #[command(flatten)]
     pub workspace: options::Workspace,
@@ -83,13 +85,17 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let (wishes, out) = args.split()?;
     // The key first: a forgotten passphrase shall not be noticed after hours.
     let signer = args.signing.signer(ctx)?;
-    let workspace = match &args.workspace.workspace {
-        Some(path) => path.clone(),
-        None => ctx.environment.cache()?.join("workspace"),
+    let workspace = args.workspace.open(ctx)?.durable(!args.no_sync);
+    let asked = Asked {
+        wishes,
+        identity: &args.identity,
+        selection: &args.selection,
+        shape: &args.shape,
+        source: &args.source,
+        openshift: &args.openshift,
+        workspace: workspace.clone(),
     };
-    let workspace = Layout::create(&workspace).map_err(|e| crate::error::layout(&e, Side::Target))?.durable(!args.no_sync);
-    let asked = Asked { wishes, identity: &args.identity, selection: &args.selection, shape: &args.shape, source: &args.source };
-    let Planned { plan, failures, sources, parallel } = planned(asked, ctx)?;
+    let Planned { plan, failures, left_out, sources, parallel } = planned(asked, ctx)?;
     let now = clock(ctx);
     let ledger = Dir::create_private(ctx.environment.state()?)?;
     let wanted = args.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
@@ -112,7 +118,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         progress: ctx.progress.as_ref(),
     };
     let report = pack::run(job)?;
-    told(&report, &out, ctx)
+    told(&report, left_out, &out, ctx)
 }
 
 /// Seconds since 1970; `SOURCE_DATE_EPOCH` stands in for the clock.
@@ -134,7 +140,7 @@ fn seal(plan: &PackPlan, ledger: &Dir, given: &Cell<Option<(u64, Digest)>>, want
     Ok(Seal { name, created: super::rfc3339(assigned.created) })
 }
 
-fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
+fn told(report: &pack::Report, left_out: Vec<Detail>, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
     let total: u64 = report.volumes.iter().map(|(_, size)| size).sum();
     for (name, size) in &report.volumes {
         ctx.output.line(&format!("{name}  {}", bytes(*size)));
@@ -160,8 +166,8 @@ fn told(report: &pack::Report, out: &std::path::Path, ctx: &Context) -> Result<O
             .line(&format!("next: carry {} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY", out.display())),
         false => ctx.output.line(&format!("NOT FINISHED: sign it with `sealift sign {} --key KEY`", out.display())),
     }
-    let shortfall =
-        Error::partial(format!("{} images are not in the set", report.failures.len()), report.failures.iter().map(detail).collect());
+    let details: Vec<Detail> = left_out.into_iter().chain(report.failures.iter().map(detail)).collect();
+    let shortfall = Error::partial(format!("{} things asked for are not in the set", details.len()), details);
     let volumes: Vec<_> = report.volumes.iter().map(|(name, size)| serde_json::json!({"name": name, "size": size})).collect();
     Ok(Outcome::done()
         .with("set", report.name.to_string())?

@@ -34,6 +34,9 @@ pub struct Args {
     /// How sources are spoken to.
     #[command(flatten)]
     pub source: options::Source,
+    /// Releases, catalogs, charts.
+    #[command(flatten)]
+    pub openshift: options::OpenShift,
     /// Where work in progress lies.
     #[command(flatten)]
     pub workspace: options::Workspace,
@@ -48,8 +51,16 @@ quay.io/org/name:1.2 or docker.io/library/nginx@sha256:HEX. Several references m
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let wishes = args.wishes.iter().map(|w| values::Wish::sort(w)).collect::<Result<_, _>>()?;
-    let asked = Asked { wishes, identity: &args.identity, selection: &args.selection, shape: &args.shape, source: &args.source };
-    let Planned { plan, failures, .. } = planned(asked, ctx)?;
+    let asked = Asked {
+        wishes,
+        identity: &args.identity,
+        selection: &args.selection,
+        shape: &args.shape,
+        source: &args.source,
+        openshift: &args.openshift,
+        workspace: args.workspace.open(ctx)?,
+    };
+    let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
     let estimate = plan.estimate()?;
     show(&plan, ctx)?;
     if let Some(path) = &args.output {
@@ -58,8 +69,11 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     }
     // What pack would say: the reason of the first, or with --keep-going that only a part can be had.
     let shortfall = match (failures.is_empty(), args.selection.keep_going) {
-        (true, _) => None,
-        (false, true) => Error::partial(format!("{} images cannot be packed", failures.len()), failures.iter().map(detail).collect()),
+        (true, _) if left_out.is_empty() => None,
+        (true, _) | (false, true) => {
+            let details: Vec<_> = left_out.into_iter().chain(failures.iter().map(detail)).collect();
+            Error::partial(format!("{} things asked for cannot be packed", details.len()), details)
+        }
         (false, false) => {
             let total = plan.images.len() + failures.len();
             Some(Error::from(crate::pack::Error::Failed { failures, total }))

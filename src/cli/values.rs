@@ -105,6 +105,8 @@ pub enum Wish {
     Plan(PathBuf),
     /// An image in a registry or a layout.
     Image(Source),
+    /// An OpenShift release, `release:VERSION` or `release:REFERENCE`; what follows the colon.
+    Release(String),
 }
 
 impl Wish {
@@ -112,17 +114,21 @@ impl Wish {
     /// layout, anything else a reference.
     pub fn sort(text: &OsStr) -> Result<Wish, Error> {
         let path = Path::new(text);
+        let release = text.to_str().is_some_and(|text| text.starts_with("release:"));
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
-        if ending == "json" {
+        if ending == "json" && !release {
             return Ok(Wish::Plan(path.to_owned()));
         }
-        if matches!(ending.as_str(), "yaml" | "yml") || path.is_file() {
+        if !release && (matches!(ending.as_str(), "yaml" | "yml") || path.is_file()) {
             return Ok(Wish::ImageSet(path.to_owned()));
         }
         let Some(text) = text.to_str() else {
             return Err(Error::new(Code::BadReference, format!("{} is neither a file nor a reference", path.display())));
         };
-        Ok(Wish::Image(Source::parse(text)?))
+        Ok(match text.strip_prefix("release:") {
+            Some(release) => Wish::Release(release.to_owned()),
+            None => Wish::Image(Source::parse(text)?),
+        })
     }
 }
 
@@ -176,6 +182,7 @@ mod tests {
         assert_eq!(sort("plan.json").unwrap(), Wish::Plan("plan.json".into()));
         assert!(matches!(sort("oci:d/e:1.0").unwrap(), Wish::Image(Source::Layout { .. })));
         assert!(matches!(sort("quay.io/x/y:1").unwrap(), Wish::Image(Source::Registry(_))));
+        assert_eq!(sort("release:4.17.2").unwrap(), Wish::Release("4.17.2".into()));
         assert!(sort("Quay Io").is_err() && sort("quay.io/x/y").is_err());
     }
 

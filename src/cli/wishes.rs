@@ -1,10 +1,13 @@
 //! From the words of `plan` and `pack` to a plan.
 
 use super::connections::{Sources, client};
-use super::{Context, options, values};
+use super::{Context, openshift, options, values};
 use crate::error::{Code, Detail, Error};
+use crate::format::Missing;
 use crate::fs::read_user_file;
+use crate::gather::{self, Gathered, World};
 use crate::image_set::ImageSet;
+use crate::layout::Layout;
 use crate::limits;
 use crate::pack::{self, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
@@ -17,6 +20,8 @@ pub struct Planned {
     pub plan: PackPlan,
     /// Images that could not be planned.
     pub failures: Vec<Failure>,
+    /// Releases, catalogs and charts that could not be worked out; the plan lists them as missing already.
+    pub left_out: Vec<Detail>,
     /// The sources, opened.
     pub sources: Sources,
     /// Transfers at a time.
@@ -35,18 +40,27 @@ pub struct Asked<'a> {
     pub shape: &'a options::Shape,
     /// Registries.
     pub source: &'a options::Source,
+    /// Releases, catalogs, charts.
+    pub openshift: &'a options::OpenShift,
+    /// Where what is made is kept.
+    pub workspace: Layout,
 }
 
 /// Reads what the wishes name, asks the sources, and plans.
 pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
-    let sources = Sources::new(client(ctx, &asked.source.access, asked.source.src_tls_verify, &Arc::default())?);
+    let client = client(ctx, &asked.source.access, asked.source.src_tls_verify, &Arc::default())?;
+    let sources = Sources::new(client, asked.workspace.clone());
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;
         warn_about_moved_tags(&plan, &sources, ctx);
-        return Ok(Planned { plan, failures: Vec::new(), sources, parallel });
+        return Ok(Planned { plan, failures: Vec::new(), left_out: Vec::new(), sources, parallel });
     }
-    let wish = wish(&asked.wishes, ctx)?.on_platforms(&asked.selection.platforms);
+    ctx.progress.begin("asking the sources", 0);
+    let wished = wish(&asked, &sources, parallel, ctx);
+    ctx.progress.end();
+    let (wish, left_out) = wished?;
+    let wish = wish.on_platforms(&asked.selection.platforms);
     let options = Options {
         stream: asked.identity.stream.clone(),
         volume_size: asked.shape.volume_size.or(wish.volume_size).unwrap_or(limits::VOLUME_BYTES_MAX),
@@ -66,7 +80,7 @@ pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
         );
         ctx.progress.say(Level::Warning, &line);
     }
-    Ok(Planned { plan, failures, sources, parallel })
+    Ok(Planned { plan, failures, left_out, sources, parallel })
 }
 
 /// The stable code of a failure, as the index lists it.
@@ -117,14 +131,38 @@ fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
     }
 }
 
-/// One wish out of all words: one ImageSet, or references.
-fn wish(wishes: &[values::Wish], ctx: &Context) -> Result<Wish, Error> {
+/// Where releases, catalogs and charts are looked into, and what is made of them is kept.
+fn world<'a>(asked: &Asked<'_>, sources: &'a Sources, parallel: usize, folder: &Path, ctx: &'a Context) -> World<'a> {
+    World {
+        origins: sources,
+        web: sources.client(),
+        workspace: sources.workspace(),
+        progress: ctx.progress.as_ref(),
+        parallel,
+        folder: folder.to_owned(),
+        releases: openshift::releases(asked.openshift, ctx),
+        operators: openshift::operators(asked.openshift),
+        helm: openshift::helm(asked.openshift, ctx),
+    }
+}
+
+/// One wish out of all words: one ImageSet, references, releases. What could not be had comes beside it.
+fn wish(asked: &Asked<'_>, sources: &Sources, parallel: usize, ctx: &Context) -> Result<(Wish, Vec<Detail>), Error> {
     let mut references = Vec::new();
+    let mut gathered = Gathered::default();
     let mut set: Option<Wish> = None;
-    for wish in wishes {
-        match wish {
+    for word in &asked.wishes {
+        match word {
             values::Wish::Image(source) => references.push(source.clone()),
-            values::Wish::ImageSet(path) if set.is_none() => set = Some(image_set(path, ctx)?),
+            values::Wish::Release(release) => {
+                gathered.add(gather::release(release, &world(asked, sources, parallel, Path::new("."), ctx))?);
+            }
+            values::Wish::ImageSet(path) if set.is_none() => {
+                let image_set = image_set(path, ctx)?;
+                let folder = path.parent().unwrap_or(Path::new("."));
+                gathered.add(gather::gather(&image_set, &world(asked, sources, parallel, folder, ctx))?);
+                set = Some(Wish::of_image_set(image_set));
+            }
             values::Wish::ImageSet(_) => {
                 return Err(Error::new(Code::Usage, "two ImageSet files were given").remedy("pack them one after the other, or join them"));
             }
@@ -133,10 +171,43 @@ fn wish(wishes: &[values::Wish], ctx: &Context) -> Result<Wish, Error> {
     }
     let mut wish = set.unwrap_or_default();
     wish.asks.extend(Wish::of_references(references).asks);
-    Ok(wish)
+    let left_out = add(&mut wish, gathered, asked.selection.keep_going, ctx)?;
+    Ok((wish, left_out))
 }
 
-fn image_set(path: &Path, ctx: &Context) -> Result<Wish, Error> {
+/// What was gathered joins the wish. A failure ends the command, unless it may go on with what there is.
+fn add(wish: &mut Wish, gathered: Gathered, keep_going: bool, ctx: &Context) -> Result<Vec<Detail>, Error> {
+    let Gathered { asks, documents, failures, notes } = gathered;
+    for note in notes {
+        ctx.progress.say(Level::Warning, &note);
+    }
+    let failures: Vec<(String, Error)> = failures.into_iter().map(|(name, error)| (name, Error::from(&error))).collect();
+    let details: Vec<Detail> = failures.iter().map(|(name, error)| Detail::of(name, error)).collect();
+    if !keep_going {
+        let mut failures = failures;
+        match failures.len() {
+            0 => {}
+            1 => return Err(failures.remove(0).1),
+            n => {
+                let (_, first) = failures.remove(0);
+                let what = format!("{n} parts of what was asked for cannot be worked out; the first: {}", first.what);
+                return Err(Error { what, details, ..first });
+            }
+        }
+        wish.asks.extend(asks);
+        wish.documents.extend(documents);
+        return Ok(Vec::new());
+    }
+    wish.asks.extend(asks);
+    wish.documents.extend(documents);
+    for (name, error) in failures {
+        ctx.progress.say(Level::Warning, &format!("left out: {name}: {}", error.what));
+        wish.missing.push(Missing { name, code: error.code.name().to_owned(), reason: error.what });
+    }
+    Ok(details)
+}
+
+fn image_set(path: &Path, ctx: &Context) -> Result<ImageSet, Error> {
     let bytes = read_user_file(path)?;
     let (set, notices) = ImageSet::parse(&bytes).map_err(|e| {
         let error = Error::from(e);
@@ -145,5 +216,5 @@ fn image_set(path: &Path, ctx: &Context) -> Result<Wish, Error> {
     for notice in notices {
         ctx.output.warn(&format!("{}: {notice}", path.display()));
     }
-    Ok(Wish::of_image_set(set)?)
+    Ok(set)
 }

@@ -49,10 +49,8 @@ impl From<&PackError> for Error {
     fn from(error: &PackError) -> Error {
         let told = |code| Error::from_chain(code, error);
         match error {
-            PackError::Unsupported(_) => told(Code::BadImageset)
-                .remedy("remove these parts from the ImageSet and list the images they stand for under additionalImages"),
             PackError::Nothing => {
-                told(Code::Usage).remedy("name an image, or list some under mirror.additionalImages that blockedImages does not remove")
+                told(Code::Usage).remedy("name an image, a release, a catalog or a chart that blockedImages does not remove")
             }
             PackError::Collision(inner) => inner.as_ref().into(),
             PackError::Failed { failures, total: _ } => failed(failures, error.to_string()),
@@ -137,7 +135,6 @@ mod tests {
     fn every_failure_has_its_code_and_remedy() {
         let no_space = || FsError::new("write", "/o", Errno::NOSPC);
         for (error, code, remedy) in [
-            (PackError::Unsupported(vec!["mirror.operators".into()]), Code::BadImageset, "additionalImages"),
             (PackError::Nothing, Code::Usage, "blockedImages"),
             (PackError::NoSpace { path: "/o".into(), free: 10, need: 30 }, Code::NoSpace, "20 bytes"),
             (PackError::Name { stream: "X".into(), sequence: 1 }, Code::Usage, "--stream"),

@@ -3,6 +3,10 @@
 //! Each part asks the outside world what it needs, writes what it makes into the workspace, and gives back images to carry and
 //! documents that travel beside them. Nothing is carried here.
 
+mod signatures;
+
+pub use signatures::sigstore;
+
 use crate::format::Document;
 use crate::layout::Layout;
 use crate::origin::Origins;
@@ -83,6 +87,16 @@ pub struct Gathered {
     pub failures: Vec<(String, GatherError)>,
     /// What a person should know: risks of updates, what may be missed, ways taken.
     pub notes: Vec<String>,
+}
+
+impl Gathered {
+    /// Takes over what another part became.
+    pub fn add(&mut self, other: Gathered) {
+        self.asks.extend(other.asks);
+        self.documents.extend(other.documents);
+        self.failures.extend(other.failures);
+        self.notes.extend(other.notes);
+    }
 }
 
 /// Why a part of an ImageSet could not be worked out.

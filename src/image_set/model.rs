@@ -207,27 +207,9 @@ pub struct LocalChart {
     pub platforms: Vec<Platform>,
 }
 
-impl ImageSet {
-    /// The members in use that this version reads but cannot carry yet. A set that has any must be refused as a whole:
-    /// carrying the rest would be silently less than asked for.
-    pub fn unsupported(&self) -> Vec<&'static str> {
-        let mut members = Vec::new();
-        if self.platform.as_ref().is_some_and(Releases::asks_for_content) {
-            members.push("mirror.platform");
-        }
-        if !self.operators.is_empty() {
-            members.push("mirror.operators");
-        }
-        if self.helm != Helm::default() {
-            members.push("mirror.helm");
-        }
-        members
-    }
-}
-
 impl Releases {
     /// False where only selectors stand (`architectures`) and nothing they could select from.
-    fn asks_for_content(&self) -> bool {
+    pub fn asks_for_content(&self) -> bool {
         self.graph || self.kube_virt_container || self.release.is_some() || !self.channels.is_empty()
     }
 }

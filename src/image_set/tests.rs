@@ -66,7 +66,6 @@ fn everything_that_may_be_given_arrives() {
     assert_eq!(image_set.helm.local[0].path, "/srv/chart.tgz");
     assert_eq!(image_set.blocked.matches("quay.io/x/blocked:1", "x/blocked:1"), Some("blocked:[0-9]$"));
     assert_eq!(image_set.samples, ["ruby"]);
-    assert_eq!(image_set.unsupported(), ["mirror.platform", "mirror.operators", "mirror.helm"]);
 }
 
 #[test]
@@ -84,7 +83,7 @@ fn what_go_reads_is_read() {
 #[test]
 fn only_selectors_ask_for_nothing() {
     let image_set = set("mirror:\n  platform: {architectures: [multi, amd64]}\n  additionalImages: [{name: q.io/a:1}]\n");
-    assert!(image_set.unsupported().is_empty());
+    assert!(!image_set.platform.unwrap().asks_for_content());
 }
 
 #[test]

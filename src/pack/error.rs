@@ -45,9 +45,6 @@ impl From<FetchError> for Reason {
 /// Failures of [`super::plan()`] and [`super::run()`].
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The ImageSet asks for what this version cannot resolve.
-    #[error("the ImageSet asks for {}, which this version cannot pack", .0.join(", "))]
-    Unsupported(Vec<String>),
     /// Nothing is left to pack.
     #[error("there is nothing to pack")]
     Nothing,

@@ -51,7 +51,8 @@ pub fn plan(
         .collect();
     find_collision(names.iter().map(|(source, destination, digest)| (source.as_str(), destination, *digest)))?;
     let trees = each_name_once(trees);
-    let missing = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }).collect();
+    let failed = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() });
+    let missing = wish.missing.iter().cloned().chain(failed).collect();
     let mut documents = wish.documents.clone();
     documents.sort();
     documents.dedup();

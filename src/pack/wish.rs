@@ -1,8 +1,7 @@
 //! What shall be packed, however it was said.
 
-use super::Error;
 use crate::digest::Digest;
-use crate::format::{Document, Role};
+use crate::format::{Document, Missing, Role};
 use crate::image_set::{AdditionalImage, Blocked, ImageSet, Source};
 use crate::oci::Platform;
 
@@ -58,22 +57,20 @@ pub struct Wish {
     pub volume_size: Option<u64>,
     /// Documents that travel beside the images, in any order.
     pub documents: Vec<Document>,
+    /// What was asked for and is known already not to be had.
+    pub missing: Vec<Missing>,
 }
 
 impl Wish {
-    /// The wish of an ImageSet. Members that this version reads but cannot resolve make the whole set refused: a set that
-    /// silently lacked them would be found out inside.
-    pub fn of_image_set(set: ImageSet) -> Result<Wish, Error> {
-        let unsupported = set.unsupported();
-        if !unsupported.is_empty() {
-            return Err(Error::Unsupported(unsupported.into_iter().map(str::to_owned).collect()));
-        }
-        Ok(Wish {
+    /// What an ImageSet says by itself: its images, what it blocks, its volume size. Releases, catalogs and charts have to be looked
+    /// into first; what they become is added by the caller.
+    pub fn of_image_set(set: ImageSet) -> Wish {
+        Wish {
             asks: set.additional_images.into_iter().map(Ask::from).collect(),
             blocked: set.blocked,
             volume_size: set.archive_size,
-            documents: Vec::new(),
-        })
+            ..Wish::default()
+        }
     }
 
     /// The wish of references on the command line.

@@ -1,0 +1,83 @@
+//! What options and environment say about releases, catalogs and charts.
+
+use super::{Context, options};
+use crate::gather::{HelmSettings, OperatorSettings, ReleaseSettings};
+use std::path::{Path, PathBuf};
+
+/// The public update graph of OpenShift.
+const GRAPH: &str = "https://api.openshift.com/api/upgrades_info/v1/graph";
+/// The public update graph of OKD.
+const OKD_GRAPH: &str = "https://origin-release.ci.openshift.org/graph";
+/// The public graph data.
+const GRAPH_DATA: &str = "https://api.openshift.com/api/upgrades_info/graph-data";
+/// What the graph image is built upon: it needs a shell and cp.
+const GRAPH_BASE: &str = "registry.access.redhat.com/ubi9/ubi:latest";
+/// Where the packages of RHEL, Fedora and their kin put the keys of their publishers.
+const SYSTEM_KEYS: &str = "/etc/pki/rpm-gpg";
+/// Beside the trust file: keys of releases that the person put there.
+const OWN_KEYS: &str = "release-keys";
+
+/// About releases.
+pub fn releases(asked: &options::OpenShift, ctx: &Context) -> ReleaseSettings {
+    let environment = &ctx.environment;
+    let (keys, keys_named) = keys(asked, ctx);
+    let given = asked.graph_url.clone().or_else(|| environment.update_url.clone());
+    let data = asked.graph_data.clone();
+    let (graph_data_url, graph_data_file) = match data {
+        Some(url) if is_url(&url) => (url, None),
+        Some(file) => (String::new(), Some(PathBuf::from(file))),
+        None => (GRAPH_DATA.to_owned(), None),
+    };
+    ReleaseSettings {
+        graph_url: given.clone().unwrap_or_else(|| GRAPH.to_owned()),
+        okd_graph_url: given.unwrap_or_else(|| OKD_GRAPH.to_owned()),
+        stores: match (asked.signature_store.as_slice(), &environment.signature_url) {
+            ([], Some(url)) => vec![url.clone()],
+            ([], None) => crate::openshift::signature::STORES.map(str::to_owned).to_vec(),
+            (named, _) => named.to_vec(),
+        },
+        keys,
+        keys_named,
+        ignore_signature: asked.ignore_release_signature,
+        graph_data_url,
+        graph_data_file,
+        graph_base: asked.graph_base.clone().unwrap_or_else(|| GRAPH_BASE.to_owned()),
+    }
+}
+
+/// About operators.
+pub fn operators(asked: &options::OpenShift) -> OperatorSettings {
+    OperatorSettings { with_dependencies: asked.with_dependencies }
+}
+
+/// About charts.
+pub fn helm(asked: &options::OpenShift, ctx: &Context) -> HelmSettings {
+    let find = |path: &std::ffi::OsStr| std::env::split_paths(path).map(|dir| dir.join("helm")).find(|file| crate::fs::is_program(file));
+    let program = ctx.environment.path.as_deref().filter(|_| !asked.no_helm).and_then(find);
+    HelmSettings { program, values: asked.helm_values.clone() }
+}
+
+/// Key files, and whether the person named them.
+fn keys(asked: &options::OpenShift, ctx: &Context) -> (Vec<PathBuf>, bool) {
+    if !asked.release_key.is_empty() {
+        return (asked.release_key.clone(), true);
+    }
+    if let Some(key) = &ctx.environment.release_key {
+        return (vec![key.clone()], true);
+    }
+    let own = ctx.environment.config().ok().map(|config| config.join(OWN_KEYS));
+    let folders = [Some(PathBuf::from(SYSTEM_KEYS)), own];
+    (folders.into_iter().flatten().flat_map(|folder| files(&folder)).collect(), false)
+}
+
+/// The files of a folder by name; none where there is no folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let Ok(dir) = crate::fs::Dir::open(folder) else { return Vec::new() };
+    let mut names: Vec<String> = dir.list().unwrap_or_default().into_iter().map(|entry| entry.name).collect();
+    names.sort();
+    names.into_iter().map(|name| folder.join(name)).collect()
+}
+
+fn is_url(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}

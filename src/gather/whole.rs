@@ -1,0 +1,46 @@
+//! The parts of an ImageSet, worked out beside each other.
+
+use super::{GatherError, Gathered, World, charts, graph_image, operators, releases, sigstore};
+use crate::image_set::{Helm, ImageSet};
+use crate::pack::Ask;
+use crate::progress::Level;
+
+/// Works out what an ImageSet asks for beside its plain images: releases, the graph image, operators, charts, and the signatures
+/// that lie beside all of these and beside the plain images. The parts do not wait for each other.
+///
+/// # Errors
+/// What ends everything: the person asked to stop, or the workspace cannot be written. What concerns one release, catalog or chart
+/// is among [`Gathered::failures`].
+pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError> {
+    let platform = set.platform.as_ref().filter(|platform| platform.asks_for_content());
+    type Part<'p> = Box<dyn FnOnce() -> Result<Gathered, GatherError> + Send + 'p>;
+    let mut parts: Vec<Part<'_>> = Vec::new();
+    if let Some(platform) = platform {
+        parts.push(Box::new(|| releases(platform, world)));
+        if platform.graph {
+            parts.push(Box::new(|| graph_image(world, &platform.platforms)));
+        }
+    }
+    if !set.operators.is_empty() {
+        parts.push(Box::new(|| operators(&set.operators, world)));
+    }
+    if set.helm != Helm::default() {
+        parts.push(Box::new(|| charts(&set.helm, world)));
+    }
+    let done: Vec<_> = std::thread::scope(|scope| {
+        let running: Vec<_> = parts.into_iter().map(|part| scope.spawn(part)).collect();
+        running.into_iter().map(|part| part.join().unwrap_or(Err(GatherError::Interrupted))).collect()
+    });
+    let mut gathered = Gathered::default();
+    for part in done {
+        gathered.add(part?);
+    }
+    let plain: Vec<Ask> = set.additional_images.iter().cloned().map(Ask::from).collect();
+    world.progress.say(Level::Detail, "looking for signatures beside the images");
+    let signed: Vec<Ask> = gathered.asks.iter().cloned().chain(plain).collect();
+    gathered.asks.extend(sigstore(&signed, world));
+    if world.progress.cancelled() {
+        return Err(GatherError::Interrupted);
+    }
+    Ok(gathered)
+}
