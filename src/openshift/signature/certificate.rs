@@ -6,7 +6,7 @@
 //! anyway. A subkey is another key, bound by such a statement alone; it takes SHA-2.
 //! Revocations by somebody else whom the owner has appointed are not looked at.
 
-use super::packets::{self, PUBLIC_KEY, PUBLIC_SUBKEY, Packet, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ATTRIBUTE, USER_ID};
+use super::packets::{self, PUBLIC_KEY, PUBLIC_SUBKEY, Packet, SECRET_KEY, SECRET_SUBKEY, SIGNATURE, USER_ID};
 use super::{CLOCK_SKEW, KeyProblem};
 use crate::digest::hex;
 use pgp::crypto::hash::HashAlgorithm;
@@ -99,8 +99,7 @@ impl Certificate {
             match first.tag {
                 USER_ID => certificate.about_user(packets::user_id(&first.body), signatures),
                 PUBLIC_SUBKEY => certificate.about_subkey(packets::public_subkey(&first.body), weakness(&first.body), signatures),
-                // A picture says nothing about the key that a name does not.
-                USER_ATTRIBUTE => {}
+                // A picture says nothing about the key that a name does not; what is not known says nothing.
                 _ => {}
             }
         }
@@ -172,7 +171,7 @@ impl Certificate {
     }
 
     /// The key among this one and its subkeys that a signature names: by everything it says about its maker.
-    pub fn signer(&self, signature: &Signature, announced: Option<[u8; 8]>) -> Option<Signer<'_>> {
+    pub fn signer(&self, signature: &Signature, announced: [u8; 8]) -> Option<Signer<'_>> {
         let subkey = |subkey| Signer { certificate: self, subkey: Some(subkey) };
         let all = std::iter::once(Signer { certificate: self, subkey: None }).chain(self.subkeys.iter().map(subkey));
         all.into_iter().find(|signer| match signer.subkey {
@@ -271,14 +270,14 @@ fn created(key: &impl KeyDetails) -> u64 {
     u64::from(key.created_at().as_secs())
 }
 
-/// A key matches when nothing a signature says about its maker speaks against it, and something for it.
-fn named(key: &impl KeyDetails, signature: &Signature, announced: Option<[u8; 8]>) -> bool {
+/// A key matches when everything a signature says about its maker, and the packet that announces it, names this key.
+fn named(key: &impl KeyDetails, signature: &Signature, announced: [u8; 8]) -> bool {
     let (ids, fingerprints) = (signature.issuer_key_id(), signature.issuer_fingerprint());
     let id = key.legacy_key_id();
     !(ids.is_empty() && fingerprints.is_empty())
+        && announced == id.as_ref()
         && ids.into_iter().all(|named| *named == id)
         && fingerprints.into_iter().all(|named| *named == key.fingerprint())
-        && announced.is_none_or(|announced| announced == id.as_ref())
 }
 
 /// Why a version 4 key packet (section 5.5.3) is no key to rely on: its algorithm, or the length of its RSA modulus.

@@ -96,7 +96,7 @@ impl Keyring {
     }
 
     /// The key that a signature names.
-    pub(super) fn signer(&self, signature: &Signature, announced: Option<[u8; 8]>) -> Result<Signer<'_>, SignatureError> {
+    pub(super) fn signer(&self, signature: &Signature, announced: [u8; 8]) -> Result<Signer<'_>, SignatureError> {
         if let Some(signer) = self.certificates.iter().find_map(|c| c.signer(signature, announced)) {
             return Ok(signer);
         }
@@ -108,10 +108,7 @@ impl Keyring {
         }
         let fingerprint = signature.issuer_fingerprint().first().map(|f| hex(f.as_bytes()));
         let key_id = fingerprint.or_else(|| signature.issuer_key_id().first().map(|id| hex(id.as_ref())));
-        match key_id {
-            Some(key_id) => Err(SignatureError::UnknownSigner { key_id: key_id.to_uppercase() }),
-            None => Err(SignatureError::Damaged("its signature does not say who made it")),
-        }
+        Err(SignatureError::UnknownSigner { key_id: key_id.unwrap_or_else(|| hex(&announced)).to_uppercase() })
     }
 }
 

@@ -1,4 +1,4 @@
-//! The shape of a signed message: `[one-pass signature] literal signature`, in at most one compressed packet (RFC 9580,
+//! The shape of a signed message: `one-pass-signature literal signature`, in at most one compressed packet (RFC 9580,
 //! sections 5.6 and 10.3).
 //!
 //! A reader that takes the first literal it finds can be shown one text and made to check another. So everything is counted.
@@ -9,9 +9,9 @@ use crate::limits::{RELEASE_SIGNATURE_BYTES, RELEASE_SIGNATURE_PLAIN_BYTES};
 use flate2::{Decompress, FlushDecompress, Status};
 
 /// What a message consists of.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Parts {
-    pub one_pass: Option<OnePass>,
+    pub one_pass: OnePass,
     /// The bytes that are signed, and nothing else.
     pub literal: Vec<u8>,
     /// Body of the signature packet.
@@ -19,7 +19,7 @@ pub(super) struct Parts {
 }
 
 /// What the one-pass packet announces (section 5.4, version 3).
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct OnePass {
     pub kind: u8,
     pub hash: u8,
@@ -41,17 +41,15 @@ fn read(message: &[u8]) -> Result<Parts, &'static str> {
         [Packet { tag: COMPRESSED, body }] => packets::split(&plain(body)?)?,
         _ => outer,
     };
-    let (one_pass, literal, signature) = match inner.as_slice() {
-        [one, literal, signature] if one.tag == ONE_PASS => (Some(announced(&one.body)?), literal, signature),
-        [literal, signature] => (None, literal, signature),
-        [] => return Err("it is empty"),
-        [Packet { tag: COMPRESSED, .. }, ..] => return Err("it is compressed more than once, or not as a whole"),
-        _ => return Err("it does not consist of one document and one signature"),
-    };
-    if literal.tag != LITERAL || signature.tag != SIGNATURE {
-        return Err("it does not consist of one document and one signature, in this order");
+    let tags: Vec<u8> = inner.iter().map(|packet| packet.tag).collect();
+    match (tags.as_slice(), inner.as_slice()) {
+        ([ONE_PASS, LITERAL, SIGNATURE], [one, literal, signature]) => {
+            Ok(Parts { one_pass: announced(&one.body)?, literal: content(&literal.body)?, signature: signature.body.clone() })
+        }
+        ([], _) => Err("it is empty"),
+        ([COMPRESSED, ..], _) => Err("it is compressed more than once, or not as a whole"),
+        _ => Err("it does not consist of an announcement, one document and one signature, in this order"),
     }
-    Ok(Parts { one_pass, literal: content(&literal.body)?, signature: signature.body.clone() })
 }
 
 /// One signature is announced, the last one.
@@ -75,7 +73,7 @@ fn content(body: &[u8]) -> Result<Vec<u8>, &'static str> {
 }
 
 /// Decompresses: ZIP and ZLIB, which gpg writes; the stream must end exactly where the packet does.
-fn plain(body: &[u8]) -> Result<Vec<u8>, &'static str> {
+pub(super) fn plain(body: &[u8]) -> Result<Vec<u8>, &'static str> {
     let (method, packed) = body.split_first().ok_or("it is empty")?;
     let mut inflate = match method {
         1 => Decompress::new(false),

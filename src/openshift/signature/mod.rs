@@ -85,7 +85,7 @@ impl fmt::Debug for ReleaseSignature {
 pub fn verify(message: &[u8], digest: &Digest, keyring: &Keyring, now: u64) -> Result<ReleaseSignature, SignatureError> {
     let parts = message::open(message)?;
     let signature = acceptable(&parts)?;
-    let signer = keyring.signer(&signature, parts.one_pass.as_ref().map(|one| one.key_id))?;
+    let signer = keyring.signer(&signature, parts.one_pass.key_id)?;
     let fingerprint = signer.certificate.fingerprint();
     if !signer.verifies(&signature, &parts.literal) {
         return Err(SignatureError::DoesNotHold { fingerprint });
@@ -111,9 +111,8 @@ fn acceptable(parts: &message::Parts) -> Result<Signature, SignatureError> {
     if !matches!(config.hash_alg, HashAlgorithm::Sha256 | HashAlgorithm::Sha384 | HashAlgorithm::Sha512) {
         return Err(SignatureError::WeakHash(config.hash_alg.to_string()));
     }
-    if let Some(one) = &parts.one_pass
-        && (one.hash != u8::from(config.hash_alg) || one.algorithm != u8::from(config.pub_alg) || one.kind != 0)
-    {
+    let one = &parts.one_pass;
+    if one.kind != u8::from(config.typ()) || one.hash != u8::from(config.hash_alg) || one.algorithm != u8::from(config.pub_alg) {
         return Err(SignatureError::Damaged("its first packet announces another signature than follows"));
     }
     // RFC 9580, section 5.2.3.7: what is marked critical and not understood makes the signature void.

@@ -3,7 +3,8 @@
 //! Done here and not by the `pgp` crate, whose readers take the end of the input for the end of a packet stream wherever it comes.
 
 use pgp::packet::{PacketHeader, PublicKey, PublicSubkey, Signature, UserId};
-use pgp::types::Tag;
+use pgp::ser::Serialize as _;
+use pgp::types::{SignatureBytes, Tag};
 
 pub(super) const SIGNATURE: u8 = 2;
 pub(super) const ONE_PASS: u8 = 4;
@@ -14,7 +15,6 @@ pub(super) const COMPRESSED: u8 = 8;
 pub(super) const LITERAL: u8 = 11;
 pub(super) const USER_ID: u8 = 13;
 pub(super) const PUBLIC_SUBKEY: u8 = 14;
-pub(super) const USER_ATTRIBUTE: u8 = 17;
 
 /// Packets of one file: a message has three, a file of all of a vendor's keys some hundred.
 const MOST: usize = 4096;
@@ -100,21 +100,29 @@ pub(super) fn signature(body: &[u8]) -> Result<Signature, &'static str> {
     }
     let mut rest = body;
     let read = Signature::try_from_reader(header(Tag::Signature, body), &mut rest);
-    whole(read, rest, "its signature packet cannot be read")
+    const WHY: &str = "its signature packet cannot be read";
+    let signature = read.ok().filter(|_| rest.is_empty()).ok_or(WHY)?;
+    // The library takes numbers with a wrong count of bits (section 3.2) for what they may have meant.
+    match signature.signature() {
+        Some(SignatureBytes::Mpis(numbers)) => {
+            let written: Vec<u8> = numbers.iter().flat_map(|number| number.to_bytes().unwrap_or_default()).collect();
+            if body.ends_with(&written) { Ok(signature) } else { Err(WHY) }
+        }
+        _ => Ok(signature),
+    }
 }
 
-/// A primary key packet of version 4: the library ends the program over the number of some others.
+/// A primary key packet of version 4: the library ends the program over the number of some others. A key that would be written
+/// in another way than it is has another fingerprint than the library would say.
 pub(super) fn public_key(body: &[u8]) -> Option<PublicKey> {
-    let mut rest = body;
-    let read = body.starts_with(&[4]).then(|| PublicKey::try_from_reader(header(Tag::PublicKey, body), &mut rest))?;
-    whole(read, rest, "").ok()
+    let key = body.starts_with(&[4]).then(|| PublicKey::try_from_reader(header(Tag::PublicKey, body), body))?.ok()?;
+    key.to_bytes().is_ok_and(|written| written == body).then_some(key)
 }
 
 /// A subkey packet of version 4.
 pub(super) fn public_subkey(body: &[u8]) -> Option<PublicSubkey> {
-    let mut rest = body;
-    let read = body.starts_with(&[4]).then(|| PublicSubkey::try_from_reader(header(Tag::PublicSubkey, body), &mut rest))?;
-    whole(read, rest, "").ok()
+    let key = body.starts_with(&[4]).then(|| PublicSubkey::try_from_reader(header(Tag::PublicSubkey, body), body))?.ok()?;
+    key.to_bytes().is_ok_and(|written| written == body).then_some(key)
 }
 
 /// A user id packet.
@@ -124,11 +132,4 @@ pub(super) fn user_id(body: &[u8]) -> Option<UserId> {
 
 fn header(tag: Tag, body: &[u8]) -> PacketHeader {
     PacketHeader::new_fixed(tag, u32::try_from(body.len()).unwrap_or(u32::MAX))
-}
-
-fn whole<T>(read: pgp::errors::Result<T>, rest: &[u8], why: &'static str) -> Result<T, &'static str> {
-    match read {
-        Ok(packet) if rest.is_empty() => Ok(packet),
-        _ => Err(why),
-    }
 }
