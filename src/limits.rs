@@ -79,3 +79,13 @@ pub const KDF_ROUNDS: u32 = 10_000;
 pub const AGENT_BYTES: u32 = 256 << 10;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;
+/// A release signature (OpenPGP message), as large as OpenShift's own verifier takes.
+pub const RELEASE_SIGNATURE_BYTES: u64 = 50 << 10;
+/// The same without its compression: a few kilobytes that unfold to gigabytes.
+pub const RELEASE_SIGNATURE_PLAIN_BYTES: u64 = 256 << 10;
+/// Signatures of one release: a store that always has another.
+pub const RELEASE_SIGNATURES: u32 = 9;
+/// A file of OpenPGP keys; keys with many foreign signatures take some hundred kilobytes.
+pub const RELEASE_KEY_BYTES: u64 = 1 << 20;
+/// Files of one folder of keys that are read.
+pub const RELEASE_KEY_FILES: usize = 256;
