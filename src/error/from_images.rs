@@ -1,6 +1,8 @@
 //! Images that are looked into, and images that are made.
 
 use super::{Code, Error, Side, io, layout};
+use crate::openshift::build::BuildError;
+use crate::openshift::catalog::CatalogError;
 use crate::openshift::files::FilesError;
 use crate::origin::FetchError;
 
@@ -39,6 +41,41 @@ impl From<&FilesError> for Error {
     }
 }
 
+impl From<&BuildError> for Error {
+    fn from(error: &BuildError) -> Error {
+        let told = |code| Error::new(code, error.to_string());
+        match error {
+            BuildError::Workspace(inner) => layout(inner, Side::Target),
+            BuildError::Fs(inner) => inner.into(),
+            BuildError::Content { path: _, error: inner } => match io(inner, Side::Source) {
+                known if known.code != Code::Unclassified => known,
+                _ => told(Code::ContentInvalid),
+            },
+            BuildError::Path { path: _, why: _ } => {
+                told(Code::ContentInvalid).remedy("leave out what has that name, or tell who publishes it")
+            }
+            BuildError::Document { digest: _, why: _ } => {
+                told(Code::ContentInvalid).remedy("tell who publishes that image; take another version of it")
+            }
+        }
+    }
+}
+
+impl From<&CatalogError> for Error {
+    fn from(error: &CatalogError) -> Error {
+        let told = || Error::new(Code::ContentInvalid, error.to_string());
+        match error {
+            CatalogError::Files(inner) => inner.into(),
+            CatalogError::Build(inner) => inner.into(),
+            CatalogError::Database { digest: _ } => {
+                told().remedy("take a current version of the catalog: it is published as a file-based one")
+            }
+            CatalogError::NoCatalog { digest: _ } => told().remedy("name an operator catalog; other images belong under additionalImages"),
+            CatalogError::Folder { digest: _, folder: _ } => told().remedy("tell who publishes that catalog; take another version of it"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,6 +101,29 @@ mod tests {
             (crate::layout::Error::Wrong(wrong()).into(), Code::SourceWrong),
             (visitor(io::Error::other("two heads")), Code::ContentInvalid),
             (visitor(FsError::new("write", "/w", rustix::io::Errno::NOSPC).into_io()), Code::NoSpace),
+        ] {
+            let told = Error::from(&error);
+            assert_eq!(told.code, code, "{told}");
+            assert!(!told.remedy.is_empty(), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_built_has_its_code() {
+        let digest = Digest::sha256(b"");
+        let full = || FsError::new("write", "/w", rustix::io::Errno::NOSPC);
+        let files = |error| CatalogError::Files(error);
+        for (error, code) in [
+            (files(FilesError::Interrupted), Code::Interrupted),
+            (BuildError::Workspace(full().into()).into(), Code::NoSpace),
+            (BuildError::Fs(full()).into(), Code::NoSpace),
+            (BuildError::Content { path: "a".into(), error: full().into_io() }.into(), Code::NoSpace),
+            (BuildError::Content { path: "a".into(), error: io::Error::other("x") }.into(), Code::ContentInvalid),
+            (BuildError::Path { path: "..".into(), why: "x" }.into(), Code::ContentInvalid),
+            (BuildError::Document { digest, why: "x".into() }.into(), Code::ContentInvalid),
+            (CatalogError::Database { digest }, Code::ContentInvalid),
+            (CatalogError::NoCatalog { digest }, Code::ContentInvalid),
+            (CatalogError::Folder { digest, folder: "/".into() }, Code::ContentInvalid),
         ] {
             let told = Error::from(&error);
             assert_eq!(told.code, code, "{told}");

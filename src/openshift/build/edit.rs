@@ -89,11 +89,6 @@ pub fn index(
     put_manifest(workspace, digest, &manifest.media_type, &document)
 }
 
-/// The members of an index as they are written.
-pub(in crate::openshift) fn entries(digest: &Digest, bytes: &[u8]) -> Result<Vec<Box<RawValue>>, BuildError> {
-    Ok(member(digest, &parse(digest, bytes)?, "manifests")?.unwrap_or_default())
-}
-
 fn put_manifest(workspace: &Layout, old: &Digest, media_type: &str, document: &Object) -> Result<Descriptor, BuildError> {
     let bytes = raw(old, document)?.get().as_bytes().to_vec();
     if bytes.len() as u64 > limits::MANIFEST_BYTES {

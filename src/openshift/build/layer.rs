@@ -6,6 +6,7 @@ use crate::fs::{Dir, File, FsError};
 use crate::layout::Layout;
 use crate::limits;
 use crate::oci::Descriptor;
+use crate::openshift::files::Owner;
 use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Read, Write};
@@ -93,11 +94,16 @@ impl LayerBuilder {
     /// # Errors
     /// [`BuildError::Path`] where a file is.
     pub fn folder(&mut self, path: &str) -> Result<(), BuildError> {
+        self.folder_of(path, Owner { mode: 0o755, uid: 0, gid: 0 })
+    }
+
+    /// A folder as it is in the layers below: without this, what a layer has in it would change its owner and mode.
+    pub(in crate::openshift) fn folder_of(&mut self, path: &str, owner: Owner) -> Result<(), BuildError> {
         check(path)?;
         self.folders_above(path)?;
         if self.paths.insert(format!("{path}/")) {
             self.refuse_twice(path, path)?;
-            self.header(&format!("{path}/"), tar::EntryType::Directory, 0o755, 0)?;
+            self.header(&format!("{path}/"), tar::EntryType::Directory, owner, 0)?;
         }
         Ok(())
     }
@@ -116,7 +122,7 @@ impl LayerBuilder {
         if !self.paths.insert(path.to_owned()) {
             return Err(BuildError::Path { path: path.into(), why: "it is there already" });
         }
-        self.header(path, tar::EntryType::Regular, 0o644, size)?;
+        self.header(path, tar::EntryType::Regular, Owner { mode: 0o644, uid: 0, gid: 0 }, size)?;
         self.copy(path, size, content)?;
         let padding = size.next_multiple_of(BLOCK) - size;
         self.write(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or(0)])
@@ -177,7 +183,7 @@ impl LayerBuilder {
         Ok(())
     }
 
-    fn header(&mut self, path: &str, kind: tar::EntryType, mode: u32, size: u64) -> Result<(), BuildError> {
+    fn header(&mut self, path: &str, kind: tar::EntryType, owner: Owner, size: u64) -> Result<(), BuildError> {
         let mut header = tar::Header::new_ustar();
         if header.set_path(path).is_err() {
             self.long_path(path)?;
@@ -187,7 +193,7 @@ impl LayerBuilder {
                 *to = from;
             }
         }
-        self.fixed(&mut header, kind, mode, size);
+        self.fixed(&mut header, kind, owner, size);
         self.write(header.as_bytes())
     }
 
@@ -204,17 +210,17 @@ impl LayerBuilder {
         for (to, from) in header.as_old_mut().name.iter_mut().zip(b"PaxHeaders/path") {
             *to = *from;
         }
-        self.fixed(&mut header, tar::EntryType::XHeader, 0o644, record.len() as u64);
+        self.fixed(&mut header, tar::EntryType::XHeader, Owner { mode: 0o644, uid: 0, gid: 0 }, record.len() as u64);
         self.write(header.as_bytes())?;
         record.resize(record.len().next_multiple_of(BLOCK as usize), 0);
         self.write(&record)
     }
 
-    fn fixed(&self, header: &mut tar::Header, kind: tar::EntryType, mode: u32, size: u64) {
+    fn fixed(&self, header: &mut tar::Header, kind: tar::EntryType, owner: Owner, size: u64) {
         header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_mode(owner.mode);
+        header.set_uid(owner.uid);
+        header.set_gid(owner.gid);
         header.set_mtime(self.mtime);
         header.set_size(size);
         header.set_cksum();

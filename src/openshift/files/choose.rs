@@ -7,6 +7,7 @@ use crate::oci::{Descriptor, Kind, Manifest, Platform};
 use crate::origin::{Origin, OriginError};
 use crate::text::shown;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// The image behind `root` for a platform: a member of the index, or the only image there is, whatever its platform.
@@ -36,6 +37,8 @@ pub(in crate::openshift) struct Member {
     pub bytes: Vec<u8>,
     /// As the index says; `None` for an image that is no member of any.
     pub platform: Option<Platform>,
+    /// How the index lists it, as written there.
+    pub entry: Option<Box<RawValue>>,
 }
 
 /// What lies below a root.
@@ -51,8 +54,8 @@ pub(in crate::openshift) struct Members {
 /// mirror may lack it. The only image there is, is taken whatever its platform.
 pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &dyn Fn(&Platform) -> bool) -> Result<Members, FilesError> {
     let mut found = Members::default();
-    let mut open = vec![(*root, None::<Platform>, 0)];
-    while let Some((digest, platform, depth)) = open.pop() {
+    let mut open = vec![(*root, None::<Platform>, None, 0)];
+    while let Some((digest, platform, entry, depth)) = open.pop() {
         if depth > limits::INDEX_DEPTH {
             return Err(OriginError::Depth(digest).into());
         }
@@ -60,13 +63,15 @@ pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &d
         let parsed = Manifest::parse(&bytes, media_type.as_deref());
         let manifest = parsed.map_err(|error| OriginError::Manifest { digest, error })?;
         let Kind::Index { children } = &manifest.kind else {
-            found.images.push(Member { digest, manifest, bytes, platform });
+            found.images.push(Member { digest, manifest, bytes, platform, entry });
             continue;
         };
-        for child in children.iter().rev().filter(|child| is_image(child)) {
+        let listed: Listed = serde_json::from_slice(&bytes)
+            .map_err(|e| OriginError::Manifest { digest, error: crate::oci::ManifestError::Malformed(e.to_string()) })?;
+        for (child, entry) in children.iter().zip(listed.manifests).rev().filter(|(child, _)| is_image(child)) {
             match &child.platform {
                 Some(there) if !take(there) => found.left.push(there.clone()),
-                there => open.push((child.digest, there.clone().or(platform.clone()), depth + 1)),
+                there => open.push((child.digest, there.clone().or(platform.clone()), Some(entry), depth + 1)),
             }
         }
         if found.images.len() + found.left.len() + open.len() > limits::INDEX_CHILDREN {
@@ -77,8 +82,14 @@ pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &d
     Ok(found)
 }
 
+/// The members of an index as they are written.
+#[derive(Deserialize)]
+struct Listed {
+    manifests: Vec<Box<RawValue>>,
+}
+
 /// False for what is about an image without being one.
-pub(in crate::openshift) fn is_image(child: &Descriptor) -> bool {
+fn is_image(child: &Descriptor) -> bool {
     let unknown = child.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
     !unknown && !child.annotations.contains_key("vnd.docker.reference.digest")
 }
