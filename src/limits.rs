@@ -95,3 +95,7 @@ pub const HARD_LINKS: usize = 64;
 pub const IMAGE_PATHS: usize = 4 << 20;
 /// Bytes of all those paths.
 pub const IMAGE_PATHS_BYTES: usize = 256 << 20;
+/// The update graph's data as it comes (35 KB in 2024): an answer without end.
+pub const GRAPH_DATA_BYTES: u64 = 64 << 20;
+/// The same unfolded (1.3 MB in 2024): it is held in memory.
+pub const GRAPH_DATA_PLAIN_BYTES: u64 = 256 << 20;

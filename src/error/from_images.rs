@@ -4,6 +4,7 @@ use super::{Code, Error, Side, io, layout};
 use crate::openshift::build::BuildError;
 use crate::openshift::catalog::CatalogError;
 use crate::openshift::files::FilesError;
+use crate::openshift::graph_image::GraphImageError;
 use crate::origin::FetchError;
 
 /// What keeps a blob from the workspace. Wrong bytes are the source's; the layout's own trouble is ours.
@@ -76,6 +77,22 @@ impl From<&CatalogError> for Error {
     }
 }
 
+impl From<&GraphImageError> for Error {
+    fn from(error: &GraphImageError) -> Error {
+        let told = || Error::new(Code::ContentInvalid, error.to_string());
+        match error {
+            GraphImageError::NoArchive { begin: _ } => {
+                told().remedy("a proxy or server answers with a page of its own: open the address by hand")
+            }
+            GraphImageError::Damaged { why: _ } => told().remedy("run the same command again; if it stays so, fetch the data by hand"),
+            GraphImageError::Content { why: _ } => told().remedy("give the address or the file of the update graph data itself"),
+            GraphImageError::NoBase { digest: _ } => told().remedy("name a base image with a shell for the platforms of the cluster"),
+            GraphImageError::Files(inner) => inner.into(),
+            GraphImageError::Build(inner) => inner.into(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,5 +146,20 @@ mod tests {
             assert_eq!(told.code, code, "{told}");
             assert!(!told.remedy.is_empty(), "{told}");
         }
+    }
+
+    #[test]
+    fn what_keeps_the_graph_from_being_carried_has_its_code() {
+        for error in [
+            GraphImageError::NoArchive { begin: "<html>".into() },
+            GraphImageError::Damaged { why: "x".into() },
+            GraphImageError::Content { why: "x".into() },
+            GraphImageError::NoBase { digest: Digest::sha256(b"") },
+        ] {
+            let told = Error::from(&error);
+            assert!(told.code == Code::ContentInvalid && !told.remedy.is_empty(), "{told}");
+        }
+        assert_eq!(Error::from(&GraphImageError::from(FilesError::Interrupted)).code, Code::Interrupted);
+        assert_eq!(Error::from(&GraphImageError::from(BuildError::Path { path: "a".into(), why: "x" })).code, Code::ContentInvalid);
     }
 }

@@ -30,6 +30,7 @@ by_value!(
     crate::openshift::build::BuildError,
     crate::openshift::catalog::CatalogError,
     crate::openshift::files::FilesError,
+    crate::openshift::graph_image::GraphImageError,
     crate::origin::FetchError,
     crate::pack::Error,
     crate::origin::OriginError,

@@ -89,6 +89,22 @@ pub fn index(
     put_manifest(workspace, digest, &manifest.media_type, &document)
 }
 
+/// What a changed image's root is: an index of its members as [`index`] makes it, or the one image that was no member of any.
+pub(in crate::openshift) fn joined(
+    workspace: &Layout,
+    root: (&Digest, &[u8], &Manifest),
+    made: Vec<(Option<Box<RawValue>>, Descriptor)>,
+) -> Result<Descriptor, BuildError> {
+    if let [(None, only)] = made.as_slice() {
+        return Ok(only.clone());
+    }
+    let entries: Option<Vec<_>> = made.into_iter().map(|(entry, new)| Some((entry?, new))).collect();
+    match entries {
+        Some(entries) => index(workspace, root, &entries),
+        None => Err(BuildError::Document { digest: *root.0, why: "it is no index and has several images".into() }),
+    }
+}
+
 fn put_manifest(workspace: &Layout, old: &Digest, media_type: &str, document: &Object) -> Result<Descriptor, BuildError> {
     let bytes = raw(old, document)?.get().as_bytes().to_vec();
     if bytes.len() as u64 > limits::MANIFEST_BYTES {

@@ -187,7 +187,7 @@ fn an_index_keeps_platforms_and_its_own_words() {
     let root = index_of(&workspace, &[amd.clone(), arm]);
     let bytes = workspace.manifest(&root.digest).unwrap();
     let manifest = Manifest::parse(&bytes, None).unwrap();
-    let entry = crate::openshift::files::members(&root.digest, &workspace, &|_| true).unwrap().images.remove(0).entry.unwrap();
+    let entry = crate::openshift::files::selected(&root.digest, &workspace, &[]).unwrap().remove(0).entry.unwrap();
     let new = edited(&workspace, &amd, &Change { append: vec![sample(&workspace, "q")], ..Change::default() }).unwrap();
     let index = index(&workspace, (&root.digest, &bytes, &manifest), &[(entry, new.clone())]).unwrap();
     let made = text(&workspace, &index.digest);

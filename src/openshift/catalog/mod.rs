@@ -16,8 +16,8 @@ use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::oci::{Manifest, Platform};
 use crate::openshift::build::BuildError;
-use crate::openshift::files::{Blobs, Files, FilesError, Flow, ImageConfig, ImageFiles, Member, Visit, members, normal};
-use crate::origin::{Origin, OriginError};
+use crate::openshift::files::{Blobs, Files, FilesError, Flow, ImageConfig, ImageFiles, Member, Visit, normal, selected};
+use crate::origin::Origin;
 use crate::progress::Progress;
 use crate::text::shown;
 use std::io;
@@ -60,12 +60,6 @@ pub enum CatalogError {
     },
 }
 
-impl From<OriginError> for CatalogError {
-    fn from(error: OriginError) -> CatalogError {
-        FilesError::from(error).into()
-    }
-}
-
 /// One architecture of a catalog.
 struct Part {
     member: Member,
@@ -89,7 +83,7 @@ impl<'a> CatalogImage<'a> {
     /// Opens the catalog behind `root`, with these members of an index; no platform means all of them.
     ///
     /// # Errors
-    /// What is no file-based catalog, by name; [`OriginError::Platform`] when a platform asked for is not there.
+    /// What is no file-based catalog, by name; [`crate::origin::OriginError::Platform`] when a platform asked for is not there.
     pub fn open(
         origin: &'a dyn Origin,
         root: Digest,
@@ -100,17 +94,9 @@ impl<'a> CatalogImage<'a> {
     ) -> Result<CatalogImage<'a>, CatalogError> {
         let blobs = Blobs { origin, workspace, stopped, progress };
         let (root_bytes, root_manifest) = blobs.manifest(&root)?;
-        let found = members(&root, origin, &|there| platforms.is_empty() || platforms.iter().any(|asked| asked.selects(there)))?;
         let mut parts = Vec::new();
-        for member in found.images {
+        for member in selected(&root, origin, platforms)? {
             parts.extend(part(member, blobs)?);
-        }
-        let there: Vec<Platform> = parts.iter().map(|part| part.platform.clone()).chain(found.left).collect();
-        for asked in platforms.iter().filter(|_| root_manifest.is_index()) {
-            if !parts.iter().any(|part| asked.selects(&part.platform)) {
-                let there: Vec<String> = there.iter().map(|p| shown(&p.to_string()).to_string()).collect();
-                return Err(OriginError::Platform { wanted: asked.to_string(), there: there.join(", ") }.into());
-            }
         }
         if parts.is_empty() {
             return Err(CatalogError::NoCatalog { digest: root });

@@ -42,7 +42,8 @@ impl CatalogImage<'_> {
         for part in &self.parts {
             made.push(self.part(part, &configs, &mut scanned, &mut notes)?);
         }
-        let root = self.joined(&made)?;
+        let made = self.parts.iter().map(|part| part.member.entry.clone()).zip(made).collect();
+        let root = build::joined(self.blobs.workspace, (&self.root, &self.root_bytes, &self.root_manifest), made)?;
         notes.sort();
         notes.dedup();
         Ok(Rebuilt { root, platforms: self.platforms(), configs: configs.descriptor, notes })
@@ -82,17 +83,6 @@ impl CatalogImage<'_> {
         };
         let image = (&part.member.digest, part.member.bytes.as_slice(), &part.member.manifest);
         Ok(build::edit(self.blobs.workspace, image, &part.config_bytes, &change)?)
-    }
-
-    /// One image stays one image, an index an index.
-    fn joined(&self, made: &[Descriptor]) -> Result<Descriptor, CatalogError> {
-        let entries: Option<Vec<_>> =
-            self.parts.iter().zip(made).map(|(part, new)| Some((part.member.entry.clone()?, new.clone()))).collect();
-        match (entries, made) {
-            (Some(entries), _) => Ok(build::index(self.blobs.workspace, (&self.root, &self.root_bytes, &self.root_manifest), &entries)?),
-            (None, [only]) => Ok(only.clone()),
-            (None, _) => Err(CatalogError::NoCatalog { digest: self.root }),
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::digest::Digest;
 use crate::oci::{Descriptor, Kind, media};
 use crate::openshift::build::LayerBuilder;
 use crate::openshift::files::testing::{E, Far, archive, gzip, image, index, layout, manifest, put};
+use crate::origin::OriginError;
 use crate::progress::Silent;
 use std::collections::BTreeMap;
 

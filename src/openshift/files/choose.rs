@@ -15,15 +15,30 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`OriginError::Platform`] when the index has no such member.
 pub fn choose(root: &Digest, platform: &Platform, origin: &dyn Origin) -> Result<(Digest, Manifest), FilesError> {
-    let found = members(root, origin, &|there| platform.selects(there))?;
-    let chosen = found.images.into_iter().find(|m| m.digest == *root || m.platform.as_ref().is_some_and(|there| platform.selects(there)));
-    match chosen {
-        Some(member) => Ok((member.digest, member.manifest)),
-        None => {
-            let there: Vec<String> = found.left.iter().map(|p| shown(&p.to_string()).to_string()).collect();
-            Err(OriginError::Platform { wanted: platform.to_string(), there: there.join(", ") }.into())
+    let mut found = members(root, origin, &|there| platform.selects(there))?;
+    match found.images.iter().position(|m| m.digest == *root || m.platform.as_ref().is_some_and(|there| platform.selects(there))) {
+        Some(at) => {
+            let member = found.images.swap_remove(at);
+            Ok((member.digest, member.manifest))
+        }
+        None => Err(found.lacks(platform)),
+    }
+}
+
+/// The images behind `root` on these platforms; none named means all. The only image there is, is taken whatever its platform.
+///
+/// # Errors
+/// [`OriginError::Platform`] when one that is asked for is not there.
+pub(in crate::openshift) fn selected(root: &Digest, origin: &dyn Origin, platforms: &[Platform]) -> Result<Vec<Member>, FilesError> {
+    let take = |there: &Platform| platforms.is_empty() || platforms.iter().any(|asked| asked.selects(there));
+    let found = members(root, origin, &take)?;
+    let single = found.images.iter().any(|member| member.entry.is_none());
+    for asked in platforms.iter().filter(|_| !single) {
+        if !found.images.iter().any(|member| member.platform.as_ref().is_some_and(|there| asked.selects(there))) {
+            return Err(found.lacks(asked));
         }
     }
+    Ok(found.images)
 }
 
 /// One image, found below a root.
@@ -48,6 +63,14 @@ pub(in crate::openshift) struct Members {
     pub images: Vec<Member>,
     /// Platforms of those that were not.
     pub left: Vec<Platform>,
+}
+
+impl Members {
+    fn lacks(&self, wanted: &Platform) -> FilesError {
+        let there = self.images.iter().filter_map(|member| member.platform.as_ref()).chain(&self.left);
+        let there: Vec<String> = there.map(|platform| shown(&platform.to_string()).to_string()).collect();
+        OriginError::Platform { wanted: wanted.to_string(), there: there.join(", ") }.into()
+    }
 }
 
 /// The images below a root whose platform is to be taken, in order, without attestations. What is not taken is not asked for: a

@@ -125,7 +125,6 @@ impl<R: Read> Entries<R> {
     }
 
     /// With another ceiling on the bytes of the archive.
-    #[cfg(test)]
     pub fn limited(self, limit: u64) -> Entries<R> {
         Entries { limit, ..self }
     }

@@ -17,7 +17,7 @@ pub use blobs::Blobs;
 pub use choose::{ImageConfig, choose};
 pub use image::ImageFiles;
 
-pub(super) use choose::{Member, members};
+pub(super) use choose::{Member, selected};
 pub(super) use cover::about;
 pub(super) use entries::{Bad, Entries, Kind, Owner, normal, plain};
 pub(super) use image::told;
