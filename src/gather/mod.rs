@@ -3,6 +3,9 @@
 //! Each part asks the outside world what it needs, writes what it makes into the workspace, and gives back images to carry and
 //! documents that travel beside them. Nothing is carried here.
 
+pub mod graph;
+mod pinned;
+
 use crate::format::Document;
 use crate::layout::Layout;
 use crate::origin::Origins;
@@ -103,4 +106,13 @@ pub enum GatherError {
     /// A file.
     #[error(transparent)]
     Fs(#[from] crate::fs::FsError),
+    /// A text that should name an image does not.
+    #[error(transparent)]
+    Source(#[from] crate::image_set::SourceError),
+    /// The graph image.
+    #[error(transparent)]
+    GraphImage(#[from] crate::openshift::graph_image::GraphImageError),
+    /// A catalog's image.
+    #[error(transparent)]
+    Catalog(#[from] crate::openshift::catalog::CatalogError),
 }
