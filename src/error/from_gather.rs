@@ -12,6 +12,9 @@ impl From<&GatherError> for Error {
             GatherError::Web(inner) => inner.into(),
             GatherError::Workspace(inner) => layout(inner, Side::Target),
             GatherError::Fs(inner) => inner.into(),
+            GatherError::Source(inner) => inner.into(),
+            GatherError::GraphImage(inner) => inner.into(),
+            GatherError::Catalog(inner) => inner.into(),
         }
     }
 }

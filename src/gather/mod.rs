@@ -6,6 +6,8 @@
 mod signatures;
 
 pub use signatures::sigstore;
+pub mod graph;
+mod pinned;
 
 use crate::format::Document;
 use crate::layout::Layout;
@@ -117,4 +119,13 @@ pub enum GatherError {
     /// A file.
     #[error(transparent)]
     Fs(#[from] crate::fs::FsError),
+    /// A text that should name an image does not.
+    #[error(transparent)]
+    Source(#[from] crate::image_set::SourceError),
+    /// The graph image.
+    #[error(transparent)]
+    GraphImage(#[from] crate::openshift::graph_image::GraphImageError),
+    /// A catalog's image.
+    #[error(transparent)]
+    Catalog(#[from] crate::openshift::catalog::CatalogError),
 }
