@@ -1,7 +1,6 @@
 //! What the targets hold, by their receipts.
 
 use super::{ClusterError, Target};
-use crate::digest::Digest;
 use crate::format::{Completeness, Document, DocumentKind, Receipt, ReceiptImage, Role};
 use crate::image_set::{Source, max_nested_paths};
 use crate::oci::{Reference, is_repository};
@@ -19,8 +18,6 @@ pub(super) struct Held {
     pub tag: String,
     /// Repository and tag as the set names them.
     pub name: String,
-    /// What the tag led to when it was packed.
-    pub digest: Digest,
     /// Where the image is known to its users; `None` for what is from a layout, or was made.
     pub source: Option<Reference>,
     /// What it is for.
@@ -85,6 +82,14 @@ impl Held {
         self.deep && above.is_some_and(|above| above.is_empty() || above.ends_with('/'))
     }
 
+    /// True for what somebody names as it is named outside.
+    pub fn is_pulled(&self) -> bool {
+        match self.role {
+            Role::Graph | Role::Catalog | Role::Chart | Role::Signature => false,
+            Role::Image | Role::Release | Role::ReleaseContent | Role::KubeVirt | Role::Bundle | Role::Related | Role::Helm => true,
+        }
+    }
+
     /// True when the image answers to a tag its users know.
     pub fn by_tag(&self) -> bool {
         let tagged = self.source.as_ref().is_some_and(|source| source.tag.is_some());
@@ -116,11 +121,7 @@ impl Holdings {
 
     /// Images that are pulled by a name they have outside, with that name.
     pub fn pulled(&self) -> impl Iterator<Item = (&Held, &Reference)> {
-        let pulled = |held: &&Held| match held.role {
-            Role::Graph | Role::Catalog | Role::Chart | Role::Signature => false,
-            Role::Image | Role::Release | Role::ReleaseContent | Role::KubeVirt | Role::Bundle | Role::Related | Role::Helm => true,
-        };
-        let named = self.images.iter().filter(pulled).filter_map(|held| Some((held, held.source.as_ref()?)));
+        let named = self.images.iter().filter(|held| held.is_pulled()).filter_map(|held| Some((held, held.source.as_ref()?)));
         named.filter(|(held, source)| source.digest.is_some() || held.by_tag())
     }
 
@@ -143,7 +144,6 @@ fn take(images: &mut ByName, (target, place): (usize, &Place), (at, receipt): (u
         let held = Held {
             target,
             tag: image.tag.clone(),
-            digest: image.digest,
             source: source(image, notes),
             role: image.role,
             deep: receipt.max_nested_paths == 0,
@@ -154,7 +154,19 @@ fn take(images: &mut ByName, (target, place): (usize, &Place), (at, receipt): (u
             repository,
             name,
         };
+        odd(&held, notes);
         images.insert(key, held);
+    }
+}
+
+/// What is there and will not be found by the name it has outside.
+fn odd(held: &Held, notes: &mut Vec<String>) {
+    let Some(source) = held.source.as_ref().filter(|_| held.is_pulled()) else { return };
+    if source.digest.is_some() && !held.by_digest {
+        notes.push(format!("{source} cannot be pulled by its digest: the target holds one member of it alone, as {}", held.name));
+    }
+    if let Some(tag) = source.tag.as_ref().filter(|tag| **tag != held.tag && !held.kept_back) {
+        notes.push(format!("{} is not found by its tag {tag}: at the target it is {}:{}", source.name(), held.repository, held.tag));
     }
 }
 

@@ -38,7 +38,8 @@ fn mirror(holdings: &Holdings, host: &str, targets: BTreeMap<usize, Rules>, note
         let agrees = rules.iter().all(|(from, to)| all.get(from).is_none_or(|known| known == to));
         // A rule for everything holds for every target, or for none.
         if !agrees || prefix.as_ref().is_some_and(|prefix| *prefix != place.prefix) {
-            notes.push(format!("k3s: {} is left out as a mirror of {host}: its names need other rewrites than those before it", place.host));
+            notes
+                .push(format!("k3s: {} is left out as a mirror of {host}: its names need other rewrites than those before it", place.host));
             continue;
         }
         prefix.get_or_insert_with(|| place.prefix.clone());

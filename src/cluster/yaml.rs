@@ -118,15 +118,31 @@ mod tests {
     fn the_form_is_that_of_kubernetes_documents() {
         let value = json!({"b": [{"x": 1, "a": "reg.lan:5000/m"}, [1, ["y"]], {}], "a": {"k": "v1", "e": {}, "l": []}, "c": null});
         let text = document(&value);
-        assert_eq!(
-            text,
-            "---\na:\n  e: {}\n  k: v1\n  l: []\nb:\n- a: reg.lan:5000/m\n  x: 1\n- - 1\n  - - \"y\"\n- {}\nc: null\n"
-        );
+        assert_eq!(text, "---\na:\n  e: {}\n  k: v1\n  l: []\nb:\n- a: reg.lan:5000/m\n  x: 1\n- - 1\n  - - \"y\"\n- {}\nc: null\n");
     }
 
     #[test]
     fn what_could_be_taken_for_something_else_is_quoted() {
-        for text in ["", "on", "No", "1:30", "0o7", "1e3", "~", "=", "<<", "- a", "a: b", "a #b", "2026-01-01", "10.0.0.1:5000/m", ".inf", "é", "a\nb", "x:"] {
+        for text in [
+            "",
+            "on",
+            "No",
+            "1:30",
+            "0o7",
+            "1e3",
+            "~",
+            "=",
+            "<<",
+            "- a",
+            "a: b",
+            "a #b",
+            "2026-01-01",
+            "10.0.0.1:5000/m",
+            ".inf",
+            "é",
+            "a\nb",
+            "x:",
+        ] {
             assert!(word(text).starts_with('"'), "{text:?}");
         }
         assert_eq!(word("a\u{1F600}\u{2028}\u{85}\"\\"), "\"a\\U0001f600\\u2028\\x85\\\"\\\\\"");

@@ -21,10 +21,9 @@ mod tests {
 
     #[test]
     fn every_failure_has_its_code_and_remedy() {
-        for (error, remedy) in [
-            (ClusterError::Layout { target: "oci:x".into() }, "registry"),
-            (ClusterError::Target { target: "a b".into() }, "host[:port]"),
-        ] {
+        for (error, remedy) in
+            [(ClusterError::Layout { target: "oci:x".into() }, "registry"), (ClusterError::Target { target: "a b".into() }, "host[:port]")]
+        {
             let error = Error::from(&error);
             assert_eq!(error.code, Code::Usage);
             assert!(error.remedy.contains(remedy), "{error}");
