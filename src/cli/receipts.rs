@@ -61,8 +61,8 @@ pub fn remember(receipt: &Receipt, bytes: &[u8], ctx: &Context) -> Result<(), Er
     Ok(())
 }
 
-/// Reads receipts the person named: files, or folders whose `*.json` are receipts. A signature beside one (`NAME.sig`) must hold;
-/// one without is taken with a warning.
+/// Reads receipts the person named: files, or folders whose `*.json` are receipts. What is signed (`NAME.sig` beside it)
+/// must be signed by whom this side trusts; what is not is taken with a warning.
 ///
 /// # Errors
 /// `BAD_DOCUMENT` for what is no receipt; as signatures are refused; as files fail.
@@ -95,18 +95,22 @@ fn given(dir: &Dir, name: &str, ctx: &Context) -> Result<Receipt, Error> {
     let bytes = dir.read(name, limits::PLAN_BYTES)?;
     let path = dir.join(name);
     let at = |error: Error| Error { what: format!("{}: {}", shown(&path.display().to_string()), error.what), ..error };
-    match dir.read_if_there(&format!("{name}.sig"), limits::SIGNATURE_BYTES)? {
-        Some(signature) => {
-            let trust = super::sets::trust(ctx)?;
-            let verified = verify(&bytes, &[signature], &trust, Namespace::Receipt, now(), Receipt::parse);
-            Ok(verified.map_err(|e| at(Error::from(&e)))?.clone())
-        }
-        None => {
-            let told = path.display().to_string();
-            ctx.output.warn(&format!("{} is not signed: anybody on its way could have changed what it says", shown(&told)));
-            Receipt::parse(&bytes).map_err(|e| at(Error::from(&e)))
-        }
+    let signatures = signatures(dir, name)?;
+    if signatures.is_empty() {
+        let told = path.display().to_string();
+        ctx.output.warn(&format!("{} is not signed: anybody on its way could have changed what it says", shown(&told)));
+        return Receipt::parse(&bytes).map_err(|e| at(Error::from(&e)));
     }
+    let verified = verify(&bytes, &signatures, &super::sets::trust(ctx)?, Namespace::Receipt, now(), Receipt::parse);
+    Ok(verified.map_err(|e| at(Error::from(&e)))?.clone())
+}
+
+/// `NAME.sig`, and `.sig2` and so on, as beside an index: a stream may demand several.
+fn signatures(dir: &Dir, name: &str) -> Result<Vec<Vec<u8>>, Error> {
+    let ending = |number: usize| if number == 1 { String::new() } else { number.to_string() };
+    let files = (1..=limits::SIGNATURES).map(|number| format!("{name}.sig{}", ending(number)));
+    let read = files.map(|file| dir.read_if_there(&file, limits::SIGNATURE_BYTES)).collect::<Result<Vec<_>, _>>()?;
+    Ok(read.into_iter().flatten().collect())
 }
 
 fn folder(target: &str, ctx: &Context) -> Result<Option<Dir>, Error> {

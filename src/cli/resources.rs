@@ -30,6 +30,9 @@ pub struct Args {
         required_unless_present = "receipts"
     )]
     pub to: Vec<values::Destination>,
+    /// Name clusters reach the registry by, where it is not the one it was unpacked under; as often as --to, in the same order
+    #[arg(long, value_name = "TARGET", value_parser = values::destination, requires = "to")]
+    pub seen_as: Vec<values::Destination>,
     /// Receipts from elsewhere: files, or folders of them (default: what this host has unpacked). Without --to, of all targets they
     /// are of
     #[arg(long, value_name = "PATH", num_args = 1..)]
@@ -96,7 +99,12 @@ fn targets(args: &Args, ctx: &Context) -> Result<Vec<Target>, Error> {
     if names.is_empty() {
         names = outside.iter().map(|receipt| receipt.target.clone()).collect::<BTreeSet<_>>().into_iter().collect();
     }
-    names.into_iter().map(|name| known(name, args, &outside, ctx)).collect()
+    let mut targets = names.into_iter().map(|name| known(name, args, &outside, ctx)).collect::<Result<Vec<_>, _>>()?;
+    if !args.seen_as.is_empty() && args.seen_as.len() != targets.len() {
+        return Err(Error::new(Code::Usage, "--seen-as was not given as often as --to").remedy("give one --seen-as for each --to"));
+    }
+    targets.iter_mut().zip(&args.seen_as).for_each(|(target, seen)| target.name = target_name(seen));
+    Ok(targets)
 }
 
 fn known(name: String, args: &Args, outside: &[Receipt], ctx: &Context) -> Result<Target, Error> {

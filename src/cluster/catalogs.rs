@@ -68,7 +68,7 @@ pub(super) fn cluster_catalogs(holdings: &Holdings, notes: &mut Vec<String>) -> 
         let name = format!("cc-{name}");
         let image = format!("{}:{}", holdings.name(catalog), catalog.tag);
         let object = json!({
-            "apiVersion": "olm.operatorframework.io/v1", "kind": "ClusterCatalog", "metadata": metadata(&name),
+            "apiVersion": "olm.operatorframework.io/v1", "kind": "ClusterCatalog", "metadata": metadata(&name, []),
             "spec": {"priority": 0, "source": {"image": {"ref": image}, "type": "Image"}},
         });
         (format!("{name}.yaml"), yaml::document(&object))

@@ -64,13 +64,11 @@ pub(super) fn files(shape: &Shape, routes: &Routes, notes: &mut Vec<String>) -> 
 }
 
 fn object(shape: &Shape, name: &str, category: Category, items: Vec<Value>) -> Value {
-    let mut object = json!({
-        "apiVersion": shape.api, "kind": shape.kind, "metadata": super::metadata(name), "spec": { shape.list: items },
-    });
-    if shape.kind == ICSP.kind && category == Category::Operator {
-        object["metadata"]["labels"] = json!({"operators.openshift.org/catalog": "true"});
-    }
-    object
+    let metadata = match shape.kind == ICSP.kind && category == Category::Operator {
+        true => super::metadata(name, [("labels", json!({"operators.openshift.org/catalog": "true"}))]),
+        false => super::metadata(name, []),
+    };
+    json!({"apiVersion": shape.api, "kind": shape.kind, "metadata": metadata, "spec": { shape.list: items }})
 }
 
 /// Entries as the API server takes them: its pattern for names knows no address in brackets.

@@ -31,6 +31,7 @@ use crate::format::Receipt;
 use crate::text::shown;
 use held::Holdings;
 use scope::Routes;
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// A file for a cluster or a host.
@@ -186,9 +187,10 @@ pub fn resources(targets: &[Target], kinds: &BTreeSet<Kind>) -> Result<Resources
 /// The annotation of every object. It names no version and no time, so that a newer version of this program changes nothing.
 const CREATED_BY: &str = "sealift";
 
-/// Name and annotation of an object.
-fn metadata(name: &str) -> serde_json::Value {
-    serde_json::json!({"annotations": {"createdBy": CREATED_BY}, "name": name})
+/// Name and annotation of an object, and what else its metadata has.
+fn metadata<const N: usize>(name: &str, more: [(&str, Value); N]) -> Value {
+    let ours = [("annotations", json!({"createdBy": CREATED_BY})), ("name", json!(name))];
+    Value::Object(ours.into_iter().chain(more).map(|(key, value)| (key.to_owned(), value)).collect())
 }
 
 /// The two ways of [`mirror_instructions`].

@@ -55,10 +55,14 @@ pub(super) struct Route {
 /// All names, `host[/path]`, with where they lead.
 pub(super) struct Routes(pub BTreeMap<String, Route>);
 
+/// Target and `host/repository` there.
+type Places = BTreeSet<(usize, String)>;
+/// By the name that leads there.
+type Entries = BTreeMap<String, (Places, Route)>;
+
 #[derive(Default)]
 struct Repository {
-    /// Target and `host/repository` there.
-    places: BTreeSet<(usize, String)>,
+    places: Places,
     /// All of these are its own path below something.
     follows: bool,
     digests: BTreeSet<Category>,
@@ -71,7 +75,7 @@ impl Routes {
         let repositories = repositories(holdings);
         let own = own_entries(&repositories);
         let covering: BTreeSet<&str> = repositories.keys().filter(|n| !own.contains(n.as_str())).map(|n| above(n)).collect();
-        let mut routes: BTreeMap<String, (BTreeSet<(usize, String)>, Route)> = BTreeMap::new();
+        let mut routes = Entries::new();
         for (name, repository) in &repositories {
             let narrow = own.contains(name.as_str());
             if !narrow {
@@ -98,12 +102,7 @@ impl Routes {
     }
 }
 
-fn add(
-    routes: &mut BTreeMap<String, (BTreeSet<(usize, String)>, Route)>,
-    name: &str,
-    places: BTreeSet<(usize, String)>,
-    repository: &Repository,
-) {
+fn add(routes: &mut Entries, name: &str, places: Places, repository: &Repository) {
     let (known, route) = routes.entry(name.to_owned()).or_default();
     known.extend(places);
     route.digests.extend(&repository.digests);

@@ -16,8 +16,7 @@ pub(super) fn update_service(holdings: &Holdings) -> Vec<(String, String)> {
         Some((graph, release))
     });
     let Some((graph, release)) = served else { return Vec::new() };
-    let mut metadata = metadata("update-service-oc-mirror");
-    metadata["namespace"] = json!("openshift-update-service");
+    let metadata = metadata("update-service-oc-mirror", [("namespace", json!("openshift-update-service"))]);
     let object = json!({
         "apiVersion": "updateservice.operator.openshift.io/v1", "kind": "UpdateService", "metadata": metadata,
         "spec": {
@@ -71,9 +70,8 @@ fn config_map(number: usize, data: Map<String, Value>) -> Value {
         0 => "mirrored-release-signatures".to_owned(),
         n => format!("mirrored-release-signatures-{n}"),
     };
-    let mut metadata = metadata(&name);
-    metadata["namespace"] = json!("openshift-config-managed");
-    metadata["labels"] = json!({"release.openshift.io/verification-signatures": ""});
+    let labels = json!({"release.openshift.io/verification-signatures": ""});
+    let metadata = metadata(&name, [("namespace", json!("openshift-config-managed")), ("labels", labels)]);
     json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "binaryData": data})
 }
 
