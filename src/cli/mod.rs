@@ -22,6 +22,9 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod receipts;
+pub mod resources;
+mod resources_folder;
 pub mod sets;
 pub mod sign;
 pub mod signals;
@@ -173,6 +176,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
+        Command::Resources(args) => resources::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

@@ -3,7 +3,7 @@
 use super::connections::client;
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, now, options, rfc3339, sets, values};
+use super::{Context, Outcome, now, options, receipts, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Side};
@@ -49,6 +49,9 @@ pub struct Args {
     /// Write a receipt of what the target holds now to this file
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+    /// Folder for cluster resources (default: in the state folder); `sealift resources` writes them again at any time
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub resources: Option<PathBuf>,
     /// Which key signs the receipt.
     #[command(flatten)]
     pub signing: options::Signing,
@@ -80,12 +83,16 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let state = Dir::create_private(ctx.environment.state()?)?;
     let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
-    for set in &sets {
-        if let Err(error) = work.unpack(set, &mut tally) {
-            return tally.cut_short(error);
+    let done = sets.iter().try_for_each(|set| work.unpack(set, &mut tally));
+    // What has arrived counts, however the run ended.
+    let told = if args.dry_run { Ok(None) } else { resources::after_unpack(&args.to, args.resources.as_deref(), ctx) };
+    match done.and(told) {
+        Ok(resources) => {
+            tally.resources = resources;
+            tally.finish()
         }
+        Err(error) => tally.cut_short(error),
     }
-    tally.finish()
 }
 
 /// What is the same for all sets of a run.
@@ -128,6 +135,7 @@ impl Work<'_> {
             Ok(report) => {
                 told(&report, set, ctx);
                 tally.add(&report, set);
+                receipts::remember(&report.receipt, &report.receipt_bytes, ctx)?;
                 receipt(self.args, &report, self.signer)?;
                 Ok(report.waiting.is_empty())
             }
@@ -135,6 +143,9 @@ impl Work<'_> {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
                     tally.add(report, set);
+                    if let Err(error) = receipts::remember(&report.receipt, &report.receipt_bytes, ctx) {
+                        ctx.output.warn(&format!("the receipt could not be kept: {}", error.what));
+                    }
                 }
                 Err(Error::from(&stopped.error))
             }

@@ -23,6 +23,7 @@ mod rebuilt_images;
 mod registry_client;
 mod registry_servers;
 mod release_signatures;
+mod resources;
 mod ssh;
 mod static_binary;
 mod stores;
