@@ -79,3 +79,19 @@ pub const KDF_ROUNDS: u32 = 10_000;
 pub const AGENT_BYTES: u32 = 256 << 10;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;
+/// One object of an operator catalog (the largest real bundles have 1 MiB); also what it may unfold to by YAML aliases.
+pub const CATALOG_OBJECT_BYTES: usize = 32 << 20;
+/// One property of a bundle that is read: a constraint without end.
+pub const CATALOG_PROPERTY_BYTES: usize = 256 << 10;
+/// Objects of one operator catalog: each costs some hundred bytes of memory.
+pub const CATALOG_OBJECTS: usize = 1 << 20;
+/// A name, version or image in an operator catalog: one long text repeated by alias.
+pub const CATALOG_NAME_BYTES: usize = 4096;
+/// Items of one list in an operator catalog (images and properties of a bundle, entries of a channel), for the same reason.
+pub const CATALOG_LIST: usize = 1 << 16;
+/// Members of `any`, `all` and `not` inside of each other, in constraints.
+pub const CONSTRAINT_DEPTH: usize = 16;
+/// An `.indexignore`: each line is compiled into an automaton.
+pub const INDEX_IGNORE_BYTES: u64 = 64 << 10;
+/// Folders in folders of a catalog on disk.
+pub const FOLDER_DEPTH: usize = 32;

@@ -28,6 +28,8 @@ by_value!(
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
     crate::pack::Error,
+    crate::openshift::fbc::FbcError,
+    crate::openshift::files::FilesError,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,
