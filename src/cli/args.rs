@@ -1,6 +1,7 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
 use super::{demo, explain, inspect, key, pack, plan, resources, sign, trust, unpack, verify};
+use super::{demo, explain, inspect, key, list, pack, plan, sign, trust, unpack, verify};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -57,6 +58,7 @@ pub enum Command {
     Inspect(inspect::Args),
     Unpack(unpack::Args),
     Resources(resources::Args),
+    List(list::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }

@@ -15,6 +15,7 @@ pub mod faults;
 pub mod inspect;
 pub mod key;
 pub mod openshift;
+pub mod list;
 pub mod options;
 pub mod output;
 pub mod pack;
@@ -177,6 +178,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
         Command::Resources(args) => resources::run(args, ctx),
+        Command::List(args) => list::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }
