@@ -12,6 +12,7 @@ impl From<&GatherError> for Error {
             GatherError::Web(inner) => inner.into(),
             GatherError::Workspace(inner) => layout(inner, Side::Target),
             GatherError::Fs(inner) => inner.into(),
+            GatherError::Helm(inner) => inner.into(),
         }
     }
 }

@@ -9,6 +9,7 @@ mod code;
 mod from_archive;
 mod from_fs;
 mod from_gather;
+mod from_helm;
 mod from_image_set;
 mod from_io;
 mod from_keystore;

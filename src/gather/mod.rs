@@ -3,6 +3,8 @@
 //! Each part asks the outside world what it needs, writes what it makes into the workspace, and gives back images to carry and
 //! documents that travel beside them. Nothing is carried here.
 
+pub mod helm;
+
 use crate::format::Document;
 use crate::layout::Layout;
 use crate::origin::Origins;
@@ -103,4 +105,7 @@ pub enum GatherError {
     /// A file.
     #[error(transparent)]
     Fs(#[from] crate::fs::FsError),
+    /// A chart, or a repository of charts.
+    #[error(transparent)]
+    Helm(#[from] crate::helm::HelmError),
 }

@@ -43,7 +43,13 @@ pub(super) fn make(package: &Package, workspace: &Layout) -> Result<Artifact, He
     }
     let config = keep(workspace, CONFIG, json(metadata)?.into())?;
     let layer = keep(workspace, CONTENT, package.bytes().clone())?;
-    let document = Document { schema_version: 2, media_type: media::OCI_MANIFEST, config: &config, layers: [&layer], annotations: annotations(package) };
+    let document = Document {
+        schema_version: 2,
+        media_type: media::OCI_MANIFEST,
+        config: &config,
+        layers: [&layer],
+        annotations: annotations(package),
+    };
     let manifest = keep(workspace, media::OCI_MANIFEST, json(&document)?.into())?;
     Ok(Artifact { digest: manifest.digest, repository, tag })
 }

@@ -18,7 +18,7 @@ mod render;
 mod repository;
 mod template;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod versions;
 mod yaml;
 
@@ -55,10 +55,16 @@ pub struct Settings<'a> {
 }
 
 /// A chart: its archive, and what is in it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Package {
     bytes: Arc<[u8]>,
     chart: Chart,
+}
+
+impl std::fmt::Debug for Package {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Package({}, {} bytes)", self.title(), self.bytes.len())
+    }
 }
 
 /// The images of a chart.

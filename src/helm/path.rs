@@ -303,7 +303,14 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_says_where() {
-        for (path, at) in [("{.a[}", "[}"), ("", ""), (".a..", ""), (".a[?(@.x > 1)]", "[?(@.x > 1)]"), ("{range .a[*]}", "range .a[*]"), (".a[b]", "[b]")] {
+        for (path, at) in [
+            ("{.a[}", "[}"),
+            ("", ""),
+            (".a..", ""),
+            (".a[?(@.x > 1)]", "[?(@.x > 1)]"),
+            ("{range .a[*]}", "range .a[*]"),
+            (".a[b]", "[b]"),
+        ] {
             let error = ImagePath::parse(path).unwrap_err();
             assert_eq!(error.at, at.trim_end_matches('}'), "{error}");
         }

@@ -128,7 +128,8 @@ fn scope(part: &Part<'_>) -> Val {
         "Description": meta.description, "Home": meta.home, "Icon": meta.icon, "KubeVersion": meta.kube_version,
         "Annotations": meta.annotations, "Keywords": meta.keywords, "Deprecated": meta.deprecated,
     });
-    let release = json!({"Name": "release-name", "Namespace": "default", "Service": "Helm", "Revision": 1, "IsInstall": true, "IsUpgrade": false});
+    let release =
+        json!({"Name": "release-name", "Namespace": "default", "Service": "Helm", "Revision": 1, "IsInstall": true, "IsUpgrade": false});
     let mut scope = BTreeMap::from([
         ("Values".to_owned(), Val::of(&part.values)),
         ("Chart".to_owned(), Val::of(&chart)),

@@ -50,7 +50,8 @@ fn candidates(url: &str, name: &str) -> Result<Vec<Reference>, HelmError> {
     let path = url.strip_prefix("oci://").ok_or_else(bad)?.trim_end_matches('/');
     let read = |text: &str| Reference::parse(text).ok().filter(|r| r.tag.is_none() && r.digest.is_none());
     let itself = path.rsplit('/').next() == Some(name);
-    let found: Vec<Reference> = [Some(format!("{path}/{name}")), itself.then(|| path.to_owned())].iter().flatten().filter_map(|t| read(t)).collect();
+    let found: Vec<Reference> =
+        [Some(format!("{path}/{name}")), itself.then(|| path.to_owned())].iter().flatten().filter_map(|t| read(t)).collect();
     if found.is_empty() { Err(bad()) } else { Ok(found) }
 }
 

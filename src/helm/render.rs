@@ -57,7 +57,8 @@ pub(super) fn template(
     stopped: &dyn Fn() -> bool,
 ) -> Result<String, RenderError> {
     let scratch = Dir::create(program.scratch)?.durable(false);
-    let own = format!("helm-{}", crate::digest::Digest::sha256(format!("{name}\0{}", crate::digest::Digest::sha256(archive)).as_bytes()).hex());
+    let own =
+        format!("helm-{}", crate::digest::Digest::sha256(format!("{name}\0{}", crate::digest::Digest::sha256(archive)).as_bytes()).hex());
     clear(&scratch, &own, 0)?;
     let folder = scratch.make_sub(&own)?;
     let result = folder.publish("chart.tgz", archive).map_err(RenderError::from).and_then(|()| run(program, &folder, values, stopped));
@@ -131,7 +132,12 @@ fn drained(mut pipe: impl Read + Send + 'static, limit: u64) -> Receiver<(Vec<u8
     receive
 }
 
-fn received(from: &Receiver<(Vec<u8>, bool)>, deadline: Instant, patience: Duration, stopped: &dyn Fn() -> bool) -> Result<(Vec<u8>, bool), RenderError> {
+fn received(
+    from: &Receiver<(Vec<u8>, bool)>,
+    deadline: Instant,
+    patience: Duration,
+    stopped: &dyn Fn() -> bool,
+) -> Result<(Vec<u8>, bool), RenderError> {
     loop {
         match from.recv_timeout(LOOK) {
             Ok(read) => return Ok(read),

@@ -94,7 +94,8 @@ impl Repository {
         let there: Vec<&str> = entries.iter().map(|e| e.version.as_str()).collect();
         let wanted = version.unwrap_or_default();
         let picked = versions::pick(&there, wanted).and_then(|v| entries.iter().find(|e| e.version == v));
-        let missing = || HelmError::NoVersion { repository, name: name.to_owned(), wanted: wanted.to_owned(), near: versions::near(&there, wanted) };
+        let missing =
+            || HelmError::NoVersion { repository, name: name.to_owned(), wanted: wanted.to_owned(), near: versions::near(&there, wanted) };
         picked.ok_or_else(missing)
     }
 

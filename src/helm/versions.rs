@@ -24,7 +24,8 @@ pub(super) fn pick<'v>(there: &[&'v str], wanted: &str) -> Option<&'v str> {
 
 /// The nearest to `wanted`, newest first: what may have been meant.
 pub(super) fn near(there: &[&str], wanted: &str) -> Vec<String> {
-    let common = |v: &str| v.trim_start_matches('v').chars().zip(wanted.trim_start_matches('v').chars()).take_while(|(a, b)| a == b).count();
+    let common =
+        |v: &str| v.trim_start_matches('v').chars().zip(wanted.trim_start_matches('v').chars()).take_while(|(a, b)| a == b).count();
     let mut sorted: Vec<&str> = there.to_vec();
     sorted.sort_by_cached_key(|v| (std::cmp::Reverse(common(v)), std::cmp::Reverse(parse(v))));
     sorted.dedup();

@@ -323,8 +323,14 @@ mod tests {
     #[test]
     fn values_defaults_and_pipes() {
         let values = json!({"image": {"repository": "a/b", "tag": ""}, "n": 1.5});
-        assert_eq!(rendered(values.clone(), r#""{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}""#), "\"a/b:1.2\"");
-        assert_eq!(rendered(values.clone(), r#"{{ printf "%s:v%s" .Values.image.repository (default "9" .Values.none) | quote }}"#), "\"a/b:v9\"");
+        assert_eq!(
+            rendered(values.clone(), r#""{{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}""#),
+            "\"a/b:1.2\""
+        );
+        assert_eq!(
+            rendered(values.clone(), r#"{{ printf "%s:v%s" .Values.image.repository (default "9" .Values.none) | quote }}"#),
+            "\"a/b:v9\""
+        );
         assert_eq!(rendered(values, "{{ .Values.n }} {{ $x := .Values.image }}{{ $x.repository | upper }}"), "1.5 A/B");
     }
 
@@ -365,7 +371,10 @@ mod tests {
     fn a_text_that_doubles_and_a_list_that_nests_end() {
         let range = "{{ range .Values.l }}";
         let values = json!({"l": vec![1; 5000]});
-        let doubled = rendered(values.clone(), &format!("{{{{ $x := \"ab\" }}}}{range}{{{{ $x = printf \"%s%s\" $x $x }}}}{{{{ end }}}}{{{{ $x }}}}"));
+        let doubled = rendered(
+            values.clone(),
+            &format!("{{{{ $x := \"ab\" }}}}{range}{{{{ $x = printf \"%s%s\" $x $x }}}}{{{{ end }}}}{{{{ $x }}}}"),
+        );
         assert!(doubled.len() <= limits::TEMPLATE_TEXT);
         rendered(values, &format!("{{{{ $x := list }}}}{range}{{{{ $x = list $x $x }}}}{{{{ end }}}}"));
     }

@@ -20,7 +20,8 @@ pub(super) fn call(name: &str, args: &[Val]) -> (Val, usize) {
     let value = if args.len() > MAX_ARGS { Val::Unknown } else { pure(name, args) };
     let cost = 1 + args.iter().map(weight).sum::<usize>() + weight(&value);
     // These walk all members of members.
-    let deep = matches!(name, "toYaml" | "mustToYaml" | "toJson" | "mustToJson" | "fromYaml" | "fromJson") || name.to_lowercase().contains("merge");
+    let deep = matches!(name, "toYaml" | "mustToYaml" | "toJson" | "mustToJson" | "fromYaml" | "fromJson")
+        || name.to_lowercase().contains("merge");
     let text = if let (true, Val::Text(text)) = (deep, &value) { text.len() / 4 } else { 0 };
     (value, cost + text + if deep { 64 } else { 0 })
 }
