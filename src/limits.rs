@@ -127,3 +127,31 @@ pub const CONSTRAINT_DEPTH: usize = 16;
 pub const INDEX_IGNORE_BYTES: u64 = 64 << 10;
 /// Folders in folders of a catalog on disk.
 pub const FOLDER_DEPTH: usize = 32;
+/// A chart archive as it is downloaded; helm's own ceiling on what it unpacks to is not much higher.
+pub const CHART_BYTES: u64 = 64 << 20;
+/// What a chart archive and all archives inside of it unfold to (zip bomb); helm's own ceiling.
+pub const CHART_PLAIN_BYTES: u64 = 100 << 20;
+/// Plain bytes per packed byte of a chart archive: text reaches ten, a bomb reaches a thousand.
+pub const CHART_RATIO: u64 = 200;
+/// One file of a chart that is looked into; helm's own ceiling.
+pub const CHART_FILE_BYTES: u64 = 5 << 20;
+/// Files of one chart with all its sub-charts.
+pub const CHART_FILES: usize = 20_000;
+/// Charts inside charts.
+pub const CHART_DEPTH: usize = 8;
+/// The index of a chart repository (the largest public ones have some twenty megabytes).
+pub const CHART_INDEX_BYTES: u64 = 128 << 20;
+/// Values of one YAML document of a chart once its aliases are followed ("billion laughs").
+pub const CHART_VALUES: usize = 1 << 19;
+/// Bytes of text in one YAML document of a chart once its aliases are followed.
+pub const CHART_TEXT: usize = 32 << 20;
+/// Steps the reading of one chart's templates may take: templates can loop in loops.
+pub const TEMPLATE_STEPS: usize = 2 << 20;
+/// What one chart's templates may become, by `helm template` or by reading.
+pub const RENDERED_BYTES: u64 = 64 << 20;
+/// One text made in a template: doubled in a loop it would fill memory.
+pub const TEMPLATE_TEXT: usize = 1 << 20;
+/// Nesting of templates, blocks and calls (stack exhaustion).
+pub const TEMPLATE_DEPTH: usize = 96;
+/// Images of one chart.
+pub const CHART_IMAGES: usize = 10_000;

@@ -27,6 +27,11 @@ pub trait Origin: Send + Sync {
     fn is_local(&self) -> bool {
         false
     }
+
+    /// All tags; none where the source cannot list them.
+    fn tags(&self) -> Result<Vec<String>, OriginError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Opens origins; asked once per image.
@@ -207,6 +212,10 @@ impl<O: Origin> Origin for Remembering<O> {
     fn is_local(&self) -> bool {
         self.inner.is_local()
     }
+
+    fn tags(&self) -> Result<Vec<String>, OriginError> {
+        self.inner.tags()
+    }
 }
 
 /// An image this program made: its own parts are in the workspace, the others at what it was made from.
@@ -292,6 +301,10 @@ impl Origin for Repository {
 
     fn open_at(&self, blob: &Descriptor, offset: u64) -> Result<Box<dyn Read + Send>, OriginError> {
         Ok(Box::new(Repository::open_at(self, blob, offset)?))
+    }
+
+    fn tags(&self) -> Result<Vec<String>, OriginError> {
+        Ok(Repository::tags(self)?)
     }
 }
 

@@ -15,6 +15,7 @@ impl From<&GatherError> for Error {
             GatherError::Source(inner) => inner.into(),
             GatherError::GraphImage(inner) => inner.into(),
             GatherError::Catalog(inner) => inner.into(),
+            GatherError::Helm(inner) => inner.into(),
         }
     }
 }

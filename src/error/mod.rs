@@ -11,6 +11,7 @@ mod from_cluster;
 mod from_fbc;
 mod from_fs;
 mod from_gather;
+mod from_helm;
 mod from_image_set;
 mod from_images;
 mod from_io;

@@ -21,6 +21,7 @@ by_value!(
     crate::format::FormatError,
     crate::fs::FsError,
     crate::gather::GatherError,
+    crate::helm::HelmError,
     crate::image_set::Collision,
     crate::image_set::DestinationError,
     crate::image_set::ImageSetError,

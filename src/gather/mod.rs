@@ -8,6 +8,7 @@ mod signatures;
 pub use signatures::sigstore;
 pub mod graph;
 mod pinned;
+pub mod helm;
 
 use crate::format::Document;
 use crate::layout::Layout;
@@ -128,4 +129,7 @@ pub enum GatherError {
     /// A catalog's image.
     #[error(transparent)]
     Catalog(#[from] crate::openshift::catalog::CatalogError),
+    /// A chart, or a repository of charts.
+    #[error(transparent)]
+    Helm(#[from] crate::helm::HelmError),
 }

@@ -1,0 +1,187 @@
+//! Chart repositories on the web: `URL/index.yaml` and archives (helm documentation, "The Chart Repository Guide").
+
+use super::chart::metadata;
+use super::error::HelmError;
+use super::{Package, versions, yaml};
+use crate::digest::Digest;
+use crate::limits;
+use crate::oci::Reference;
+use crate::text::{shown, without_userinfo};
+use crate::web::{Get, Web};
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use url::Url;
+
+/// A repository whose index was read.
+#[derive(Debug)]
+pub struct Repository {
+    base: Url,
+    entries: BTreeMap<String, Vec<Entry>>,
+}
+
+/// One version of one chart, as the index says.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Entry {
+    /// Chart.
+    pub name: String,
+    /// Version.
+    pub version: String,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    digest: Option<String>,
+    urls: Option<Vec<String>>,
+}
+
+/// Where a chart of a repository is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// At an address.
+    Web(String),
+    /// In a registry (`oci://` in the index).
+    Registry(Reference),
+}
+
+#[derive(Deserialize)]
+struct Index {
+    #[serde(default)]
+    entries: Option<BTreeMap<String, Option<Vec<Option<Entry>>>>>,
+}
+
+impl Repository {
+    /// Fetches and reads the index.
+    ///
+    /// # Errors
+    /// [`HelmError::Url`], [`HelmError::Index`], or what the web answers.
+    pub fn open(url: &str, web: &dyn Web) -> Result<Repository, HelmError> {
+        let base = base(url)?;
+        let index = base.join("index.yaml").map_err(|_| HelmError::Url(without_userinfo(url)))?;
+        let accept = "application/yaml, text/yaml, */*";
+        let bytes = web.get(&Get { url: index.as_str(), accept, limit: limits::CHART_INDEX_BYTES, login: true })?;
+        Repository::read(base, &bytes)
+    }
+
+    fn read(base: Url, bytes: &[u8]) -> Result<Repository, HelmError> {
+        let bad = |why: String| HelmError::Index { url: without_userinfo(base.as_str()), why: shown(&why).to_string() };
+        let text = std::str::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".into()))?;
+        let index: Index = if text.trim_start().starts_with('{') {
+            serde_json::from_str(text).map_err(|e| bad(e.to_string()))?
+        } else if yaml::brackets_are_few(text) {
+            serde_yaml::from_str(text).map_err(|e| bad(e.to_string()))?
+        } else {
+            return Err(bad("it is nested too deeply".into()));
+        };
+        let listed = index.entries.ok_or_else(|| bad("it has no entries".into()))?;
+        let mut entries: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
+        for (name, versions) in listed {
+            let mut list: Vec<Entry> = versions.into_iter().flatten().flatten().filter(|e| !e.version.is_empty()).collect();
+            list.iter_mut().for_each(|entry| entry.name.clone_from(&name));
+            entries.insert(name, list);
+        }
+        Ok(Repository { base, entries })
+    }
+
+    /// The version of a chart that is meant; `None` or empty: the newest stable one. Ranges as helm takes them.
+    ///
+    /// # Errors
+    /// [`HelmError::NoChart`], [`HelmError::NoVersion`] with the nearest.
+    pub fn pick(&self, name: &str, version: Option<&str>) -> Result<&Entry, HelmError> {
+        let repository = without_userinfo(self.base.as_str());
+        let Some(entries) = self.entries.get(name) else {
+            let near = nearest(self.entries.keys().map(String::as_str), name);
+            return Err(HelmError::NoChart { repository, name: name.to_owned(), near });
+        };
+        let there: Vec<&str> = entries.iter().map(|e| e.version.as_str()).collect();
+        let wanted = version.unwrap_or_default();
+        let picked = versions::pick(&there, wanted).and_then(|v| entries.iter().find(|e| e.version == v));
+        let missing =
+            || HelmError::NoVersion { repository, name: name.to_owned(), wanted: wanted.to_owned(), near: versions::near(&there, wanted) };
+        picked.ok_or_else(missing)
+    }
+
+    /// All versions of all charts that are no libraries, each once, sorted.
+    pub fn all(&self) -> Vec<&Entry> {
+        let mut all: Vec<&Entry> = self.entries.values().flatten().filter(|e| e.kind.as_deref() != Some("library")).collect();
+        all.sort_by(|a, b| (&a.name, versions::parse(&a.version), &a.version).cmp(&(&b.name, versions::parse(&b.version), &b.version)));
+        all.dedup_by(|a, b| a.name == b.name && a.version == b.version);
+        all
+    }
+
+    /// Where an entry's archive is; relative addresses begin at the repository.
+    ///
+    /// # Errors
+    /// [`HelmError::Url`].
+    pub fn place(&self, entry: &Entry) -> Result<Place, HelmError> {
+        let url = entry.urls.iter().flatten().next().map(String::as_str).unwrap_or_default();
+        let bad = || HelmError::Url(without_userinfo(url));
+        if let Some(reference) = url.strip_prefix("oci://") {
+            let mut reference = Reference::parse(reference).map_err(|_| bad())?;
+            if reference.tag.is_none() && reference.digest.is_none() {
+                reference.tag = Some(super::tag_of(&entry.version));
+            }
+            return Ok(Place::Registry(reference));
+        }
+        let joined = self.base.join(url).map_err(|_| bad())?;
+        let usable = matches!(joined.scheme(), "http" | "https") && !url.is_empty();
+        if usable { Ok(Place::Web(joined.into())) } else { Err(bad()) }
+    }
+
+    /// Fetches an archive that is on the web, proves the index's digest and reads it.
+    ///
+    /// # Errors
+    /// [`HelmError::Digest`], [`HelmError::Other`], and all that [`Package::read`] finds.
+    pub fn fetch(&self, entry: &Entry, url: &str, web: &dyn Web) -> Result<Package, HelmError> {
+        // An index may name any host: the repository's login is for the repository alone.
+        let login = Url::parse(url).is_ok_and(|url| url.origin() == self.base.origin());
+        let bytes = web.get(&Get { url, accept: "*/*", limit: limits::CHART_BYTES, login })?;
+        let shown_url = without_userinfo(url);
+        if let Some(expected) = entry.digest.as_deref().and_then(promised) {
+            let found = Digest::sha256(&bytes);
+            if found != expected {
+                return Err(HelmError::Digest { url: shown_url, expected, found });
+            }
+        }
+        let package = Package::read(bytes, &shown_url)?;
+        let (name, version) = (package.metadata().name(), package.metadata().version());
+        let same = name == entry.name && version.trim_start_matches('v') == entry.version.trim_start_matches('v');
+        let asked = format!("{} {}", shown(&entry.name), shown(&entry.version));
+        if same { Ok(package) } else { Err(HelmError::Other { asked, found: package.title() }) }
+    }
+}
+
+/// The index writes the hexadecimal digits alone; some tools write the algorithm before them. What is neither promises nothing.
+fn promised(text: &str) -> Option<Digest> {
+    text.parse().or_else(|_| format!("sha256:{text}").parse()).ok().filter(|d: &Digest| d.algorithm() == crate::digest::Algorithm::Sha256)
+}
+
+/// The address with a slash at its end: without it the last word would be replaced by what is joined.
+fn base(url: &str) -> Result<Url, HelmError> {
+    let bad = || HelmError::Url(without_userinfo(url));
+    let mut base = Url::parse(url).map_err(|_| bad())?;
+    if !matches!(base.scheme(), "http" | "https") {
+        return Err(bad());
+    }
+    if !base.path().ends_with('/') {
+        base.set_path(&format!("{}/", base.path()));
+    }
+    Ok(base)
+}
+
+/// Names alike, the most alike first.
+pub(super) fn nearest<'n>(names: impl Iterator<Item = &'n str>, wanted: &str) -> Vec<String> {
+    let wanted = wanted.to_lowercase();
+    let unlike = |name: &str| {
+        let name = name.to_lowercase();
+        let common = name.chars().zip(wanted.chars()).take_while(|(a, b)| a == b).count();
+        let part = name.contains(&wanted) || wanted.contains(&name);
+        (!part, std::cmp::Reverse(common))
+    };
+    let mut names: Vec<&str> = names.collect();
+    names.sort_by_cached_key(|name| unlike(name));
+    names.into_iter().take(5).map(str::to_owned).collect()
+}
+
+/// `Chart.yaml` of an artifact's configuration is JSON, which is YAML.
+pub(super) fn check_config(bytes: &[u8]) -> bool {
+    metadata(bytes).is_ok()
+}
