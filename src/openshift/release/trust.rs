@@ -38,9 +38,11 @@ pub(super) fn find(path: &str, bytes: &[u8]) -> Option<TrustRoot> {
     if !bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes()) {
         return None;
     }
-    let maps = serde_yaml::Deserializer::from_slice(bytes).filter_map(|document| ConfigMap::deserialize(document).ok());
+    // Bounded before anything is left out: after a document that is no YAML the parser has an error for ever.
+    let documents = serde_yaml::Deserializer::from_slice(bytes).take(DOCUMENTS);
+    let mut maps = documents.filter_map(|document| ConfigMap::deserialize(document).ok());
     let marked = |map: &ConfigMap| map.kind == "ConfigMap" && map.metadata.annotations.contains_key(MARK);
-    let data = maps.take(DOCUMENTS).find(marked)?.data;
+    let data = maps.find(marked)?.data;
     let of = |prefix: &str| data.iter().filter(|(key, _)| key.starts_with(prefix)).map(|(k, v)| (k.clone(), v.clone())).collect();
     Some(TrustRoot { path: path.to_owned(), keys: of("verifier-public-key-"), stores: of("store-") })
 }
