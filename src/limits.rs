@@ -89,3 +89,19 @@ pub const RELEASE_FILE_BYTES: u64 = 8 << 20;
 pub const RELEASE_COMPONENTS: usize = 10_000;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;
+/// An image's configuration: grows with its history, not with its content.
+pub const IMAGE_CONFIG_BYTES: u64 = 8 << 20;
+/// What one layer may unfold to where it is looked into: a few megabytes of gzip that unfold to terabytes.
+pub const LAYER_PLAIN_BYTES: u64 = 64 << 30;
+/// Entries of one layer that is looked into: an archive of nothing but headers.
+pub const LAYER_ENTRIES: usize = 4 << 20;
+/// One extended header of a tar archive (a name, attributes); the container engines' own ceiling.
+pub const TAR_HEADER_BYTES: u64 = 1 << 20;
+/// A path inside of an image: Linux takes no longer one.
+pub const PATH_BYTES: usize = 4096;
+/// Names of one file in one layer: each further one costs another reading of the layer.
+pub const HARD_LINKS: usize = 64;
+/// Paths of one image that are kept track of.
+pub const IMAGE_PATHS: usize = 4 << 20;
+/// Bytes of all those paths.
+pub const IMAGE_PATHS_BYTES: usize = 256 << 20;

@@ -27,6 +27,8 @@ by_value!(
     crate::image_set::SourceError,
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
+    crate::openshift::files::FilesError,
+    crate::origin::FetchError,
     crate::pack::Error,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,

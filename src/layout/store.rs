@@ -3,7 +3,7 @@
 use super::partial::{PIECE, PartialBlob};
 use super::{Error, Layout};
 use crate::blob::{BlobSink, BlobSource, Wrong, read_small};
-use crate::digest::Digest;
+use crate::digest::{Algorithm, Digest};
 use crate::fs::{Dir, File, FsError, Trouble};
 use crate::limits;
 use crate::oci::Descriptor;
@@ -28,6 +28,27 @@ impl Layout {
         }
         let to = self.folder_made(blob.digest.algorithm())?;
         Ok(dir.hand_over(name, &to, &blob.digest.hex())?)
+    }
+
+    /// Opens an empty file beside the blobs for one whose digest is known only at its end, and holds it against every other writer of
+    /// that name, which ends in [`crate::fs::INCOMPLETE`]. [`Layout::made`] gives it its digest as a name.
+    pub fn making(&self, name: &str) -> Result<(Dir, File), Error> {
+        let dir = self.folder_made(Algorithm::Sha256)?;
+        let file = dir.open_held(name)?;
+        file.truncate(0)?;
+        Ok((dir, file))
+    }
+
+    /// Ends what [`Layout::making`] began: the caller has hashed, and synced, all of the file.
+    pub fn made(&self, blob: &Descriptor, dir: &Dir, name: &str) -> Result<(), Error> {
+        if self.has(blob)? {
+            return Ok(dir.remove(name)?);
+        }
+        if self.adopt(blob, dir, name)? {
+            return Ok(());
+        }
+        let found = dir.size_of(name)?.unwrap_or(0);
+        Err(Error::Damaged { path: dir.join(name), wrong: Wrong::Short { digest: blob.digest, expected: blob.size, found } })
     }
 
     /// Opens the regular file of a blob.
