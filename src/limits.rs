@@ -81,7 +81,7 @@ pub const AGENT_BYTES: u32 = 256 << 10;
 pub const GRAPH_BYTES: u64 = 32 << 20;
 /// Releases of one update graph.
 pub const GRAPH_NODES: u64 = 10_000;
-/// Edges of one update graph, conditional ones once per risk: a few kilobytes of risks repeated for every edge fill memory.
+/// Edges of one update graph, conditional ones included.
 pub const GRAPH_EDGES: u64 = 1 << 20;
 /// One file of a release that is read whole.
 pub const RELEASE_FILE_BYTES: u64 = 8 << 20;
@@ -105,3 +105,13 @@ pub const HARD_LINKS: usize = 64;
 pub const IMAGE_PATHS: usize = 4 << 20;
 /// Bytes of all those paths.
 pub const IMAGE_PATHS_BYTES: usize = 256 << 20;
+/// A release signature (OpenPGP message), as large as OpenShift's own verifier takes.
+pub const RELEASE_SIGNATURE_BYTES: u64 = 50 << 10;
+/// The same without its compression: a few kilobytes that unfold to gigabytes.
+pub const RELEASE_SIGNATURE_PLAIN_BYTES: u64 = 256 << 10;
+/// Signatures of one release: a store that always has another.
+pub const RELEASE_SIGNATURES: u32 = 9;
+/// A file of OpenPGP keys; keys with many foreign signatures take some hundred kilobytes.
+pub const RELEASE_KEY_BYTES: u64 = 1 << 20;
+/// Files of one folder of keys that are read.
+pub const RELEASE_KEY_FILES: usize = 256;

@@ -13,12 +13,16 @@ use std::time::SystemTime;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
     Ping,
+    /// A document by address, of no registry.
+    Document,
     Token,
     Manifest,
     Blob,
     Tags,
     Upload,
-    PutManifest { index: bool },
+    PutManifest {
+        index: bool,
+    },
     Delete,
 }
 

@@ -100,7 +100,7 @@ impl Shared {
 }
 
 impl Core {
-    fn host(&self, name: &str) -> Arc<Host> {
+    pub fn host(&self, name: &str) -> Arc<Host> {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         hosts.entry(name.to_owned()).or_insert_with(|| Arc::new(Host::new(name, &self.options))).clone()
     }

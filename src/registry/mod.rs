@@ -4,6 +4,8 @@
 //! [`Repository`] is one repository at one host: a [`crate::blob::BlobSource`] and [`crate::blob::BlobSink`] with
 //! manifests and tags. Its methods block the calling thread, which must not itself be a thread of an async runtime.
 //!
+//! [`Client`] is also a [`crate::web::Web`]: small documents by address, with the same connections and patience.
+//!
 //! Only bytes and digests are believed. Media types, `Docker-Content-Digest`, lengths of error bodies and ranges
 //! of uploads are all wrong somewhere.
 
@@ -29,6 +31,7 @@ mod tls;
 mod token;
 mod upload;
 mod upload_body;
+mod web;
 
 pub use blob_reader::BlobReader;
 pub use client::{Client, Repository};

@@ -209,7 +209,7 @@ impl Core {
     }
 
     /// Sends a request and follows redirects of GET and HEAD. The login stays with the origin it is for.
-    async fn follow(&self, host: &Host, entrance: &Entrance, call: &mut Call, login: Option<HeaderValue>) -> Result<Reply, Error> {
+    pub async fn follow(&self, host: &Host, entrance: &Entrance, call: &mut Call, login: Option<HeaderValue>) -> Result<Reply, Error> {
         let mut url = call.url.clone();
         let mut login = login;
         self.pause(host).await?;

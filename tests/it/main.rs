@@ -31,3 +31,4 @@ mod unpack_refusals;
 mod unpack_target;
 mod unpack_volumes;
 mod unpack_whole;
+mod web_documents;

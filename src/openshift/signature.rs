@@ -1,1 +1,0 @@
-//! Release signatures: found, and verified in full.
