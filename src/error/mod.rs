@@ -18,6 +18,7 @@ mod from_ledger;
 mod from_oci;
 mod from_pack;
 mod from_registry;
+mod from_releases;
 mod from_sign;
 mod from_unpack;
 mod owned;

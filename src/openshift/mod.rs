@@ -16,10 +16,8 @@ pub mod signature;
 #[cfg(test)]
 pub(crate) fn test_data(path: &str) -> Option<Vec<u8>> {
     use std::io::Write as _;
-    let folder = std::env::var_os("SEALIFT_TEST_DATA").map_or_else(
-        || std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"),
-        std::path::PathBuf::from,
-    );
+    let folder = std::env::var_os("SEALIFT_TEST_DATA")
+        .map_or_else(|| std::path::PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data"), std::path::PathBuf::from);
     if !folder.is_dir() {
         let _ = writeln!(std::io::stderr(), "skipped: no shared data");
         return None;

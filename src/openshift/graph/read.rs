@@ -160,7 +160,8 @@ fn conditions(
             return Err(entry(place(), "it names no risk".into()));
         }
         let find = |text: &str| -> Result<Option<usize>, GraphError> {
-            let version = Version::parse(text).map_err(|e| entry(place(), format!("{:?} is not a version: {e}", shown(text).to_string())))?;
+            let version =
+                Version::parse(text).map_err(|e| entry(place(), format!("{:?} is not a version: {e}", shown(text).to_string())))?;
             Ok(nodes.binary_search_by(|node| node.version.cmp(&version)).ok())
         };
         for edge in &group.edges {

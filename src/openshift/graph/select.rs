@@ -111,7 +111,9 @@ impl<'a> Gathering<'a> {
     fn take(&mut self, channel: &str, versions: &BTreeSet<Version>) {
         let Some(graph) = self.graphs.get(channel) else { return };
         for node in versions.iter().filter_map(|version| graph.find(version)) {
-            self.found.entry((node.version.clone(), node.payload.to_string())).or_insert_with(|| selected(node, channel, self.architecture));
+            self.found
+                .entry((node.version.clone(), node.payload.to_string()))
+                .or_insert_with(|| selected(node, channel, self.architecture));
         }
     }
 }

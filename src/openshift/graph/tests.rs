@@ -132,7 +132,9 @@ fn a_blocked_step_is_noted_and_only_what_was_asked_for_is_taken() {
     assert_eq!(all, ["4.1.2", "4.3.1"]);
     assert_eq!(
         notes.iter().map(ToString::to_string).collect::<Vec<_>>(),
-        ["the update path is blocked: from 4.1.2 no update leads to 4.1.9 in stable-4.1 (amd64); only the releases the channels name are carried"]
+        [
+            "the update path is blocked: from 4.1.2 no update leads to 4.1.9 in stable-4.1 (amd64); only the releases the channels name are carried"
+        ]
     );
     let without_middle: Vec<_> = three_channels().into_iter().filter(|(name, _)| *name != "stable-4.2").collect();
     let wanted = [channel("stable-4.1", Some("4.1.1"), Some("4.1.1")), channel("stable-4.3", None, None)];
@@ -171,13 +173,22 @@ fn what_is_no_graph_is_refused_by_name() {
     let one = node("4.1.0");
     for (text, told) in [
         ("<html>busy".to_owned(), "it is not an update graph: expected value at line 1 column 1"),
-        (r#"{"kind":"invalid_params","value":"no \u001b[2Jchannel"}"#.into(), r"the service gives no graph: invalid_params: no \u{1b}[2Jchannel"),
+        (
+            r#"{"kind":"invalid_params","value":"no \u001b[2Jchannel"}"#.into(),
+            r"the service gives no graph: invalid_params: no \u{1b}[2Jchannel",
+        ),
         ("{}".into(), "it is not an update graph: it has no nodes"),
         (r#"{"version":2,"nodes":[]}"#.into(), "it is an update graph of version 2; version 1 is understood"),
         (format!(r#"{{"nodes":[{one}],"edges":[[0,1]]}}"#), "edges[0]: [0,1] leads outside of the 1 nodes"),
         (format!(r#"{{"nodes":[{one},{one}]}}"#), "nodes[1]: release 4.1.0 is there twice"),
-        (format!(r#"{{"nodes":[{}]}}"#, node("4.1")), r#"nodes[0]: "4.1" is not a version: unexpected end of input while parsing minor version number"#),
-        (r#"{"nodes":[{"version":"4.1.0","payload":"q.io/r"}]}"#.into(), "nodes[0]: release 4.1.0: its image q.io/r has neither digest nor tag"),
+        (
+            format!(r#"{{"nodes":[{}]}}"#, node("4.1")),
+            r#"nodes[0]: "4.1" is not a version: unexpected end of input while parsing minor version number"#,
+        ),
+        (
+            r#"{"nodes":[{"version":"4.1.0","payload":"q.io/r"}]}"#.into(),
+            "nodes[0]: release 4.1.0: its image q.io/r has neither digest nor tag",
+        ),
         (
             format!(r#"{{"nodes":[{one}],"conditionalEdges":[{{"edges":[{{"from":"4.1.0","to":"4.1.0"}}],"risks":[]}}]}}"#),
             "conditionalEdges[0]: it names no risk",

@@ -99,16 +99,18 @@ impl Release {
     }
 
     /// `VERSION-ARCHITECTURE`, as release images are tagged: `4.16.3-x86_64`. `config_architecture` is what the image's own
-    /// configuration says (`amd64`); a release for several architectures says so itself.
+    /// configuration says (`amd64`); a release for several architectures says so itself. One image out of the index of such a
+    /// release (`is_index` false) has both: `4.16.3-multi-x86_64`.
     ///
     /// # Errors
     /// [`ReleaseError::Architecture`] for one that no release has, [`ReleaseError::Tag`] for a version that makes no tag.
-    pub fn tag(&self, config_architecture: &str) -> Result<String, ReleaseError> {
-        let suffix = match self.multi {
-            true => "multi",
-            false => tag_suffix(config_architecture).ok_or_else(|| ReleaseError::Architecture(config_architecture.to_owned()))?,
+    pub fn tag(&self, config_architecture: &str, is_index: bool) -> Result<String, ReleaseError> {
+        let own = || tag_suffix(config_architecture).ok_or_else(|| ReleaseError::Architecture(config_architecture.to_owned()));
+        let tag = match (self.multi, is_index) {
+            (true, true) => format!("{}-multi", self.version),
+            (true, false) => format!("{}-multi-{}", self.version, own()?),
+            (false, _) => format!("{}-{}", self.version, own()?),
         };
-        let tag = format!("{}-{suffix}", self.version);
         if is_tag(&tag) { Ok(tag) } else { Err(ReleaseError::Tag(tag)) }
     }
 }
@@ -131,7 +133,10 @@ const TRUST_ROOTS: usize = 16;
 impl From<FilesError> for ReleaseError {
     fn from(error: FilesError) -> ReleaseError {
         match error {
-            FilesError::Visitor { path, error } if error.kind() == std::io::ErrorKind::InvalidData => {
+            // Only the reader of this module refuses files so; a source's wrong bytes carry a verdict.
+            FilesError::Visitor { path, error }
+                if crate::blob::Wrong::of(&error).is_none() && error.kind() == std::io::ErrorKind::InvalidData =>
+            {
                 ReleaseError::Malformed { path: shown(&path).to_string(), why: error.to_string() }
             }
             other => ReleaseError::Files(other),
@@ -140,4 +145,4 @@ impl From<FilesError> for ReleaseError {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

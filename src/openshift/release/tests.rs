@@ -5,7 +5,7 @@ use crate::digest::Digest;
 use crate::openshift::files::Visit;
 
 /// Files in memory, in the order given.
-pub(crate) struct InMemory(pub Vec<(String, Vec<u8>)>);
+struct InMemory(Vec<(String, Vec<u8>)>);
 
 impl Files for InMemory {
     fn each(&self, wanted: &dyn Fn(&str) -> bool, visit: Visit<'_>) -> Result<(), FilesError> {
@@ -20,7 +20,7 @@ impl Files for InMemory {
 }
 
 /// `image-references` of a version with components by digest.
-pub(crate) fn image_references(version: &str, components: &[(&str, &str)]) -> String {
+fn image_references(version: &str, components: &[(&str, &str)]) -> String {
     let tags: Vec<_> = components
         .iter()
         .map(|(name, reference)| serde_json::json!({"name": name, "from": {"kind": "DockerImage", "name": reference}}))
@@ -30,13 +30,13 @@ pub(crate) fn image_references(version: &str, components: &[(&str, &str)]) -> St
 }
 
 /// `release-metadata`.
-pub(crate) fn release_metadata(version: &str, multi: bool) -> String {
+fn release_metadata(version: &str, multi: bool) -> String {
     let words = if multi { serde_json::json!({"release.openshift.io/architecture": "multi"}) } else { serde_json::json!({"url": "x"}) };
     serde_json::json!({"kind": "cincinnati-metadata-v0", "version": version, "previous": [], "metadata": words}).to_string()
 }
 
 /// The ConfigMap of boot images with container disks.
-pub(crate) fn boot_images(disks: &[(&str, &str)]) -> String {
+fn boot_images(disks: &[(&str, &str)]) -> String {
     let disk = |(arch, reference): &(&str, &str)| {
         ((*arch).to_owned(), serde_json::json!({"images": {"kubevirt": {"release": "1", "image": "x:1", "digest-ref": reference}}}))
     };
@@ -69,10 +69,10 @@ fn a_release_says_what_it_consists_of() {
     files.push(("other/image-references".into(), b"not looked at".to_vec()));
     let release = read(files).unwrap();
     assert_eq!(release.components.keys().collect::<Vec<_>>(), ["cli", "etcd"]);
-    assert_eq!(release.tag("amd64").unwrap(), "4.16.3-x86_64");
-    assert_eq!(release.tag("arm64").unwrap(), "4.16.3-aarch64");
-    assert_eq!(release.tag("ppc64le").unwrap(), "4.16.3-ppc64le");
-    assert!(matches!(release.tag("mips"), Err(ReleaseError::Architecture(_))));
+    assert_eq!(release.tag("amd64", false).unwrap(), "4.16.3-x86_64");
+    assert_eq!(release.tag("arm64", false).unwrap(), "4.16.3-aarch64");
+    assert_eq!(release.tag("ppc64le", false).unwrap(), "4.16.3-ppc64le");
+    assert!(matches!(release.tag("mips", false), Err(ReleaseError::Architecture(_))));
     assert_eq!(release.kube_virt().unwrap(), []);
 }
 
@@ -80,7 +80,9 @@ fn a_release_says_what_it_consists_of() {
 fn a_release_for_several_architectures_says_so_itself() {
     let mut files = plain("4.16.3-rc.1");
     files.push(at("release-metadata", release_metadata("4.16.3-rc.1", true)));
-    assert_eq!(read(files).unwrap().tag("amd64").unwrap(), "4.16.3-rc.1-multi");
+    let release = read(files).unwrap();
+    assert_eq!(release.tag("amd64", true).unwrap(), "4.16.3-rc.1-multi");
+    assert_eq!(release.tag("arm64", false).unwrap(), "4.16.3-rc.1-multi-aarch64");
 }
 
 #[test]
@@ -98,7 +100,7 @@ fn what_is_no_release_is_refused_by_name() {
     let mut two = plain("4.1.0");
     two.push(at("release-metadata", release_metadata("4.1.1", false)));
     assert_eq!(told(two), "image-references is of release 4.1.0, release-metadata of 4.1.1");
-    assert!(matches!(read(plain("4.1.0+build")).unwrap().tag("amd64"), Err(ReleaseError::Tag(_))));
+    assert!(matches!(read(plain("4.1.0+build")).unwrap().tag("amd64", false), Err(ReleaseError::Tag(_))));
     let endless = vec![b' '; limits::RELEASE_FILE_BYTES as usize + 1];
     assert!(told(vec![at("image-references", endless)]).ends_with("it is longer than 8388608 bytes"));
     assert!(told(vec![at("image-references", "[".repeat(100_000))]).starts_with("release-manifests/image-references: "));
@@ -115,7 +117,10 @@ fn container_disks_of_all_architectures_are_found() {
     let one = disks(&[("x86_64", &x)]).unwrap();
     assert_eq!(kube_virt_suffix(&one, &one[0]), "kube-virt-container");
     let two = disks(&[("x86_64", &x), ("s390x", &s)]).unwrap();
-    assert_eq!(two.iter().map(|d| kube_virt_suffix(&two, d)).collect::<Vec<_>>(), ["kube-virt-container-s390x", "kube-virt-container-x86_64"]);
+    assert_eq!(
+        two.iter().map(|d| kube_virt_suffix(&two, d)).collect::<Vec<_>>(),
+        ["kube-virt-container-s390x", "kube-virt-container-x86_64"]
+    );
     assert_eq!(two[1].reference.to_string(), x);
     assert!(matches!(disks(&[("x86_64", "q.io/x:1")]), Err(ReleaseError::NoDigest { .. })));
 }
@@ -147,7 +152,7 @@ fn the_real_files_are_read() {
     let release = all(boot.clone());
     assert_eq!(release.components.len(), 183);
     // The files lie in a folder named for another release.
-    assert_eq!(release.tag("amd64").unwrap(), "4.12.0-x86_64");
+    assert_eq!(release.tag("amd64", false).unwrap(), "4.12.0-x86_64");
     // The digest of one disk in this sample is none.
     assert!(matches!(release.kube_virt(), Err(ReleaseError::NoDigest { component, .. }) if component == "kubevirt s390x"));
     let text = String::from_utf8(boot).unwrap();
