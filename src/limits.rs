@@ -79,6 +79,16 @@ pub const KEY_BYTES: u64 = 64 << 10;
 pub const KDF_ROUNDS: u32 = 10_000;
 /// One answer of an ssh-agent; OpenSSH's own ceiling.
 pub const AGENT_BYTES: u32 = 256 << 10;
+/// An update graph; the largest real ones have some megabytes.
+pub const GRAPH_BYTES: u64 = 32 << 20;
+/// Releases of one update graph.
+pub const GRAPH_NODES: u64 = 10_000;
+/// Edges of one update graph, conditional ones included.
+pub const GRAPH_EDGES: u64 = 1 << 20;
+/// One file of a release that is read whole.
+pub const RELEASE_FILE_BYTES: u64 = 8 << 20;
+/// Components of one release.
+pub const RELEASE_COMPONENTS: usize = 10_000;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;
 /// A release signature (OpenPGP message), as large as OpenShift's own verifier takes.

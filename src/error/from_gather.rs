@@ -16,8 +16,24 @@ impl From<&GatherError> for Error {
             GatherError::GraphImage(inner) => inner.into(),
             GatherError::Catalog(inner) => inner.into(),
             GatherError::Helm(inner) => inner.into(),
+            GatherError::Graph { url: _, channel: _, architecture: _, error: inner } => told_of(error, inner.into()),
+            GatherError::Select(inner) => inner.into(),
+            GatherError::NoRelease { version: _, channels: _, architecture: _, nearest: _ } => {
+                Error::new(Code::ContentNotFound, error.to_string())
+            }
+            GatherError::NotARelease(_) => Error::new(Code::BadReference, error.to_string())
+                .remedy("write release:4.17.2, or release:HOST/PATH:TAG, or release:HOST/PATH@DIGEST"),
+            GatherError::Keys(_) | GatherError::Signature(_) => Error::from_chain(Code::ReleaseSignature, error),
+            GatherError::Release { image: _, error: inner } => told_of(error, inner.into()),
+            GatherError::OtherRelease { image: _, expected: _, found: _ } => Error::new(Code::ContentInvalid, error.to_string())
+                .remedy("take the release by digest from a source you trust; this source gives another one under that name"),
         }
     }
+}
+
+/// The meaning of the inner error, in the words of the outer one.
+fn told_of(outer: &GatherError, inner: Error) -> Error {
+    Error { what: outer.to_string(), ..inner }
 }
 
 impl From<&WebError> for Error {

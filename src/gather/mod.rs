@@ -9,13 +9,21 @@ pub use signatures::sigstore;
 pub mod graph;
 mod pinned;
 pub mod helm;
+mod releases;
+
+pub use releases::{releases, single};
 
 use crate::format::Document;
 use crate::layout::Layout;
+use crate::openshift::graph::{GraphError, Nearest, SelectError};
+use crate::openshift::release::ReleaseError;
+use crate::openshift::signature::{KeyError, SignatureError};
 use crate::origin::Origins;
 use crate::pack::Ask;
 use crate::progress::Progress;
+use crate::text::shown;
 use crate::web::Web;
+use semver::Version;
 use std::path::PathBuf;
 
 /// What gathering works with.
@@ -53,6 +61,8 @@ pub struct ReleaseSettings {
     pub keys: Vec<PathBuf>,
     /// The keys were named by the person: only they count, and each must be there.
     pub keys_named: bool,
+    /// The time signatures and keys must be valid at, in seconds since 1970.
+    pub now: u64,
     /// Carry releases without a signature that holds, saying so loudly.
     pub ignore_signature: bool,
     /// Where the graph data is (`application/gzip` tar).
@@ -132,4 +142,58 @@ pub enum GatherError {
     /// A chart, or a repository of charts.
     #[error(transparent)]
     Helm(#[from] crate::helm::HelmError),
+    /// What the service answers is no update graph.
+    #[error("{url}: the update graph of channel {} for {architecture}: {error}", shown(.channel))]
+    Graph {
+        /// Without query.
+        url: String,
+        /// The channel asked for.
+        channel: String,
+        /// The architecture asked for.
+        architecture: String,
+        /// Why.
+        error: GraphError,
+    },
+    /// The channels do not have what was asked for.
+    #[error(transparent)]
+    Select(#[from] SelectError),
+    /// None of the channels a release could be in has it.
+    #[error("release {version} is in none of {} for {architecture}; {nearest}", .channels.join(", "))]
+    NoRelease {
+        /// The version.
+        version: Version,
+        /// The channels that were looked at.
+        channels: Vec<String>,
+        /// The architecture.
+        architecture: String,
+        /// What the last of them has.
+        nearest: Nearest,
+    },
+    /// A text that should name a release.
+    #[error("{:?} is neither the version of a release nor a release image with tag or digest", shown(.0).to_string())]
+    NotARelease(String),
+    /// No key that release signatures could be verified with.
+    #[error(transparent)]
+    Keys(#[from] KeyError),
+    /// A release has no signature that holds.
+    #[error(transparent)]
+    Signature(#[from] SignatureError),
+    /// An image is not a release as it should be.
+    #[error("{image}: {error}")]
+    Release {
+        /// The image, by digest.
+        image: String,
+        /// Why.
+        error: ReleaseError,
+    },
+    /// An image is a release, but another one.
+    #[error("{image} should be release {expected}, and is {found}")]
+    OtherRelease {
+        /// The image, by digest.
+        image: String,
+        /// What the graph or its tag says.
+        expected: String,
+        /// What it says of itself.
+        found: String,
+    },
 }

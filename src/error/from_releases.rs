@@ -1,0 +1,57 @@
+//! Update graphs, release images, and what is looked for in them.
+
+use super::{Code, Error};
+use crate::openshift::graph::{GraphError, SelectError};
+use crate::openshift::release::ReleaseError;
+
+impl From<&GraphError> for Error {
+    fn from(error: &GraphError) -> Error {
+        let told = |code| Error::new(code, error.to_string());
+        match error {
+            GraphError::Refused { kind: _, value: _ } => {
+                told(Code::ContentNotFound).remedy("correct the channel and the architecture in the ImageSet")
+            }
+            GraphError::Malformed(_) => told(Code::ContentInvalid)
+                .remedy("correct the address of the update graph (--graph-url, UPDATE_URL_OVERRIDE), or ask again later"),
+            GraphError::Version(_) => told(Code::ContentInvalid).remedy("take a newer sealift, or another update graph (--graph-url)"),
+            GraphError::Entry { place: _, why: _ } | GraphError::TooMany { what: _, found: _, limit: _ } => {
+                told(Code::ContentInvalid).remedy("tell who serves that update graph, or take another one (--graph-url)")
+            }
+        }
+    }
+}
+
+impl From<&SelectError> for Error {
+    fn from(error: &SelectError) -> Error {
+        let told = |code| Error::new(code, error.to_string());
+        match error {
+            SelectError::EmptyChannel { channel: _, architecture } => told(Code::ContentNotFound).remedy(format!(
+                "correct the channel: `sealift list releases --version X.Y --channels --arch {architecture}` shows those there are"
+            )),
+            SelectError::NoVersion { version: _, channel, architecture, nearest: _ } => told(Code::ContentNotFound).remedy(format!(
+                "take a version that is in it: `sealift list releases --channel {} --arch {architecture}` shows them",
+                crate::text::shown(channel)
+            )),
+            SelectError::EmptyRange { channel: _, min: _, max: _ } => told(Code::BadImageset).remedy("exchange minVersion and maxVersion"),
+            SelectError::NoPath { channel: _, architecture: _, from: _, to: _, reached: _, leads: _ } => {
+                told(Code::ContentNotFound).remedy("choose other ends for the path, or carry the range without shortestPath")
+            }
+        }
+    }
+}
+
+impl From<&ReleaseError> for Error {
+    fn from(error: &ReleaseError) -> Error {
+        let told = || Error::new(Code::ContentInvalid, error.to_string());
+        match error {
+            ReleaseError::Files(inner) => inner.into(),
+            ReleaseError::NoReferences => told().remedy("name a release image: quay.io/openshift-release-dev/ocp-release:VERSION-ARCH"),
+            ReleaseError::Malformed { path: _, why: _ }
+            | ReleaseError::Twice(_)
+            | ReleaseError::NoDigest { component: _, reference: _ }
+            | ReleaseError::Contradiction { references: _, metadata: _ }
+            | ReleaseError::Architecture(_)
+            | ReleaseError::Tag(_) => told().remedy("tell who publishes that release, and take another version"),
+        }
+    }
+}

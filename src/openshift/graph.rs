@@ -1,1 +1,0 @@
-//! The update graph: which releases there are in a channel, and the ways between them.

@@ -1,1 +1,0 @@
-//! Release images: what they consist of.
