@@ -12,6 +12,7 @@ mod image_sets;
 mod keys;
 mod layers;
 mod manual;
+mod openshift;
 mod pack_again;
 mod pack_disk;
 mod pack_journey;

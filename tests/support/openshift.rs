@@ -1,0 +1,160 @@
+//! The world outside, in small and on loopback: a registry with releases, an operator catalog and everything they name, the
+//! update graph, signature stores, graph data, a chart repository. All of it is made of real parts, cut down.
+
+pub mod catalogs;
+pub mod charts;
+pub mod gpg;
+pub mod graph;
+pub mod releases;
+pub mod store;
+pub mod web;
+
+use catalogs::Catalog;
+use gpg::Gpg;
+use graph::Graphs;
+use releases::{RELEASES, Release, Signatures};
+use sealift::digest::Digest;
+use serde_json::json;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, Weak};
+use store::{Draft, Family, Store, layer};
+use tempfile::TempDir;
+use web::{Answer, Web};
+
+/// Where the base of the graph image is.
+pub const BASE: &str = "ubi9/ubi";
+/// The version in the chart repository, and that of the chart on disk.
+pub const CHARTS: [&str; 2] = ["5.0.0", "5.0.1"];
+
+/// The world.
+pub struct World {
+    pub store: Store,
+    pub web: Web,
+    pub releases: Vec<Release>,
+    pub catalog: Catalog,
+    /// Digest of the base of the graph image.
+    pub base: Digest,
+    pub signatures: Signatures,
+    /// A risk that conditional edges of the small channels have.
+    pub risk: String,
+    data: PathBuf,
+    folder: TempDir,
+    _gpg: Gpg,
+}
+
+static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
+
+impl World {
+    /// A world for tests that only read it. It ends with the last test that holds it: what is static is never dropped, and its
+    /// servers would outlive the tests. None where the data or a program is not there; that is said.
+    pub fn shared() -> Option<Arc<World>> {
+        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(world) = shared.upgrade() {
+            return Some(world);
+        }
+        let world = Arc::new(World::own()?);
+        *shared = Arc::downgrade(&world);
+        Some(world)
+    }
+
+    /// A world of one's own: to change it, or to count requests.
+    pub fn own() -> Option<World> {
+        let data = super::shared_data()?;
+        let (store, gpg) = (Store::start()?, Gpg::new()?);
+        let folder = tempfile::tempdir().unwrap();
+        for (user, file) in [(releases::OWNER, "release-key.asc"), (releases::STRANGER, "stranger.asc")] {
+            gpg.generate(user);
+            gpg.export(user, &folder.path().join(file));
+        }
+        let releases = releases::make(&store, &data, &folder.path().join("stranger.asc"));
+        let signatures = releases::sign(&gpg, &store.host(), &releases);
+        let catalog = catalogs::make(&store, &data);
+        let base = base(&store);
+        store.tiny("team/extra", &["1.0"], "an additional image");
+        let [in_repository, on_disk] = CHARTS.map(|version| charts::chart(&store, &data, version));
+        fs::write(folder.path().join("podinfo-local.tgz"), on_disk).unwrap();
+        let graphs = Graphs::new(&data, &store.host(), &releases);
+        let risk = graphs.risk();
+        let graph_data = fs::read(data.join("openshift/graph-data.tar.gz")).unwrap();
+        let stores = signatures.clone();
+        let index = charts::index(CHARTS[0], &in_repository);
+        let web = Web::start(move |path, query| {
+            let asked = |name: &str| query.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value.as_str());
+            match path.trim_start_matches('/').split('/').collect::<Vec<_>>()[..] {
+                ["graph"] => Answer::ok("application/json", graphs.answer(asked("channel"), asked("arch")).to_string()),
+                ["graph-data"] => Answer::ok("application/gzip", graph_data.clone()),
+                ["charts", "index.yaml"] => Answer::ok("text/yaml", index.clone()),
+                ["charts", file] if file == format!("podinfo-{}.tgz", CHARTS[0]) => Answer::ok("application/gzip", in_repository.clone()),
+                ["broken", "page", ..] => Answer::ok("text/html", "<html><body>Please log in</body></html>"),
+                ["broken", "500", ..] => Answer::error(500, "Internal Server Error"),
+                ["broken", "empty", ..] => Answer::ok("application/json", ""),
+                ["broken", "refused", ..] => {
+                    let words = json!({ "kind": "invalid_params", "value": "mandatory client parameters missing" });
+                    Answer { status: 400, ..Answer::ok("application/json", words.to_string()) }
+                }
+                ["broken", "cut", ..] => {
+                    let whole = graphs.answer(asked("channel"), asked("arch")).to_string();
+                    Answer::ok("application/json", &whole.as_bytes()[..whole.len() / 2])
+                }
+                [store, digest, number] => signature(&stores, store, digest, number).unwrap_or_else(|| Answer::error(404, "Not Found")),
+                _ => Answer::error(404, "Not Found"),
+            }
+        });
+        Some(World { store, web, releases, catalog, base, signatures, risk, data, folder, _gpg: gpg })
+    }
+
+    /// `127.0.0.1:PORT` of the registry.
+    pub fn host(&self) -> String {
+        self.store.host()
+    }
+
+    /// A file of this world: `release-key.asc`, `stranger.asc`, `podinfo-local.tgz`.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A release.
+    pub fn release(&self, version: &str, architecture: &str) -> &Release {
+        self.releases.iter().find(|r| r.version == version && r.architecture == architecture).unwrap()
+    }
+
+    /// A release as one writes it in an ImageSet.
+    pub fn release_image(&self, tag: &str) -> String {
+        format!("{}/{RELEASES}:{tag}", self.host())
+    }
+
+    /// The signature of a release as the store has it.
+    pub fn signature(&self, release: &Release) -> &[u8] {
+        &self.signatures[&("signatures", release.digest.hex())][0]
+    }
+
+    /// The whole of the real catalog; takes a few seconds.
+    pub fn whole_catalog(&self) -> Catalog {
+        catalogs::make_whole(&self.store, &self.data)
+    }
+
+    /// What the registry was asked, `GET /v2/...`, without what only finds out whether it wants a login.
+    pub fn pulled(&self) -> Vec<String> {
+        let asked = self.store.registry.requests().into_iter().filter(|(_, path)| path != "/v2/" && path != "/v2");
+        asked.map(|(method, path)| format!("{method} {path}")).collect()
+    }
+}
+
+/// `/STORE/sha256=HEX/signature-N`.
+fn signature(stores: &Signatures, store: &str, digest: &str, number: &str) -> Option<Answer> {
+    let name = ["signatures", "foreign", "second", "other-digest", "other-tag", "torn", "plain"].into_iter().find(|name| *name == store)?;
+    let number: usize = number.strip_prefix("signature-")?.parse().ok()?;
+    let all = stores.get(&(name, digest.strip_prefix("sha256=")?.to_owned()))?;
+    Some(Answer::ok("application/octet-stream", all.get(number.checked_sub(1)?)?.clone()))
+}
+
+/// An image to build upon: a shell and `cp`, for two architectures.
+fn base(store: &Store) -> Digest {
+    let members = ["amd64", "arm64"].map(|architecture| {
+        let layers = [layer(&[("usr/bin/bash", architecture.as_bytes()), ("usr/bin/cp", b"cp")])];
+        let config = json!({ "Cmd": ["/bin/bash"], "Labels": { "name": "ubi9" } });
+        store.image(BASE, &[], &Draft { family: Family::Oci, architecture, config, layers: &layers })
+    });
+    store.index(BASE, &["latest"], Family::Oci, &members).digest()
+}
