@@ -35,7 +35,7 @@ impl Gpg {
 
     /// An OpenPGP message of these bytes and a signature over them: `gpg --sign`.
     pub fn sign(&self, user: &str, bytes: &[u8]) -> Vec<u8> {
-        self.run(&["--local-user", user, "--sign"], bytes)
+        self.run(&["--digest-algo", "SHA256", "--local-user", user, "--sign"], bytes)
     }
 
     fn run(&self, words: &[&str], input: &[u8]) -> Vec<u8> {

@@ -4,6 +4,7 @@ use super::gpg::Gpg;
 use super::store::{Draft, Family, Layer, Store, Written, layer};
 use sealift::digest::Digest;
 use serde_json::{Value, json};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
@@ -66,6 +67,8 @@ struct Forge<'a> {
     foreign_key: String,
     base: Layer,
     noise: Layer,
+    /// Components that are there already, by name, revision and architecture.
+    known: RefCell<BTreeMap<String, Written>>,
 }
 
 /// Makes all releases, [`HOLLOW`] last.
@@ -80,6 +83,7 @@ pub fn make(store: &Store, data: &Path, foreign_key: &Path) -> Vec<Release> {
         foreign_key: fs::read_to_string(foreign_key).unwrap(),
         base: layer(&[("etc/os-release", b"ID=test\n"), ("release-manifests/release-metadata", stale)]),
         noise: layer(&[("usr/bin/cluster-version-operator", b"#!/bin/true\n"), ("manifests/0000_00_namespace.yaml", b"kind: Namespace\n")]),
+        known: RefCell::default(),
     };
     let mut made: Vec<Release> = MADE.iter().map(|(version, architecture)| forge.release(version, architecture)).collect();
     let hollow = forge.image("amd64", HOLLOW, None, &["4.14.9-x86_64"]);
@@ -129,9 +133,13 @@ impl Forge<'_> {
     }
 
     fn member(&self, name: &str, revision: &str, architecture: &str) -> Written {
-        let layers = [self.base.clone(), layer(&[("words", format!("{name} {revision} {architecture}").as_bytes())])];
-        let config = json!({ "Labels": { "io.openshift.build.name": name } });
-        self.store.image(COMPONENTS, &[], &Draft { family: Family::Docker, architecture, config, layers: &layers })
+        let words = format!("{name} {revision} {architecture}");
+        let make = || {
+            let layers = [self.base.clone(), layer(&[("words", words.as_bytes())])];
+            let config = json!({ "Labels": { "io.openshift.build.name": name } });
+            self.store.image(COMPONENTS, &[], &Draft { family: Family::Docker, architecture, config, layers: &layers })
+        };
+        self.known.borrow_mut().entry(words.clone()).or_insert_with(make).clone()
     }
 
     /// The release image; without `manifests` it lacks what makes it one.
