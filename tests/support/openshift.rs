@@ -1,6 +1,7 @@
 //! The world outside, in small and on loopback: a registry with releases, an operator catalog and everything they name, the
 //! update graph, signature stores, graph data, a chart repository. All of it is made of real parts, cut down.
 
+pub mod arrived;
 pub mod catalogs;
 pub mod charts;
 pub mod gpg;
@@ -15,7 +16,9 @@ use graph::Graphs;
 use releases::{RELEASES, Release, Signatures};
 use sealift::digest::Digest;
 use serde_json::json;
+use std::collections::BTreeMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, Weak};
 use store::{Draft, Family, Store, layer};
@@ -122,6 +125,49 @@ impl World {
     /// A release as one writes it in an ImageSet.
     pub fn release_image(&self, tag: &str) -> String {
         format!("{}/{RELEASES}:{tag}", self.host())
+    }
+
+    /// Options that make a command of the connected side look at this world and nowhere else.
+    pub fn options(&self) -> Vec<String> {
+        self.options_but(&[])
+    }
+
+    /// [`World::options`], with other values for some.
+    pub fn options_but(&self, other: &[(&str, &str)]) -> Vec<String> {
+        let key = self.file("release-key.asc").to_str().unwrap().to_owned();
+        let usual = [
+            ("--graph-url", self.web.url("graph")),
+            ("--signature-store", self.web.url("signatures")),
+            ("--release-key", key),
+            ("--graph-data", self.web.url("graph-data")),
+            ("--graph-base", format!("{}/{BASE}:latest", self.host())),
+        ];
+        let chosen = |name: &str, value: String| other.iter().find(|(n, _)| *n == name).map_or(value, |(_, v)| (*v).to_owned());
+        let mut words: Vec<String> = usual.into_iter().flat_map(|(name, value)| [name.to_owned(), chosen(name, value)]).collect();
+        words.push("--src-tls-verify=false".to_owned());
+        words
+    }
+
+    /// Regular files of the graph data, by name.
+    pub fn graph_files(&self) -> BTreeMap<String, Vec<u8>> {
+        let file = fs::File::open(self.data.join("openshift/graph-data.tar.gz")).unwrap();
+        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+        let mut files = BTreeMap::new();
+        for entry in archive.entries().unwrap() {
+            let mut entry = entry.unwrap();
+            if entry.header().entry_type().is_file() {
+                let name = entry.path().unwrap().to_str().unwrap().trim_start_matches("./").to_owned();
+                let mut bytes = Vec::new();
+                entry.read_to_end(&mut bytes).unwrap();
+                files.insert(name, bytes);
+            }
+        }
+        files
+    }
+
+    /// A file of the foreign test data.
+    pub fn given(&self, name: &str) -> String {
+        fs::read_to_string(self.data.join(name)).unwrap()
     }
 
     /// The signature of a release as the store has it.

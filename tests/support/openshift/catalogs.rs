@@ -3,8 +3,9 @@
 use super::store::{Draft, Family, Layer, Store, layer};
 use regex::Regex;
 use sealift::digest::Digest;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
@@ -39,6 +40,35 @@ pub struct Catalog {
     pub digest: Digest,
     /// Its files: package, and the text of `catalog.yaml`.
     pub packages: BTreeMap<String, String>,
+    /// Images as the real catalog names them, and what stands here in their place.
+    pub images: BTreeMap<String, String>,
+}
+
+impl Catalog {
+    /// The images that these bundles name: their own and the related ones.
+    pub fn images_of(&self, bundles: &BTreeSet<String>) -> BTreeSet<String> {
+        let mut images = BTreeSet::new();
+        for text in self.packages.values() {
+            for document in serde_yaml::Deserializer::from_str(text) {
+                let document = Value::deserialize(document).unwrap();
+                if document["schema"] == "olm.bundle" && bundles.contains(document["name"].as_str().unwrap()) {
+                    let related = document["relatedImages"].as_array().into_iter().flatten();
+                    let named = related.map(|image| &image["image"]).chain([&document["image"]]);
+                    images.extend(named.filter_map(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned));
+                }
+            }
+        }
+        images
+    }
+
+    /// A listing of the real catalog (`KIND WORDS` in lines), with the images that stand here.
+    pub fn here(&self, listing: &str) -> String {
+        let line = |line: &str| match line.strip_prefix("image ") {
+            Some(image) => format!("image {}\n", self.images.get(image).unwrap_or_else(|| panic!("{image} is in no bundle"))),
+            None => format!("{line}\n"),
+        };
+        listing.lines().map(line).collect()
+    }
 }
 
 /// The real catalog: text by package.
@@ -80,7 +110,7 @@ fn rewritten(store: &Store, mut packages: BTreeMap<String, String>, tag: &str) -
     }
     let files: Vec<(String, String)> = packages.iter().map(|(name, text)| (format!("configs/{name}/catalog.yaml"), text.clone())).collect();
     let digest = push(store, CATALOG, tag, &files);
-    Catalog { reference: format!("{}/{CATALOG}:{tag}", store.host()), digest, packages }
+    Catalog { reference: format!("{}/{CATALOG}:{tag}", store.host()), digest, packages, images: images.made }
 }
 
 /// Images of the real catalog and what stands here in their place.
