@@ -13,6 +13,7 @@ mod keys;
 mod layers;
 mod manual;
 mod openshift;
+mod openshift_refusals;
 mod pack_again;
 mod pack_disk;
 mod pack_journey;
