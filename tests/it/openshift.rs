@@ -254,11 +254,11 @@ fn everything_arrived(journey: &Journey, world: &World) {
 #[test]
 fn an_image_set_with_everything_is_carried_and_a_cluster_finds_all_of_it() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
-    fs::write(journey.user.at("set.yaml"), everything(&world)).unwrap();
-    journey.pack(&world, "set.yaml", "OUT", &["--volume-size", "4MB"]).expect(0);
+    fs::write(journey.user.at("set.yaml"), everything(world)).unwrap();
+    journey.pack(world, "set.yaml", "OUT", &["--volume-size", "4MB"]).expect(0);
     journey.run(&["verify", "OUT", "--deep"]).expect(0);
     journey.unpack("OUT").expect(0);
-    everything_arrived(&journey, &world);
+    everything_arrived(&journey, world);
     // The documents say nothing of the clock: made again they are the same.
     let before = crate::support::run::files(&journey.user.at("resources"));
     journey.resources();
@@ -268,24 +268,24 @@ fn an_image_set_with_everything_is_carried_and_a_cluster_finds_all_of_it() {
 #[test]
 fn an_image_set_with_everything_is_mirrored_and_a_cluster_finds_all_of_it() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
-    fs::write(journey.user.at("set.yaml"), everything(&world)).unwrap();
-    journey.mirror(&world, "set.yaml", &[]).expect(0);
-    everything_arrived(&journey, &world);
+    fs::write(journey.user.at("set.yaml"), everything(world)).unwrap();
+    journey.mirror(world, "set.yaml", &[]).expect(0);
+    everything_arrived(&journey, world);
 }
 
 #[test]
 fn both_ways_bring_the_same_and_a_second_run_brings_nothing_new() {
     let (Some(world), Some(one), Some(other)) = (World::shared(), Journey::new(), Journey::new()) else { return };
     for journey in [&one, &other] {
-        fs::write(journey.user.at("set.yaml"), everything(&world)).unwrap();
+        fs::write(journey.user.at("set.yaml"), everything(world)).unwrap();
     }
-    one.pack(&world, "set.yaml", "OUT", &[]).expect(0);
+    one.pack(world, "set.yaml", "OUT", &[]).expect(0);
     one.unpack("OUT").expect(0);
-    other.mirror(&world, "set.yaml", &[]).expect(0);
+    other.mirror(world, "set.yaml", &[]).expect(0);
     let (packed, mirrored) = (one.inner.inventory("ocp"), other.inner.inventory("ocp"));
     assert_eq!(packed.tags, mirrored.tags);
     assert_eq!(packed.manifests, mirrored.manifests);
-    other.mirror(&world, "set.yaml", &[]).expect(0);
+    other.mirror(world, "set.yaml", &[]).expect(0);
     assert_eq!(other.inner.inventory("ocp"), mirrored);
 }
 
@@ -293,10 +293,10 @@ fn both_ways_bring_the_same_and_a_second_run_brings_nothing_new() {
 fn a_release_alone_is_carried_by_its_version() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
     let release = world.release("4.14.1", "amd64");
-    journey.pack(&world, "release:4.14.1", "OUT", &[]).expect(0);
+    journey.pack(world, "release:4.14.1", "OUT", &[]).expect(0);
     journey.unpack("OUT").expect(0);
     let resources = journey.resources();
-    release_arrived(&world, release, &journey.target(), &resources);
+    release_arrived(world, release, &journey.target(), &resources);
     let tags = journey.inner.inventory("ocp").tags;
     assert!(tags.keys().all(|name| name.starts_with("openshift/release")), "{tags:?}");
 }
@@ -306,12 +306,12 @@ fn a_release_is_mirrored_by_its_reference_and_the_fragments_are_printed() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
     let release = world.release("4.14.1", "amd64");
     let wish = format!("release:{}", world.release_image(&release.tag));
-    let told = journey.mirror(&world, &wish, &[]).expect(0);
+    let told = journey.mirror(world, &wish, &[]).expect(0);
     let expected = ["imageDigestSources:", "kind: ImageDigestMirrorSet", "name: example", &format!("source: {}/{RELEASES}", world.host())];
     for words in expected {
         assert!(told.out.contains(words), "{words:?} is missing:\n{}", told.out);
     }
-    release_arrived(&world, release, &journey.target(), &journey.resources());
+    release_arrived(world, release, &journey.target(), &journey.resources());
 }
 
 #[test]
@@ -320,10 +320,10 @@ fn other_architectures_and_the_payload_of_all_of_them_keep_their_names() {
     let set = "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  platform:\n    architectures: [arm64, multi]\n    \
                channels:\n    - name: stable-4.14\n      minVersion: 4.14.1\n      maxVersion: 4.14.1\n";
     fs::write(journey.user.at("set.yaml"), set).unwrap();
-    journey.mirror(&world, "set.yaml", &[]).expect(0);
+    journey.mirror(world, "set.yaml", &[]).expect(0);
     let resources = journey.resources();
     for architecture in ["arm64", "multi"] {
-        release_arrived(&world, world.release("4.14.1", architecture), &journey.target(), &resources);
+        release_arrived(world, world.release("4.14.1", architecture), &journey.target(), &resources);
     }
     let tags: Vec<String> = journey.inner.inventory("ocp/openshift/release-images").tags.into_keys().collect();
     assert!(tags.contains(&":4.14.1-aarch64".to_owned()) || tags.iter().any(|tag| tag.ends_with("4.14.1-aarch64")), "{tags:?}");
@@ -362,7 +362,7 @@ fn two_releases(world: &World) -> Option<Journey> {
 #[test]
 fn deleting_one_of_two_releases_leaves_the_other_whole() {
     let Some(world) = World::shared() else { return };
-    let Some(journey) = two_releases(&world) else { return };
+    let Some(journey) = two_releases(world) else { return };
     let (old, new) = (world.release("4.14.0", "amd64"), world.release("4.14.1", "amd64"));
     let only_old: Vec<&Digest> = old.components.values().filter(|digest| !new.components.values().any(|d| d == *digest)).collect();
     assert!(!only_old.is_empty() && only_old.len() < 20, "{}", only_old.len());
@@ -386,14 +386,14 @@ fn deleting_one_of_two_releases_leaves_the_other_whole() {
         assert!(manifest(&format!("{target}/openshift/release@{digest}")).is_none(), "{digest}");
     }
     journey.inner.collect_garbage();
-    release_arrived(&world, new, &target, &resources);
-    catalog_arrived(&journey, &world, &resources);
+    release_arrived(world, new, &target, &resources);
+    catalog_arrived(&journey, world, &resources);
 }
 
 #[test]
 fn where_tells_what_an_image_is_for_and_check_what_is_missing() {
     let Some(world) = World::shared() else { return };
-    let Some(journey) = two_releases(&world) else { return };
+    let Some(journey) = two_releases(world) else { return };
     let (target, release) = (journey.target(), world.release("4.14.1", "amd64"));
     let etcd = release.components["etcd"].to_string();
     let told = journey.run(&["where", &format!("{}/{COMPONENTS}@{etcd}", world.host()), "--receipt", "receipt.json"]).expect(0);

@@ -20,7 +20,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Read as _;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, Weak};
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::OnceLock;
 use store::{Draft, Family, Store, layer};
 use tempfile::TempDir;
 use web::{Answer, Web};
@@ -43,22 +44,27 @@ pub struct World {
     pub risk: String,
     data: PathBuf,
     folder: TempDir,
-    _gpg: Gpg,
 }
 
-static SHARED: Mutex<Weak<World>> = Mutex::new(Weak::new());
+/// The shared world, and what ends it: see [`World::shared`].
+static SHARED: OnceLock<Option<(World, Option<ChildStdin>)>> = OnceLock::new();
 
 impl World {
-    /// A world for tests that only read it. It ends with the last test that holds it: what is static is never dropped, and its
-    /// servers would outlive the tests. None where the data or a program is not there; that is said.
-    pub fn shared() -> Option<Arc<World>> {
-        let mut shared = SHARED.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        if let Some(world) = shared.upgrade() {
-            return Some(world);
-        }
-        let world = Arc::new(World::own()?);
-        *shared = Arc::downgrade(&world);
-        Some(world)
+    /// A world for tests that only read it. None where the data or a program is not there; that is said.
+    pub fn shared() -> Option<&'static World> {
+        SHARED
+            .get_or_init(|| World::own().map(|world| (world.outlived(), world)).map(|(keeper, world)| (world, keeper)))
+            .as_ref()
+            .map(|w| &w.0)
+    }
+
+    /// Nothing static is ever dropped: a shell that waits for the end of this process, however it comes, ends the registry then
+    /// and removes the folders.
+    fn outlived(&self) -> Option<ChildStdin> {
+        let mut command = Command::new("sh");
+        command.args(["-c", r#"read -r _; kill "$0"; sleep 1; rm -rf "$@""#]).arg(self.store.registry.pid().unwrap().to_string());
+        command.arg(self.store.registry.folder()).arg(self.folder.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap().stdin.take()
     }
 
     /// A world of one's own: to change it, or to count requests.
@@ -104,7 +110,7 @@ impl World {
                 _ => Answer::error(404, "Not Found"),
             }
         });
-        Some(World { store, web, releases, catalog, base, signatures, risk, data, folder, _gpg: gpg })
+        Some(World { store, web, releases, catalog, base, signatures, risk, data, folder })
     }
 
     /// `127.0.0.1:PORT` of the registry.
