@@ -14,6 +14,7 @@ mod layers;
 mod manual;
 mod openshift;
 mod openshift_refusals;
+mod openshift_world;
 mod pack_again;
 mod pack_disk;
 mod pack_journey;

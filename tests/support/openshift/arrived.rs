@@ -24,11 +24,13 @@ pub fn get(host: &str, path: &str) -> (u16, Vec<u8>) {
     (status, answer.split_off(end + 4))
 }
 
-/// Splits `HOST/REPOSITORY:TAG` or `HOST/REPOSITORY@DIGEST`.
+/// Splits `HOST/REPOSITORY:TAG` or `HOST/REPOSITORY@DIGEST`; of both the digest counts.
 fn split(reference: &str) -> (&str, &str, &str) {
     let (host, rest) = reference.split_once('/').unwrap();
-    let (repository, what) = rest.split_once('@').or_else(|| rest.rsplit_once(':')).unwrap();
-    (host, repository, what)
+    match (rest.split_once('@'), rest.rsplit_once(':')) {
+        (Some((name, digest)), _) => (host, name.split_once(':').map_or(name, |(repository, _)| repository), digest),
+        (None, named) => named.map(|(repository, tag)| (host, repository, tag)).unwrap(),
+    }
 }
 
 /// The manifest under a reference, if there is one.

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Repository of the catalog in the source.
 pub const CATALOG: &str = "redhat/community-operator-index";
@@ -42,23 +43,15 @@ pub struct Catalog {
     pub packages: BTreeMap<String, String>,
     /// Images as the real catalog names them, and what stands here in their place.
     pub images: BTreeMap<String, String>,
+    /// Images by bundle; found out when first asked for, which takes a while.
+    bundles: OnceLock<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Catalog {
     /// The images that these bundles name: their own and the related ones.
     pub fn images_of(&self, bundles: &BTreeSet<String>) -> BTreeSet<String> {
-        let mut images = BTreeSet::new();
-        for text in self.packages.values() {
-            for document in serde_yaml::Deserializer::from_str(text) {
-                let document = Value::deserialize(document).unwrap();
-                if document["schema"] == "olm.bundle" && bundles.contains(document["name"].as_str().unwrap()) {
-                    let related = document["relatedImages"].as_array().into_iter().flatten();
-                    let named = related.map(|image| &image["image"]).chain([&document["image"]]);
-                    images.extend(named.filter_map(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned));
-                }
-            }
-        }
-        images
+        let all = self.bundles.get_or_init(|| self.packages.values().flat_map(|text| images_by_bundle(text)).collect());
+        bundles.iter().flat_map(|bundle| all.get(bundle).unwrap_or_else(|| panic!("there is no bundle {bundle}"))).cloned().collect()
     }
 
     /// A listing of the real catalog (`KIND WORDS` in lines), with the images that stand here.
@@ -69,6 +62,16 @@ impl Catalog {
         };
         listing.lines().map(line).collect()
     }
+}
+
+fn images_by_bundle(text: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let documents = serde_yaml::Deserializer::from_str(text).map(|document| Value::deserialize(document).unwrap());
+    let bundles = documents.filter(|document| document["schema"] == "olm.bundle").map(|bundle| {
+        let related = bundle["relatedImages"].as_array().into_iter().flatten().map(|image| &image["image"]);
+        let images = related.chain([&bundle["image"]]).filter_map(Value::as_str).filter(|name| !name.is_empty()).map(str::to_owned);
+        (bundle["name"].as_str().unwrap().to_owned(), images.collect())
+    });
+    bundles.collect()
 }
 
 /// The real catalog: text by package.
@@ -110,7 +113,7 @@ fn rewritten(store: &Store, mut packages: BTreeMap<String, String>, tag: &str) -
     }
     let files: Vec<(String, String)> = packages.iter().map(|(name, text)| (format!("configs/{name}/catalog.yaml"), text.clone())).collect();
     let digest = push(store, CATALOG, tag, &files);
-    Catalog { reference: format!("{}/{CATALOG}:{tag}", store.host()), digest, packages, images: images.made }
+    Catalog { reference: format!("{}/{CATALOG}:{tag}", store.host()), digest, packages, images: images.made, bundles: OnceLock::new() }
 }
 
 /// Images of the real catalog and what stands here in their place.

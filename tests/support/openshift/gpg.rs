@@ -38,9 +38,29 @@ impl Gpg {
         self.run(&["--digest-algo", "SHA256", "--local-user", user, "--sign"], bytes)
     }
 
-    fn run(&self, words: &[&str], input: &[u8]) -> Vec<u8> {
+    /// Takes a public key in.
+    pub fn import(&self, file: &Path) {
+        self.run(&["--import"], &std::fs::read(file).unwrap());
+    }
+
+    /// What a message says, when a key of this keyring has signed it.
+    pub fn opened(&self, message: &[u8]) -> Option<Vec<u8>> {
+        // Without a signature gpg says "no signed data" to --verify, where --decrypt would be content.
+        let file = self.home.path().join("message");
+        std::fs::write(&file, message).unwrap();
+        let there = self.command(&["--verify"]).arg(&file).stderr(Stdio::null()).status().unwrap().success();
+        let output = self.command(&["--decrypt"]).arg(&file).stderr(Stdio::null()).output().unwrap();
+        (there && output.status.success()).then_some(output.stdout)
+    }
+
+    fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new("gpg");
         command.args(["--batch", "--quiet", "--no-tty", "--pinentry-mode", "loopback"]).args(words).env("GNUPGHOME", self.home.path());
+        command
+    }
+
+    fn run(&self, words: &[&str], input: &[u8]) -> Vec<u8> {
+        let mut command = self.command(words);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(input).unwrap();
         let output = child.wait_with_output().unwrap();
