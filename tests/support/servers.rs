@@ -97,6 +97,16 @@ impl DockerRegistry {
         self.addr.to_string()
     }
 
+    /// The number of its process.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.0.id())
+    }
+
+    /// The folder with everything of it.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Where it keeps its content (`docker/registry/v2/...`).
     pub fn data(&self) -> std::path::PathBuf {
         self.folder.path().join("data")
