@@ -4,6 +4,7 @@ use crate::registry_client::quick;
 use crate::support::lying::{Fault, Guard, Lying};
 use crate::support::openpgp::{TestKey, document};
 use crate::support::skip;
+use proptest::prelude::*;
 use sealift::digest::Digest;
 use sealift::openshift::signature::{
     self, KeyError, KeyProblem, Keyring, RED_HAT_RELEASE_2, ReleaseSignature, SignatureError, StoreFailure,
@@ -172,6 +173,31 @@ fn a_subkey_signs_for_its_primary_key() {
     let weak = TestKey::of("weak@test", &["rsa1024", "sign", "never"], &[]).unwrap();
     let message = weak.sign_release(&digest(), REFERENCE);
     assert!(matches!(verify(&message, &named(&weak.public())), Err(SignatureError::KeyUnfit { why, .. }) if why.contains("2048")));
+}
+
+/// Bytes changed anywhere in keys with subkeys and in messages: an answer, and never more than was signed.
+#[test]
+fn changed_keys_and_messages_end_in_an_answer() {
+    let Some(key) = TestKey::of("sub@test", &["nistp256", "sign,cert", "never"], &[]) else { return skip("no gpg") };
+    key.gpg(&["--quick-add-key", &key.fingerprint, "ed25519", "sign", "never"], b"");
+    key.gpg(&["--quick-add-key", &key.fingerprint, "rsa2048", "sign", "never"], b"");
+    let public = key.gpg(&["--export"], b"");
+    let message = key.gpg(&["-z", "0", "--sign"], document(&digest(), REFERENCE).as_bytes());
+    let keyring = named(&public);
+    let good = verify(&message, &keyring).unwrap();
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    proptest!(|(in_key in any::<bool>(), edits in edits)| {
+        let (mut public, mut message) = (public.clone(), message.clone());
+        let bytes = if in_key { &mut public } else { &mut message };
+        for (place, value) in edits {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        let keyring = Keyring::parse(&[("key".into(), public)]).unwrap_or_default();
+        if let Ok(found) = verify(&message, &keyring) {
+            prop_assert_eq!((found.signer(), found.docker_reference()), (good.signer(), REFERENCE));
+        }
+    });
 }
 
 /// Documents by address, from memory; anything else does not exist. Notes what was asked.
