@@ -4,6 +4,7 @@ use crate::registry_client::quick;
 use crate::support::lying::{Fault, Guard, Lying};
 use crate::support::openpgp::{TestKey, document};
 use crate::support::skip;
+use proptest::prelude::*;
 use sealift::digest::Digest;
 use sealift::openshift::signature::{
     self, KeyError, KeyProblem, Keyring, RED_HAT_RELEASE_2, ReleaseSignature, SignatureError, StoreFailure,
@@ -35,11 +36,14 @@ fn verify(message: &[u8], keyring: &Keyring) -> Result<ReleaseSignature, Signatu
 
 #[test]
 fn keys_of_every_kind_sign_releases() {
-    for kind in ["rsa2048", "rsa3072", "nistp256", "nistp384", "ed25519"] {
+    const SHORT: &[&[&str]] = &[&["--digest-algo", "SHA256"], &["--digest-algo", "SHA512", "-z", "0"], &["--compress-algo", "zlib"]];
+    // gpg does not sign with a hash that is shorter than the curve.
+    const LONG: &[&[&str]] = &[&["--digest-algo", "SHA384"], &["--digest-algo", "SHA512", "-z", "0"]];
+    for (kind, all) in [("rsa2048", SHORT), ("rsa3072", SHORT), ("nistp256", SHORT), ("nistp384", LONG), ("ed25519", SHORT)] {
         let Some(key) = TestKey::of("kind@test", &[kind, "sign", "never"], &[]) else { return skip("no gpg") };
         let keyring = named(&key.public());
-        for options in [&["--digest-algo", "SHA256"][..], &["--digest-algo", "SHA512", "-z", "0"], &["--compress-algo", "zlib"]] {
-            let message = key.gpg(&[options, &["--sign"]].concat(), document(&digest(), REFERENCE).as_bytes());
+        for options in all {
+            let message = key.gpg(&[*options, &["--sign"]].concat(), document(&digest(), REFERENCE).as_bytes());
             let good = verify(&message, &keyring).unwrap_or_else(|e| panic!("{kind} {options:?}: {e}"));
             assert_eq!((good.signer(), good.docker_reference(), good.raw()), (key.fingerprint.as_str(), REFERENCE, message.as_slice()));
             // What the signature does not bind to this digest or these bytes, it does not prove.
@@ -153,17 +157,47 @@ fn ends_and_revocations_count() {
 #[test]
 fn a_subkey_signs_for_its_primary_key() {
     let Some(key) = TestKey::of("sub@test", &["rsa2048", "cert", "never"], &[]) else { return skip("no gpg") };
+    let before = key.public();
     key.gpg(&["--quick-add-key", &key.fingerprint, "ed25519", "sign", "never"], b"");
     let message = key.sign_release(&digest(), REFERENCE);
     let good = verify(&message, &named(&key.public())).unwrap();
     assert_eq!(good.signer(), key.fingerprint, "the primary key is whom one trusts");
     // Without its binding a subkey belongs to nobody: a file with the primary key alone does not know it.
-    let minimal = key.gpg(&["--export", "--export-filter", "drop-subkey=usage=~s"], b"");
-    assert!(matches!(verify(&message, &named(&minimal)), Err(SignatureError::UnknownSigner { .. })));
-    // And the primary key, which only certifies, does not sign.
+    assert!(matches!(verify(&message, &named(&before)), Err(SignatureError::UnknownSigner { .. })));
+    // A subkey that does not sign back may be anybody's, claimed by whoever made the key.
+    let mut claimed = key.gpg(&["--export"], b"");
+    let back = claimed.windows(3).position(|window| window == [32, 4, 0x19]).unwrap();
+    claimed[back] = 100;
+    let refused = verify(&message, &named(&claimed)).unwrap_err();
+    assert!(matches!(refused, SignatureError::KeyUnfit { why: "it is not for signing", .. }), "{refused:?}");
     let weak = TestKey::of("weak@test", &["rsa1024", "sign", "never"], &[]).unwrap();
     let message = weak.sign_release(&digest(), REFERENCE);
     assert!(matches!(verify(&message, &named(&weak.public())), Err(SignatureError::KeyUnfit { why, .. }) if why.contains("2048")));
+}
+
+/// Bytes changed anywhere in keys with subkeys and in messages: an answer, and never more than was signed.
+#[test]
+fn changed_keys_and_messages_end_in_an_answer() {
+    let Some(key) = TestKey::of("sub@test", &["nistp256", "sign,cert", "never"], &[]) else { return skip("no gpg") };
+    key.gpg(&["--quick-add-key", &key.fingerprint, "ed25519", "sign", "never"], b"");
+    key.gpg(&["--quick-add-key", &key.fingerprint, "rsa2048", "sign", "never"], b"");
+    let public = key.gpg(&["--export"], b"");
+    let message = key.gpg(&["-z", "0", "--sign"], document(&digest(), REFERENCE).as_bytes());
+    let keyring = named(&public);
+    let good = verify(&message, &keyring).unwrap();
+    let edits = proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4);
+    proptest!(|(in_key in any::<bool>(), edits in edits)| {
+        let (mut public, mut message) = (public.clone(), message.clone());
+        let bytes = if in_key { &mut public } else { &mut message };
+        for (place, value) in edits {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        let keyring = Keyring::parse(&[("key".into(), public)]).unwrap_or_default();
+        if let Ok(found) = verify(&message, &keyring) {
+            prop_assert_eq!((found.signer(), found.docker_reference()), (good.signer(), REFERENCE));
+        }
+    });
 }
 
 /// Documents by address, from memory; anything else does not exist. Notes what was asked.
@@ -318,7 +352,7 @@ fn keys_are_found_in_files_and_folders() {
     std::fs::write(folder.join("KEY"), key.public()).unwrap();
     std::fs::write(folder.join("README"), "not a key").unwrap();
     let file = folder.join("KEY");
-    assert_eq!(Keyring::find(std::slice::from_ref(&file), true).unwrap().fingerprints(), [key.fingerprint.clone()]);
+    assert_eq!(Keyring::find(std::slice::from_ref(&file), true).unwrap().fingerprints(), [key.fingerprint.as_str()]);
     assert!(matches!(Keyring::find(&[file.clone(), absent.clone()], true), Err(KeyError::Fs(_))), "what is named must be there");
     assert!(matches!(Keyring::find(&[folder.join("README")], true), Err(KeyError::File { problem: KeyProblem::NoKey, .. })));
     match Keyring::find(&[absent.clone(), folder.clone()], false) {
