@@ -33,6 +33,8 @@ by_value!(
     crate::openshift::graph_image::GraphImageError,
     crate::origin::FetchError,
     crate::pack::Error,
+    crate::openshift::fbc::FbcError,
+    crate::openshift::files::FilesError,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,

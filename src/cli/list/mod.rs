@@ -1,0 +1,29 @@
+//! `sealift list`: what there is to be asked for.
+
+pub mod operators;
+
+use super::{Context, Outcome};
+use crate::error::Error;
+use clap::Subcommand;
+
+/// Lists what there is to be asked for
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// Of what
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be listed.
+#[derive(Subcommand, Debug)]
+#[allow(missing_docs)]
+pub enum What {
+    Operators(operators::Args),
+}
+
+/// Runs the command.
+pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    match args.what {
+        What::Operators(args) => operators::run(args, ctx),
+    }
+}
