@@ -23,7 +23,8 @@ const GATHERED_BYTES: u64 = 16 << 20;
 /// Writes the filtered catalog: `configs/PACKAGE/catalog.json` for each kept package, `configs/catalog.json` for objects without
 /// package. Objects are in the order package, channels, bundles, others, deprecations, each by name; four spaces per level.
 ///
-/// `files` and `catalog` are those of [`Catalog::read`]. Equal files in equal order give equal bytes in equal order. One package is in
+/// `files` and `catalog` are those of [`Catalog::read`]. A file is handed over as soon as its last object was read, so equal files in equal
+/// order give equal bytes in equal order. One package is in
 /// memory at a time, unless the texts of several are mixed in one file.
 ///
 /// # Errors
