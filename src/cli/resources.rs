@@ -170,14 +170,17 @@ pub(super) fn after_unpack(target: &values::Destination, folder: Option<&Path>, 
     let targets = [Target { receipts: receipts_of(&name, ctx)?, name: name.clone() }];
     let made = cluster::resources(&targets, &Kind::usual(false))?;
     made.notes.iter().for_each(|note| ctx.progress.say(Level::Info, note));
-    if made.files.is_empty() {
-        return Ok(None);
-    }
     let path = match folder {
         Some(path) => path.to_owned(),
         None => ctx.environment.state()?.join("resources").join(receipts::folder_name(&name)),
     };
+    if made.files.is_empty() && !path.exists() {
+        return Ok(None);
+    }
     resources_folder::write(&Dir::create(&path)?, &made.files, ctx)?;
+    if made.files.is_empty() {
+        return Ok(None);
+    }
     let told = shown(&path.display().to_string()).to_string();
     ctx.output.line(&format!("cluster resources for {}: {told}; apply them with: oc apply -f {told}", shown(&name)));
     Ok(Some(path))

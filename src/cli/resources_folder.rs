@@ -94,6 +94,9 @@ fn read_list(dir: &Dir) -> Result<Written, Error> {
 fn publish_list(dir: &Dir, written: Written) -> Result<(), Error> {
     let lines = written.iter().flat_map(|(name, digests)| digests.iter().map(move |hex| format!("{hex}  {name}\n")));
     let text: String = lines.collect();
+    if text.is_empty() {
+        return Ok(dir.remove(LIST)?);
+    }
     if dir.read_if_there(LIST, limits::CONFIG_BYTES)?.is_none_or(|there| there != text.as_bytes()) {
         dir.publish(LIST, text.as_bytes())?;
     }

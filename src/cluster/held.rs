@@ -119,10 +119,11 @@ impl Holdings {
         format!("{host}/{}", held.repository)
     }
 
-    /// Images that are pulled by a name they have outside, with that name.
+    /// Images that are pulled by a name they have outside, with that name. Where that is the very place they are at, nothing has to lead
+    /// there.
     pub fn pulled(&self) -> impl Iterator<Item = (&Held, &Reference)> {
         let named = self.images.iter().filter(|held| held.is_pulled()).filter_map(|held| Some((held, held.source.as_ref()?)));
-        named.filter(|(held, source)| source.digest.is_some() || held.by_tag())
+        named.filter(|(held, source)| (source.digest.is_some() || held.by_tag()) && source.name() != self.name(held))
     }
 
     /// Images of a role that their tag leads to, those of the first targets first.

@@ -12,7 +12,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     if depth(&value) > limits::NESTING {
         return Err(format!("it is nested more deeply than {}", limits::NESTING));
     }
-    let Value::Object(template) = value else { return Err("it is no mapping".into()) };
+    let Value::Object(mut template) = value else { return Err("it is no mapping".into()) };
+    forget_where_it_was(&mut template);
     let is = |key: &str, wanted: &str| match template.get(key) {
         Some(Value::String(found)) if found == wanted => Ok(()),
         Some(found) => Err(format!("{key} is {found}, not {wanted}")),
@@ -20,12 +21,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     };
     is("apiVersion", "operators.coreos.com/v1alpha1")?;
     is("kind", "CatalogSource")?;
-    for (key, allowed) in [("metadata", true), ("spec", true), ("status", false)] {
-        match template.get(key) {
-            None => {}
-            Some(Value::Object(_)) if allowed => {}
-            Some(_) => return Err(format!("{key} is not what it is in a CatalogSource to be created")),
-        }
+    if let Some(key) = ["metadata", "spec"].into_iter().find(|key| template.get(*key).is_some_and(|value| !value.is_object())) {
+        return Err(format!("{key} is no mapping"));
     }
     let spec = template.get("spec").and_then(Value::as_object);
     match spec.and_then(|spec| spec.get("sourceType")) {
@@ -37,6 +34,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
         return Err("spec.configMap is set, and the catalog is an image".into());
     }
     Ok(template)
+}
+
+/// What a cluster adds to an object. In a template that was copied out of one it would keep this one from being created elsewhere.
+fn forget_where_it_was(template: &mut Map<String, Value>) {
+    template.remove("status");
+    if let Some(Value::Object(metadata)) = template.get_mut("metadata") {
+        for key in ["creationTimestamp", "generation", "managedFields", "ownerReferences", "resourceVersion", "selfLink", "uid"] {
+            metadata.remove(key);
+        }
+    }
 }
 
 /// The parser bounds depth as well; this is the bound the writer relies on. Without recursion.

@@ -258,6 +258,22 @@ fn a_template_keeps_what_is_not_ours() {
 }
 
 #[test]
+fn a_template_copied_out_of_a_cluster_can_be_created_in_another() {
+    let copied = TEMPLATE.replace("  name: theirs\n", "  name: theirs\n  resourceVersion: '7'\n  uid: x\n") + "status:\n  a: b\n";
+    let made = with_template(&copied);
+    assert_eq!(file(&made, "cs-cat-v1.yaml"), file(&with_template(TEMPLATE), "cs-cat-v1.yaml"));
+    assert!(made.notes.is_empty());
+}
+
+#[test]
+fn a_registry_is_no_mirror_of_itself() {
+    let own = receipt(vec![image(Role::Image, "r.lan/a/b:1", "a/b:1")]);
+    assert!(everything(&[target("r.lan", vec![own.clone()])]).files.is_empty());
+    let made = everything(&[target("r.lan", vec![own.clone()]), target("s.lan", vec![own])]);
+    assert_eq!(lines(file(&made, "itms-oc-mirror.yaml"), "itms", "imageTagMirrors"), ["r.lan/a => s.lan/a"]);
+}
+
+#[test]
 fn a_bad_template_is_said_and_does_no_harm() {
     let deep =
         format!("{}spec: {}1{}", "apiVersion: operators.coreos.com/v1alpha1\nkind: CatalogSource\n", "{a: ".repeat(100), "}".repeat(100));
@@ -275,6 +291,7 @@ fn a_bad_template_is_said_and_does_no_harm() {
         (TEMPLATE.replace("image: theirs", "configMap: theirs"), "configMap"),
         (TEMPLATE.replace("spec:", "spec: ["), "line"),
         ("- a\n".to_owned(), "mapping"),
+        (TEMPLATE.split("spec:").next().unwrap().to_owned() + "spec: text\n", "spec is no mapping"),
         ("x".repeat(100_000), "longer"),
         (deep, ""),
         (bomb, ""),
