@@ -172,3 +172,71 @@ fn every_code_has_its_section() {
         assert!(family(code.exit()).is_some());
     }
 }
+
+fn oc_mirror() -> String {
+    fs::read_to_string(folder().join("sealift-oc-mirror.7")).unwrap().replace(r"\-", "-")
+}
+
+/// The commands a page sets in bold, as words.
+fn typed(page: &str) -> Vec<Vec<String>> {
+    let bold = page
+        .lines()
+        .filter_map(|line| line.strip_prefix(".B ").or_else(|| line.strip_prefix(".BR ")).or_else(|| line.strip_prefix(r"\fB")));
+    let plain = bold.map(|line| line.replace(r"\fR", "").replace('"', ""));
+    let words = plain.map(|line| {
+        line.split_whitespace()
+            .map(|word| word.trim_end_matches([',', '.', ';', ':']).to_owned())
+            .filter(|word| !word.is_empty())
+            .collect::<Vec<_>>()
+    });
+    words.filter(|words| words.len() > 1 && words[0] == "sealift" && !words[1].starts_with('(')).collect()
+}
+
+/// Why a command line cannot be typed: a command or an option that does not exist.
+fn unknown(words: &[String]) -> Option<String> {
+    let mut command = without_help(sealift::cli::definition());
+    command.build();
+    let mut rest = words[1..].iter().peekable();
+    while let Some(below) = rest.peek().and_then(|word| command.find_subcommand(word)) {
+        command = below.clone();
+        rest.next();
+    }
+    if command.has_subcommands() && !rest.peek().is_some_and(|word| word.starts_with('-')) {
+        return Some(format!("{words:?}: no such command"));
+    }
+    let there = |word: &str| {
+        let name = word.split('=').next().unwrap_or("");
+        let mut all = command.get_arguments();
+        all.any(|a| {
+            Some(name) == a.get_long().map(|l| format!("--{l}")).as_deref()
+                || Some(name) == a.get_short().map(|s| format!("-{s}")).as_deref()
+        })
+    };
+    rest.filter(|word| word.starts_with('-')).find(|word| !there(word)).map(|word| format!("{words:?}: no {word}"))
+}
+
+#[test]
+fn the_page_for_users_of_oc_mirror_types_only_what_there_is() {
+    assert_eq!(unknown(&["sealift".into(), "pack".into(), "--key".into()]), None);
+    assert!(unknown(&["sealift".into(), "pack".into(), "--kye".into()]).is_some() && unknown(&["sealift".into(), "pakc".into()]).is_some());
+    let commands = typed(&oc_mirror());
+    assert!(commands.len() > 20, "{commands:?}");
+    let wrong: Vec<String> = commands.iter().filter_map(|words| unknown(words)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Every option of oc-mirror v2 and of `oc adm release mirror`.
+#[test]
+fn the_page_for_users_of_oc_mirror_leaves_no_option_out() {
+    let page = oc_mirror();
+    let options = "--config --cache-dir --workspace --log-level --port --parallel-images --parallel-layers --authfile --registries.d --policy \
+         --src-tls-verify --dest-tls-verify --retry-times --retry-delay --v1 --v2 --src-authfile --dest-authfile --src-cert-dir --src-creds \
+         --from --dry-run --dry-run-manifest-lists --since --image-timeout --secure-policy --max-nested-paths --strict-archive \
+         --remove-signatures --ignore-release-signature --rootless-storage-path --quiet --force --generate --delete-id --delete-yaml-file \
+         --force-cache-delete --delete-signatures --delete-v1-images --version --channel --channels --filter-by-archs --catalogs --package \
+         --to --to-dir --from-dir --to-image-stream --to-release-image --skip-release-image --to-mirror --overwrite --insecure \
+         --skip-verification --registry-config --certificate-authority --max-per-registry --keep-manifest-list \
+         --apply-release-image-signature --release-image-signature-to-dir --print-mirror-instructions";
+    let missing: Vec<&str> = options.split_whitespace().filter(|option| !page.contains(option)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}

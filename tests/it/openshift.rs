@@ -1,6 +1,7 @@
 //! A cluster's content, the whole way: releases with their components, operators, charts, update graph and signatures go from the
 //! world outside into an empty registry, through an archive or directly, and everything a cluster will ask for is there.
 
+use crate::support::inside::Inventory;
 use crate::support::openshift::World;
 use crate::support::openshift::arrived::{Resources, get, manifest, pull, unpacked};
 use crate::support::openshift::catalogs::{CATALOG, PACKAGES};
@@ -57,10 +58,28 @@ impl Journey {
         self.run(&words)
     }
 
-    /// The documents for the cluster, from the receipt.
+    /// The documents for the cluster, from the receipts this host keeps.
     fn resources(&self) -> Resources {
-        self.run(&["resources", "receipt.json", "--output", "resources"]).expect(0);
+        self.run(&["resources", "--to", &self.target(), "--output", "resources"]).expect(0);
         Resources::read(&self.user.at("resources"))
+    }
+
+    /// What the registry holds; receipts are no content.
+    fn content(&self) -> Inventory {
+        let mut all = self.inner.inventory("ocp");
+        all.tags.retain(|name, _| !name.starts_with("sealift/"));
+        all.manifests.retain(|name| !name.starts_with("sealift/"));
+        all.blobs.retain(|name| !name.starts_with("sealift/"));
+        all
+    }
+
+    /// Everything that an unpacked catalog holds, as lines.
+    fn listing(&self, configs: &Path) -> BTreeSet<String> {
+        let set = "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  operators:\n  \
+                   - catalog: registry.test/any/index:v1\n    full: true\n";
+        fs::write(self.user.at("all.yaml"), set).unwrap();
+        let words = ["list", "operators", "--catalog-dir", configs.to_str().unwrap(), "--config", "all.yaml", "--format", "kept"];
+        self.run(&words).expect(0).out.lines().map(str::to_owned).collect()
     }
 
     fn receipt(&self) -> Value {
@@ -150,8 +169,7 @@ fn catalog_arrived(journey: &Journey, world: &World, resources: &Resources) {
         assert_eq!(command[..2], ["serve", "/configs"]);
     }
     let configs = journey.user.at("catalog-amd64/bundle/rootfs/configs");
-    let listing = journey.run(&["list", "operators", "--catalog-dir", configs.to_str().unwrap(), "--format", "kept"]).expect(0).out;
-    let listing: BTreeSet<String> = listing.lines().map(str::to_owned).collect();
+    let listing = journey.listing(&configs);
     let images = names(&listing, "image ");
     assert_eq!(listing.iter().filter(|line| !line.starts_with("image ")).cloned().collect::<BTreeSet<_>>(), kept(world));
     assert_eq!(images, world.catalog.images_of(&names(&listing, "bundle ")));
@@ -243,7 +261,7 @@ fn everything_arrived(journey: &Journey, world: &World) {
         resources.of_kind("ImageDigestMirrorSet").iter().map(|o| o["metadata"]["name"].as_str().unwrap()).collect();
     assert!(objects.contains("idms-release-0") && objects.contains("idms-operator-0"), "{objects:?}");
     // Only what was asked for.
-    let tags = journey.inner.inventory("ocp").tags;
+    let tags = journey.content().tags;
     let releases = tags.keys().filter(|name| name.starts_with("openshift/release-images:4.")).count();
     assert_eq!(releases, 2, "{tags:?}");
     for package in PACKAGES {
@@ -282,11 +300,11 @@ fn both_ways_bring_the_same_and_a_second_run_brings_nothing_new() {
     one.pack(world, "set.yaml", "OUT", &[]).expect(0);
     one.unpack("OUT").expect(0);
     other.mirror(world, "set.yaml", &[]).expect(0);
-    let (packed, mirrored) = (one.inner.inventory("ocp"), other.inner.inventory("ocp"));
+    let (packed, mirrored) = (one.content(), other.content());
     assert_eq!(packed.tags, mirrored.tags);
     assert_eq!(packed.manifests, mirrored.manifests);
     other.mirror(world, "set.yaml", &[]).expect(0);
-    assert_eq!(other.inner.inventory("ocp"), mirrored);
+    assert_eq!(other.content(), mirrored);
 }
 
 #[test]
@@ -297,7 +315,7 @@ fn a_release_alone_is_carried_by_its_version() {
     journey.unpack("OUT").expect(0);
     let resources = journey.resources();
     release_arrived(world, release, &journey.target(), &resources);
-    let tags = journey.inner.inventory("ocp").tags;
+    let tags = journey.content().tags;
     assert!(tags.keys().all(|name| name.starts_with("openshift/release")), "{tags:?}");
 }
 
@@ -306,7 +324,7 @@ fn a_release_is_mirrored_by_its_reference_and_the_fragments_are_printed() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
     let release = world.release("4.14.1", "amd64");
     let wish = format!("release:{}", world.release_image(&release.tag));
-    let told = journey.mirror(world, &wish, &[]).expect(0);
+    let told = journey.mirror(world, &wish, &["--print-mirror-instructions", "idms"]).expect(0);
     let expected = ["imageDigestSources:", "kind: ImageDigestMirrorSet", "name: example", &format!("source: {}/{RELEASES}", world.host())];
     for words in expected {
         assert!(told.out.contains(words), "{words:?} is missing:\n{}", told.out);
@@ -344,10 +362,8 @@ fn a_whole_catalog_is_filtered_like_the_reference_filters_it() {
         journey.mirror(&world, "set.yaml", &[]).expect(0);
         unpacked(&format!("{}/{CATALOG}:{name}", journey.target()), "amd64", &journey.user.at(name));
         let configs = journey.user.at(name).join("bundle/rootfs/configs");
-        let found = journey.run(&["list", "operators", "--catalog-dir", configs.to_str().unwrap(), "--format", "kept"]).expect(0).out;
         let expected = catalog.here(&world.given(&format!("fbc/expected/{name}.txt")));
-        let sorted = |text: &str| text.lines().map(str::to_owned).collect::<BTreeSet<_>>();
-        assert_eq!(sorted(&found), sorted(&expected), "{name}");
+        assert_eq!(journey.listing(&configs), expected.lines().map(str::to_owned).collect(), "{name}");
     }
 }
 
@@ -370,16 +386,19 @@ fn deleting_one_of_two_releases_leaves_the_other_whole() {
                - name: stable-4.14\n      minVersion: 4.14.0\n      maxVersion: 4.14.0\n";
     fs::write(journey.user.at("delete.yaml"), set).unwrap();
     let target = journey.target();
-    let delete = ["delete", "delete.yaml", "--from", &target, "--receipt", "receipt.json", "--dest-tls-verify=false"];
+    let delete = |words: &[&str]| journey.run(&[&["delete", "--to", &target, "--dest-tls-verify=false"], words].concat()).expect(0);
 
-    // Without --yes it only says what it would do.
-    let before = journey.inner.inventory("ocp");
-    let plan = journey.run(&delete).expect(0);
-    assert!(plan.out.contains("4.14.0-x86_64"), "{}", plan.out);
-    assert_eq!(journey.inner.inventory("ocp"), before);
+    // First a list, which a person reads; it deletes nothing, and neither does trying it out.
+    let before = journey.content();
+    delete(&["--generate", "-c", "delete.yaml", "-o", "list.yaml"]);
+    let list = fs::read_to_string(journey.user.at("list.yaml")).unwrap();
+    assert!(list.contains("kind: DeleteImageList") && list.contains("4.14.0-x86_64") && !list.contains(":4.14.1-x86_64"), "{list}");
+    let told = delete(&["list.yaml", "--dry-run"]);
+    assert!(told.out.contains("4.14.0-x86_64"), "{}", told.out);
+    assert_eq!(journey.content(), before);
 
+    delete(&["list.yaml"]);
     let resources = journey.resources();
-    journey.run(&[&delete[..], &["--yes"]].concat()).expect(0);
     assert!(manifest(&format!("{target}/openshift/release-images:{}", old.tag)).is_none());
     assert!(manifest(&format!("{target}/openshift/release-images@{}", old.digest)).is_none());
     for digest in only_old {
@@ -396,16 +415,17 @@ fn where_tells_what_an_image_is_for_and_check_what_is_missing() {
     let Some(journey) = two_releases(world) else { return };
     let (target, release) = (journey.target(), world.release("4.14.1", "amd64"));
     let etcd = release.components["etcd"].to_string();
-    let told = journey.run(&["where", &format!("{}/{COMPONENTS}@{etcd}", world.host()), "--receipt", "receipt.json"]).expect(0);
-    for words in [&format!("{target}/openshift/release"), "4.14.1-x86_64", "etcd"] {
+    let told = journey.run(&["where", &format!("{}/{COMPONENTS}@{etcd}", world.host()), "--to", &target]).expect(0);
+    for words in [&format!("{target}/openshift/release"), "release 4.14.1-x86_64 etcd"] {
         assert!(told.out.contains(words), "{words:?} is missing:\n{}", told.out);
     }
-    let check = ["check", &target, "--receipt", "receipt.json", "--dest-tls-verify=false"];
-    journey.run(&check).expect(0);
+    journey.run(&["where", &format!("{}/{COMPONENTS}@{}", world.host(), Digest::sha256(b"nowhere")), "--to", &target]).expect(28);
+    let check = ["check", "--to", &target, "--blobs", "--dest-tls-verify=false"];
+    let told = journey.run(&check).expect(0);
+    assert!(told.out.contains("everything is there"), "{told:?}");
     remove(&journey.inner.data(), "ocp/openshift/release", &etcd);
-    let told = journey.run(&check);
-    assert_ne!(told.exit, 0, "{told:?}");
-    assert!(format!("{}{}", told.out, told.err).contains("etcd"), "{told:?}");
+    let told = journey.run(&check).refused(3, "PARTIAL", &["openshift/release"]);
+    assert!(told.err.contains(&etcd) || told.err.contains("-etcd"), "{told:?}");
 }
 
 /// Takes a manifest out of a registry's folder, as a bad day would.
