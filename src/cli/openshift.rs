@@ -33,7 +33,7 @@ pub fn releases(asked: &options::OpenShift, ctx: &Context) -> ReleaseSettings {
         okd_graph_url: given.unwrap_or_else(|| OKD_GRAPH.to_owned()),
         stores: match (asked.signature_store.as_slice(), &environment.signature_url) {
             ([], Some(url)) => vec![url.clone()],
-            ([], None) => crate::openshift::signature::STORES.map(str::to_owned).to_vec(),
+            ([], None) => crate::openshift::signature::DEFAULT_STORES.map(str::to_owned).to_vec(),
             (named, _) => named.to_vec(),
         },
         keys,
