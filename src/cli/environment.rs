@@ -74,6 +74,8 @@ pub struct Environment {
     pub passphrase: Option<Secret>,
     /// `SOURCE_DATE_EPOCH`: seconds since 1970 that stand for now in what is written (reproducible-builds.org).
     pub source_date_epoch: Option<u64>,
+    /// `UPDATE_URL_OVERRIDE`: the update graph to ask.
+    pub update_url: Option<String>,
     /// `NO_COLOR` is set, or `TERM` is `dumb`: no bars.
     pub plain: bool,
     /// `SEALIFT_FAULT`: a fault plan; debug builds only.
@@ -101,6 +103,7 @@ pub const VARIABLES: &[(&str, &str)] = &[
     ("http_proxy", "Proxy for registries without TLS. HTTP_PROXY is ignored."),
     ("ALL_PROXY, all_proxy", "Proxy for either, where no other is set."),
     ("NO_PROXY, no_proxy", "Hosts that are reached without a proxy."),
+    ("UPDATE_URL_OVERRIDE", "Update graph of OpenShift releases to ask, when --graph-url is not given."),
     ("NO_COLOR", "Set to anything: plain lines in place of progress bars."),
     ("TERM", "dumb: plain lines in place of progress bars."),
     ("SEALIFT_FAULT", "Makes operations fail, for tests. Without effect in a release build."),
@@ -134,6 +137,7 @@ impl Environment {
             no_proxy: text("NO_PROXY").or_else(|| text("no_proxy")),
             passphrase: secret(&["SEALIFT_PASSPHRASE"]),
             source_date_epoch: text("SOURCE_DATE_EPOCH").map(|value| epoch(&value)).transpose()?,
+            update_url: text("UPDATE_URL_OVERRIDE"),
             plain: some("NO_COLOR").is_some() || text("TERM").as_deref() == Some("dumb"),
             fault: text("SEALIFT_FAULT"),
             home,

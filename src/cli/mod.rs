@@ -14,6 +14,7 @@ pub mod explain;
 pub mod faults;
 pub mod inspect;
 pub mod key;
+pub mod list;
 pub mod options;
 pub mod output;
 pub mod pack;
@@ -172,6 +173,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
+        Command::List(args) => list::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

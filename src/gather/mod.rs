@@ -5,7 +5,7 @@
 
 mod releases;
 
-pub use releases::{releases, single};
+pub use releases::{releases, single, update_graph};
 
 use crate::format::Document;
 use crate::layout::Layout;

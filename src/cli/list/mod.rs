@@ -1,0 +1,28 @@
+//! `sealift list`: what there is to be asked for.
+
+pub mod releases;
+
+use super::{Context, Outcome};
+use crate::error::Error;
+
+/// Lists what there is to be asked for
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// What to list.
+    #[command(subcommand)]
+    pub what: What,
+}
+
+/// What can be listed.
+#[derive(clap::Subcommand, Debug)]
+#[allow(missing_docs)]
+pub enum What {
+    Releases(releases::Args),
+}
+
+/// Runs the command.
+pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    match args.what {
+        What::Releases(args) => releases::run(args, ctx),
+    }
+}
