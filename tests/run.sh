@@ -18,6 +18,7 @@ zstd            zstd
 nginx           nginx-light
 htpasswd        apache2-utils
 openssl         openssl
+gpg             gnupg
 jq              jq
 tar             tar
 unshare         util-linux

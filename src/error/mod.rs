@@ -19,6 +19,7 @@ mod from_oci;
 mod from_pack;
 mod from_registry;
 mod from_releases;
+mod from_release_signature;
 mod from_sign;
 mod from_unpack;
 mod owned;

@@ -32,6 +32,8 @@ by_value!(
     crate::ledger::LedgerError,
     crate::openshift::files::FilesError,
     crate::origin::FetchError,
+    crate::openshift::signature::KeyError,
+    crate::openshift::signature::SignatureError,
     crate::pack::Error,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,

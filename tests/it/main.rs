@@ -21,6 +21,7 @@ mod pack_sources;
 mod proxy;
 mod registry_client;
 mod registry_servers;
+mod release_signatures;
 mod ssh;
 mod static_binary;
 mod stores;

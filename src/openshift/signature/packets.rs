@@ -67,7 +67,7 @@ fn new(first: u8, rest: &mut &[u8]) -> Result<Packet, &'static str> {
     loop {
         let (length, last) = match number(rest, 1)? {
             short @ 0..192 => (short, true),
-            two @ 192..224 => ((two - 192 << 8) + number(rest, 1)? + 192, true),
+            two @ 192..224 => (((two - 192) << 8) + number(rest, 1)? + 192, true),
             255 => (number(rest, 4)?, true),
             partial => (1 << (partial & 31), false),
         };
