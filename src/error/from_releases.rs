@@ -94,6 +94,9 @@ mod tests {
             assert!(!told.remedy.is_empty(), "{told}");
         }
         let told = Error::from(&graph(GraphError::Version(2)));
-        assert_eq!(told.what, "https://g: the update graph of channel c for amd64: it is an update graph of version 2; version 1 is understood");
+        assert_eq!(
+            told.what,
+            "https://g: the update graph of channel c for amd64: it is an update graph of version 2; version 1 is understood"
+        );
     }
 }
