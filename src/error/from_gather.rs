@@ -23,7 +23,8 @@ impl From<&GatherError> for Error {
             }
             GatherError::NotARelease(_) => Error::new(Code::BadReference, error.to_string())
                 .remedy("write release:4.17.2, or release:HOST/PATH:TAG, or release:HOST/PATH@DIGEST"),
-            GatherError::Keys(_) | GatherError::Signature(_) => Error::from_chain(Code::ReleaseSignature, error),
+            GatherError::Keys(inner) => inner.into(),
+            GatherError::Signature(inner) => inner.into(),
             GatherError::Release { image: _, error: inner } => told_of(error, inner.into()),
             GatherError::OtherRelease { image: _, expected: _, found: _ } => Error::new(Code::ContentInvalid, error.to_string())
                 .remedy("take the release by digest from a source you trust; this source gives another one under that name"),

@@ -55,3 +55,48 @@ impl From<&ReleaseError> for Error {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::Digest;
+    use crate::gather::GatherError;
+    use crate::openshift::files::FilesError;
+    use crate::openshift::graph::Nearest;
+    use crate::openshift::signature::{KeyError, SignatureError};
+    use semver::Version;
+
+    #[test]
+    fn every_trouble_with_releases_has_its_code_and_its_advice() {
+        let (v, text, digest) = (Version::new(4, 16, 3), || "x".to_owned(), Digest::sha256(b""));
+        let (channel, architecture) = (text(), text());
+        let select = SelectError::NoVersion { version: v.clone(), channel, architecture, nearest: Nearest::default() };
+        let range = SelectError::EmptyRange { channel: text(), min: v.clone(), max: v.clone() };
+        let graph = |error| GatherError::Graph { url: "https://g".into(), channel: "c".into(), architecture: "amd64".into(), error };
+        let release = |error| GatherError::Release { image: "q.io/r@x".into(), error };
+        for (error, code) in [
+            (graph(GraphError::Version(2)), Code::ContentInvalid),
+            (graph(GraphError::Malformed(text())), Code::ContentInvalid),
+            (graph(GraphError::Refused { kind: text(), value: text() }), Code::ContentNotFound),
+            (select.into(), Code::ContentNotFound),
+            (range.into(), Code::BadImageset),
+            (release(ReleaseError::NoReferences), Code::ContentInvalid),
+            (release(ReleaseError::Files(FilesError::Interrupted)), Code::Interrupted),
+            (release(ReleaseError::Files(crate::origin::OriginError::Depth(digest).into())), Code::CannotCarry),
+            (GatherError::OtherRelease { image: text(), expected: text(), found: text() }, Code::ContentInvalid),
+            (GatherError::NotARelease(text()), Code::BadReference),
+            (SignatureError::Missing { digest, stores: vec![] }.into(), Code::ReleaseSignature),
+            (SignatureError::Cancelled.into(), Code::Interrupted),
+            (KeyError::None { looked: vec![] }.into(), Code::ReleaseSignature),
+        ] {
+            let told = Error::from(&error);
+            assert_eq!(told.code, code, "{told}");
+            assert!(!told.remedy.is_empty(), "{told}");
+        }
+        let told = Error::from(&graph(GraphError::Version(2)));
+        assert_eq!(
+            told.what,
+            "https://g: the update graph of channel c for amd64: it is an update graph of version 2; version 1 is understood"
+        );
+    }
+}

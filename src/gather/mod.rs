@@ -11,7 +11,7 @@ mod pinned;
 pub mod helm;
 mod releases;
 
-pub use releases::{releases, single};
+pub use releases::{releases, single, update_graph};
 
 use crate::format::Document;
 use crate::layout::Layout;

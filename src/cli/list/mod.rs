@@ -1,6 +1,7 @@
 //! `sealift list`: what there is to be asked for.
 
 pub mod operators;
+pub mod releases;
 
 use super::{Context, Outcome};
 use crate::error::Error;
@@ -18,12 +19,14 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 #[allow(missing_docs)]
 pub enum What {
+    Releases(releases::Args),
     Operators(operators::Args),
 }
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     match args.what {
+        What::Releases(args) => releases::run(args, ctx),
         What::Operators(args) => operators::run(args, ctx),
     }
 }

@@ -6,7 +6,8 @@ use crate::format::{Document, DocumentKind};
 use crate::image_set::ChannelType;
 use crate::limits;
 use crate::openshift::graph::{Graph, MEDIA_TYPE, Nearest, Selected};
-use crate::web::{Get, WebError};
+use crate::text::without_userinfo;
+use crate::web::{Get, Web, WebError};
 use semver::Version;
 use std::collections::BTreeMap;
 
@@ -26,18 +27,34 @@ impl Question {
             ChannelType::Ocp => &world.releases.graph_url,
             ChannelType::Okd => &world.releases.okd_graph_url,
         };
-        let joint = if base.contains('?') { '&' } else { '?' };
-        let url = format!("{base}{joint}arch={}&channel={}&id={ID}", encoded(&self.architecture), encoded(&self.channel));
-        let bytes = world.web.get(&Get { url: &url, accept: MEDIA_TYPE, limit: limits::GRAPH_BYTES, login: false })?;
-        let graph = Graph::parse(&bytes).map_err(|error| GatherError::Graph {
-            url: crate::text::without_userinfo(base.split('?').next().unwrap_or_default()),
-            channel: self.channel.clone(),
-            architecture: self.architecture.clone(),
-            error,
-        })?;
+        let (graph, bytes) = get(base, &self.channel, &self.architecture, world.web)?;
         let name = format!("{}-{}", self.channel, self.architecture);
         Ok(Answer { graph, document: Document::new(DocumentKind::UpdateGraph, name, &bytes) })
     }
+}
+
+/// The update graph of a channel, from the service at `base`. A channel that does not exist has no releases.
+///
+/// # Errors
+/// [`GatherError::Web`] and [`GatherError::Graph`]; [`GatherError::Interrupted`].
+pub fn update_graph(base: &str, channel: &str, architecture: &str, web: &dyn Web) -> Result<Graph, GatherError> {
+    Ok(get(base, channel, architecture, web)?.0)
+}
+
+fn get(base: &str, channel: &str, architecture: &str, web: &dyn Web) -> Result<(Graph, Vec<u8>), GatherError> {
+    let joint = if base.contains('?') { '&' } else { '?' };
+    let url = format!("{base}{joint}arch={}&channel={}&id={ID}", encoded(architecture), encoded(channel));
+    let bytes = web.get(&Get { url: &url, accept: MEDIA_TYPE, limit: limits::GRAPH_BYTES, login: false }).map_err(|e| match e {
+        WebError::Cancelled => GatherError::Interrupted,
+        other => other.into(),
+    })?;
+    let graph = Graph::parse(&bytes).map_err(|error| GatherError::Graph {
+        url: without_userinfo(base.split('?').next().unwrap_or_default()),
+        channel: channel.to_owned(),
+        architecture: architecture.to_owned(),
+        error,
+    })?;
+    Ok((graph, bytes))
 }
 
 /// A part of a query (RFC 3986, "Unreserved Characters").
@@ -62,7 +79,7 @@ impl Graphs {
         let mut graphs = Graphs(BTreeMap::new());
         for (question, answer) in questions.iter().zip(answers) {
             let answer = match answer {
-                None | Some(Err(GatherError::Web(WebError::Cancelled))) => return Err(GatherError::Interrupted),
+                None | Some(Err(GatherError::Interrupted)) => return Err(GatherError::Interrupted),
                 Some(answer) => answer,
             };
             graphs.0.entry(question.architecture.clone()).or_default().insert(question.channel.clone(), answer);
@@ -89,10 +106,7 @@ pub(super) fn look_up(version: &Version, architecture: &str, world: &World<'_>) 
     let mut nearest = Nearest::default();
     for channel in &names {
         let question = Question { channel: channel.clone(), kind: ChannelType::Ocp, architecture: architecture.to_owned() };
-        let answer = match question.ask(world) {
-            Err(GatherError::Web(WebError::Cancelled)) => return Err(GatherError::Interrupted),
-            answer => answer?,
-        };
+        let answer = question.ask(world)?;
         if let Some(node) = answer.graph.find(version) {
             let (version, payload) = (node.version.clone(), node.payload.clone());
             let selected = Selected { version, payload, channel: channel.clone(), architecture: architecture.to_owned() };

@@ -12,6 +12,7 @@ use super::{GatherError, Gathered, World};
 use crate::image_set::{Channel, ChannelType, Releases, Source};
 use crate::openshift::graph::{Selected, channels_needed, select};
 use each::each;
+pub use graphs::update_graph;
 use graphs::{Graphs, Question};
 use payload::{Carried, Payload};
 use proof::{ReleaseProof, Stores};

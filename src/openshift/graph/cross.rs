@@ -30,7 +30,7 @@ impl Name {
             return None;
         }
         let step = if self.prefix == "eus" { 2 } else { 1 };
-        let minors = (self.minor..last.minor).skip(1).filter(|minor| (minor - self.minor) % step == 0).chain([last.minor]);
+        let minors = (self.minor..last.minor).skip(1).filter(|minor| (minor - self.minor).is_multiple_of(step)).chain([last.minor]);
         let name = |minor| format!("{}-{}.{}", self.prefix, self.major, minor);
         Some(minors.filter(|minor| *minor > self.minor).map(name).collect())
     }

@@ -24,6 +24,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// What an update graph is asked for by (`Accept`).
 pub const MEDIA_TYPE: &str = "application/json";
 
+/// The public service for OpenShift.
+pub const OCP_GRAPH: &str = "https://api.openshift.com/api/upgrades_info/v1/graph";
+/// The public service for OKD.
+pub const OKD_GRAPH: &str = "https://origin-release.ci.openshift.org/graph";
+
 /// One release in a graph.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
