@@ -148,7 +148,7 @@ impl Package {
         let mut failure = String::new();
         if let Some(program) = &settings.program {
             match render::template(program, &self.title(), &self.bytes, settings.values, stopped) {
-                Ok(text) => return Ok(self.from_rendered(&text, paths)),
+                Ok(text) => return Ok(self.of_documents(&text, paths)),
                 Err(RenderError::Interrupted) => return Err(HelmError::Interrupted),
                 Err(e) => failure = format!("{e}; "),
             }
@@ -156,7 +156,7 @@ impl Package {
         let over = settings.values.iter().map(|path| values_file(path)).collect::<Result<Vec<_>, _>>()?;
         let mut reading = reader::read(&self.chart, &over, paths);
         self.annotated(&mut reading.found);
-        Ok(self.from_reading(reading, &failure))
+        Ok(self.of_reading(reading, &failure))
     }
 
     fn annotated(&self, found: &mut Found) {
@@ -164,7 +164,7 @@ impl Package {
         annotations.filter(|(key, _)| *key == "artifacthub.io/images").for_each(|(_, text)| found.annotation(text));
     }
 
-    fn from_rendered(&self, text: &str, paths: &[ImagePath]) -> Images {
+    fn of_documents(&self, text: &str, paths: &[ImagePath]) -> Images {
         let mut found = Found::default();
         found.documents(text, paths);
         self.annotated(&mut found);
@@ -173,7 +173,7 @@ impl Package {
         self.told(found, &format!("{way}; {miss}"), Vec::new())
     }
 
-    fn from_reading(&self, reading: Reading, failure: &str) -> Images {
+    fn of_reading(&self, reading: Reading, failure: &str) -> Images {
         let way = format!("{failure}found by reading templates and values without rendering");
         let miss = "may miss: images put together by functions that are not known here, and those that only custom resources, arguments \
                     or environment variables name; give imagePaths or install helm";

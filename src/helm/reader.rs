@@ -8,7 +8,7 @@ use super::{guess, yaml};
 use crate::limits;
 use crate::text::shown;
 use serde_json::{Map, Value, json};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 /// What reading found, and what it knows it did not see.
 #[derive(Debug, Default)]
@@ -51,7 +51,8 @@ pub(super) fn read(chart: &Chart, over: &[Value], paths: &[ImagePath]) -> Readin
         }
     }
     crds(&root, paths, &mut reading.found);
-    guessed(&root, &mut reading);
+    let mut known = Known::of(&reading.found);
+    guessed(&root, &mut known, &mut reading);
     reading
 }
 
@@ -180,8 +181,8 @@ fn crds(part: &Part<'_>, paths: &[ImagePath], found: &mut Found) {
 }
 
 /// Adds what values name and no template that was understood did.
-fn guessed(part: &Part<'_>, reading: &mut Reading) {
-    part.parts.iter().for_each(|inner| guessed(inner, reading));
+fn guessed(part: &Part<'_>, known: &mut Known, reading: &mut Reading) {
+    part.parts.iter().for_each(|inner| guessed(inner, known, reading));
     if part.chart.metadata.is_library() {
         return;
     }
@@ -194,37 +195,56 @@ fn guessed(part: &Part<'_>, reading: &mut Reading) {
     }
     for guess in guess::images(&own, part.chart) {
         let place = shown(&format!("{}: {}", part.name, guess.place)).to_string();
+        if known.has(&guess.image) {
+            continue;
+        }
         let Some(source) = image(&guess.image) else {
-            if !guess.off && !covered(&guess.image, reading) && reading.found.refused.len() < limits::CHART_IMAGES {
-                reading.found.refused.insert(shown(&guess.image).to_string());
+            if !guess.off {
+                reading.found.add(&guess.image);
             }
             continue;
         };
-        if covered(&guess.image, reading) {
-            continue;
-        }
         if guess.off {
             reading.off.push(format!("{} ({place})", shown(&guess.image)));
         } else if reading.found.images.len() < limits::CHART_IMAGES {
             reading.from_values.push(format!("{} ({place})", shown(&guess.image)));
+            known.add(&source.to_string());
             reading.found.images.insert(source.to_string(), source);
         }
     }
 }
 
-/// True when a template that was understood names the same repository: it knows better what belongs around it.
-fn covered(guess: &str, reading: &Reading) -> bool {
-    let repository = |text: &str| {
-        let text = text.split('@').next().unwrap_or_default();
-        match text.rsplit_once(':') {
-            Some((name, tag)) if !tag.contains('/') => name.to_owned(),
-            _ => text.to_owned(),
+/// Repositories that are named already, with or without what stands before them: who put an image together in a template
+/// knows better what belongs around it than who looks at the values.
+#[derive(Default)]
+struct Known(HashSet<String>);
+
+impl Known {
+    fn of(found: &Found) -> Known {
+        let mut known = Known::default();
+        found.images.keys().chain(&found.refused).for_each(|name| known.add(name));
+        known
+    }
+
+    fn add(&mut self, image: &str) {
+        let mut name = repository(image);
+        self.0.insert(name.to_owned());
+        while let Some((_, rest)) = name.split_once('/') {
+            self.0.insert(rest.to_owned());
+            name = rest;
         }
-    };
-    let wanted = repository(guess);
-    let last = |known: &str| {
-        let known = repository(known);
-        known == wanted || known.ends_with(&format!("/{wanted}"))
-    };
-    reading.found.images.keys().chain(&reading.found.refused).any(|known| last(known))
+    }
+
+    fn has(&self, image: &str) -> bool {
+        self.0.contains(repository(image))
+    }
+}
+
+/// A reference without tag and digest.
+fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or_default();
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    }
 }

@@ -42,10 +42,54 @@ pub enum Place {
     Registry(Reference),
 }
 
+type Entries = BTreeMap<String, Option<Vec<Option<Entry>>>>;
+
 #[derive(Deserialize)]
 struct Index {
     #[serde(default)]
-    entries: Option<BTreeMap<String, Option<Vec<Option<Entry>>>>>,
+    entries: Option<Entries>,
+}
+
+fn yaml_index(text: &str) -> Result<Index, String> {
+    if !yaml::brackets_are_few(text) {
+        return Err("it is nested too deeply".into());
+    }
+    serde_yaml::from_str(text).map_err(|e| e.to_string())
+}
+
+/// A large index chart by chart, cut at its keys: the parser's memory is ten times a text's length and more. All tools that
+/// write indexes write `entries` as a block of indented keys.
+fn in_pieces(text: &str) -> Result<Option<Entries>, String> {
+    let Some(from) = text.starts_with("entries:").then_some(0).or_else(|| text.find("\nentries:").map(|at| at + 1)) else {
+        return Ok(None);
+    };
+    let block = text.get(from..).and_then(|rest| rest.split_once('\n')).map_or("", |(_, block)| block);
+    let indent = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let skipped = |line: &str| line.trim().is_empty() || line.trim_start().starts_with('#');
+    let width = block.lines().find(|line| !skipped(line)).map_or(0, indent);
+    let mut entries = Entries::new();
+    let mut piece = String::new();
+    let mut take = |piece: &mut String| {
+        if piece.len() as u64 > limits::CHART_FILE_BYTES {
+            return Err("one of its charts is longer than any real one".to_owned());
+        }
+        let chart: Index = yaml_index(&format!("entries:\n{piece}"))?;
+        entries.extend(chart.entries.into_iter().flatten());
+        piece.clear();
+        Ok(())
+    };
+    for line in block.lines().filter(|line| !skipped(line)) {
+        if indent(line) < width {
+            break;
+        }
+        if indent(line) == width && !line.trim_start().starts_with('-') && !piece.is_empty() {
+            take(&mut piece)?;
+        }
+        piece.push_str(line);
+        piece.push('\n');
+    }
+    take(&mut piece)?;
+    Ok(Some(entries))
 }
 
 impl Repository {
@@ -64,14 +108,14 @@ impl Repository {
     fn read(base: Url, bytes: &[u8]) -> Result<Repository, HelmError> {
         let bad = |why: String| HelmError::Index { url: without_userinfo(base.as_str()), why: shown(&why).to_string() };
         let text = std::str::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".into()))?;
-        let index: Index = if text.trim_start().starts_with('{') {
-            serde_json::from_str(text).map_err(|e| bad(e.to_string()))?
-        } else if yaml::brackets_are_few(text) {
-            serde_yaml::from_str(text).map_err(|e| bad(e.to_string()))?
+        let listed = if text.trim_start().starts_with('{') {
+            serde_json::from_str::<Index>(text).map_err(|e| bad(e.to_string()))?.entries
+        } else if text.len() as u64 <= limits::CHART_FILE_BYTES {
+            yaml_index(text).map_err(bad)?.entries
         } else {
-            return Err(bad("it is nested too deeply".into()));
+            in_pieces(text).map_err(bad)?
         };
-        let listed = index.entries.ok_or_else(|| bad("it has no entries".into()))?;
+        let listed = listed.ok_or_else(|| bad("it has no entries".into()))?;
         let mut entries: BTreeMap<String, Vec<Entry>> = BTreeMap::new();
         for (name, versions) in listed {
             let mut list: Vec<Entry> = versions.into_iter().flatten().flatten().filter(|e| !e.version.is_empty()).collect();
@@ -184,4 +228,60 @@ pub(super) fn nearest<'n>(names: impl Iterator<Item = &'n str>, wanted: &str) ->
 /// `Chart.yaml` of an artifact's configuration is JSON, which is YAML.
 pub(super) fn check_config(bytes: &[u8]) -> bool {
     metadata(bytes).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Repository, HelmError> {
+        Repository::read(base("https://r.test/x").unwrap(), text.as_bytes())
+    }
+
+    #[test]
+    fn a_large_index_is_read_chart_by_chart() {
+        let version = |v: usize| {
+            format!("  - apiVersion: v2\n    version: 1.0.{v}\n    description: 'it''s {{ [ long'\n    urls:\n    - a-1.0.{v}.tgz\n")
+        };
+        let mut text = String::from("apiVersion: v1\nentries:\n");
+        for chart in 0..60 {
+            text.push_str(&format!("  # words\n  chart{chart}:\n"));
+            (0..1000).for_each(|v| text.push_str(&version(v)));
+        }
+        text.push_str("generated: now\n");
+        assert!(text.len() as u64 > limits::CHART_FILE_BYTES);
+        let repository = read(&text).unwrap();
+        assert_eq!(repository.all().len(), 60_000);
+        let entry = repository.pick("chart7", None).unwrap();
+        assert_eq!(entry.version, "1.0.999");
+        assert_eq!(repository.place(entry).unwrap(), Place::Web("https://r.test/x/a-1.0.999.tgz".into()));
+    }
+
+    #[test]
+    fn a_large_index_of_nothing_but_events_is_refused() {
+        let text = format!("entries:\n  a: [{}]\n", "a,".repeat(4 << 20));
+        assert!(matches!(read(&text), Err(HelmError::Index { .. })));
+        let text = format!("{}\nentries:\n  a: []\n", "# x\n".repeat(2 << 20));
+        assert!(read(&text).unwrap().all().is_empty());
+    }
+
+    #[test]
+    fn where_archives_are() {
+        let repository = read("entries: {a: [{version: 1.0.0+x, urls: [URL]}]}").unwrap();
+        let at = |url: &str| {
+            let entry = Entry { version: "1.0.0+x".into(), urls: Some(vec![url.to_owned()]), ..Entry::default() };
+            repository.place(&entry).map(|place| match place {
+                Place::Web(url) => url,
+                Place::Registry(reference) => format!("oci {reference}"),
+            })
+        };
+        assert_eq!(at("a.tgz").unwrap(), "https://r.test/x/a.tgz");
+        assert_eq!(at("/a.tgz").unwrap(), "https://r.test/a.tgz");
+        assert_eq!(at("http://cdn.test/a.tgz?x=1").unwrap(), "http://cdn.test/a.tgz?x=1");
+        assert_eq!(at("oci://r.test/charts/a").unwrap(), "oci r.test/charts/a:1.0.0_x");
+        for bad in ["file:///etc/passwd", "", "oci://", "data:x"] {
+            assert!(at(bad).is_err(), "{bad}");
+        }
+        assert!(base("ftp://r.test").is_err() && base("r.test/x").is_err());
+    }
 }

@@ -12,6 +12,10 @@ const MAX_BRACKETS: usize = 5000;
 
 /// Reads the first document; nothing at all is `null`. The error is harmless to print.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
+    // The parser keeps some hundred bytes for two of the text before anything can be counted.
+    if text.len() as u64 > limits::CHART_FILE_BYTES {
+        return Err(format!("it is longer than {} bytes", limits::CHART_FILE_BYTES));
+    }
     if !brackets_are_few(text) {
         return Err("it is nested too deeply".into());
     }

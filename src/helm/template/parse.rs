@@ -48,7 +48,7 @@ pub(super) struct Parsed {
 pub(super) fn parse(source: &str) -> Option<Parsed> {
     let mut reader = Reader { pieces: lex::pieces(source)?.into_iter(), defines: HashMap::new(), depth: 0 };
     let (body, end) = reader.block()?;
-    matches!(end, End::File).then_some(Parsed { body, defines: reader.defines })
+    matches!(end, Close::File).then_some(Parsed { body, defines: reader.defines })
 }
 
 struct Reader<'a> {
@@ -58,7 +58,7 @@ struct Reader<'a> {
 }
 
 /// What closed a block.
-enum End {
+enum Close {
     File,
     End,
     Else,
@@ -67,7 +67,7 @@ enum End {
 }
 
 impl Reader<'_> {
-    fn block(&mut self) -> Option<(Vec<Node>, End)> {
+    fn block(&mut self) -> Option<(Vec<Node>, Close)> {
         self.depth += 1;
         if self.depth > limits::TEMPLATE_DEPTH {
             return None;
@@ -75,7 +75,7 @@ impl Reader<'_> {
         let mut nodes = Vec::new();
         let end = loop {
             match self.pieces.next() {
-                None => break End::File,
+                None => break Close::File,
                 Some(Piece::Text(text)) => nodes.push(Node::Text(text.to_owned())),
                 Some(Piece::Action(action)) => {
                     if let Some(end) = self.action(action, &mut nodes)? {
@@ -88,7 +88,7 @@ impl Reader<'_> {
         Some((nodes, end))
     }
 
-    fn action(&mut self, action: &str, nodes: &mut Vec<Node>) -> Option<Option<End>> {
+    fn action(&mut self, action: &str, nodes: &mut Vec<Node>) -> Option<Option<Close>> {
         let words = lex::words(action)?;
         let Some(Word::Name(first)) = words.first() else {
             nodes.push(statement(&words)?);
@@ -96,13 +96,13 @@ impl Reader<'_> {
         };
         let rest = words.get(1..).unwrap_or_default();
         match first.as_str() {
-            "end" => return Some(Some(End::End)),
+            "end" => return Some(Some(Close::End)),
             "else" => {
                 let rest: Vec<Word> = rest.iter().skip_while(|w| **w == Word::Space).cloned().collect();
                 return Some(Some(match rest.split_first() {
-                    None => End::Else,
-                    Some((Word::Name(word), rest)) if word == "if" => End::ElseIf(rest.to_vec()),
-                    Some((Word::Name(word), rest)) if word == "with" => End::ElseWith(rest.to_vec()),
+                    None => Close::Else,
+                    Some((Word::Name(word), rest)) if word == "if" => Close::ElseIf(rest.to_vec()),
+                    Some((Word::Name(word), rest)) if word == "with" => Close::ElseWith(rest.to_vec()),
                     Some(_) => return None,
                 }));
             }
@@ -139,14 +139,14 @@ impl Reader<'_> {
         Some(if is_if { Node::If { when, then, or } } else { Node::With { when, then, or } })
     }
 
-    fn otherwise(&mut self, end: End) -> Option<Vec<Node>> {
+    fn otherwise(&mut self, end: Close) -> Option<Vec<Node>> {
         match end {
-            End::File => None,
-            End::End => Some(Vec::new()),
-            End::ElseIf(words) => Some(vec![self.branch(true, &words)?]),
-            End::ElseWith(words) => Some(vec![self.branch(false, &words)?]),
-            End::Else => match self.block()? {
-                (nodes, End::End) => Some(nodes),
+            Close::File => None,
+            Close::End => Some(Vec::new()),
+            Close::ElseIf(words) => Some(vec![self.branch(true, &words)?]),
+            Close::ElseWith(words) => Some(vec![self.branch(false, &words)?]),
+            Close::Else => match self.block()? {
+                (nodes, Close::End) => Some(nodes),
                 _ => None,
             },
         }
@@ -154,7 +154,7 @@ impl Reader<'_> {
 
     fn define(&mut self, used: bool, words: &[Word], nodes: &mut Vec<Node>) -> Option<()> {
         let (name, with) = named(words)?;
-        let (body, End::End) = self.block()? else { return None };
+        let (body, Close::End) = self.block()? else { return None };
         self.defines.insert(name.clone(), Rc::new(body));
         if used {
             nodes.push(Node::Include { name, with });
