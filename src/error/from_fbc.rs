@@ -1,24 +1,7 @@
 //! What is told about operator catalogs.
 
-use super::{Code, Detail, Error, Side, layout};
+use super::{Code, Detail, Error, Side};
 use crate::openshift::fbc::{FbcError, LeftOut};
-use crate::openshift::files::FilesError;
-use crate::origin::FetchError;
-
-impl From<&FilesError> for Error {
-    fn from(error: &FilesError) -> Error {
-        match error {
-            FilesError::Fetch(FetchError::Origin(inner)) => inner.into(),
-            FilesError::Fetch(FetchError::Workspace(inner)) => layout(inner, Side::Source),
-            FilesError::Fetch(FetchError::Read(inner)) => super::io(inner, Side::Source),
-            FilesError::Origin(inner) => inner.into(),
-            FilesError::Fs(inner) => inner.into(),
-            FilesError::Workspace(inner) => layout(inner, Side::Target),
-            FilesError::Layer { digest: _, why: _ } => Error::new(Code::ContentInvalid, error.to_string()),
-            FilesError::Visitor { path: _, error: inner } => super::io(inner, Side::Source).because(error),
-        }
-    }
-}
 
 impl From<&FbcError> for Error {
     fn from(error: &FbcError) -> Error {

@@ -15,6 +15,8 @@ impl From<&GatherError> for Error {
             GatherError::Source(inner) => inner.into(),
             GatherError::GraphImage(inner) => inner.into(),
             GatherError::Catalog(inner) => inner.into(),
+            GatherError::Fbc(inner) => inner.into(),
+            GatherError::Name(inner) => inner.into(),
         }
     }
 }

@@ -34,7 +34,6 @@ by_value!(
     crate::origin::FetchError,
     crate::pack::Error,
     crate::openshift::fbc::FbcError,
-    crate::openshift::files::FilesError,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,

@@ -4,7 +4,10 @@
 //! documents that travel beside them. Nothing is carried here.
 
 pub mod graph;
+pub mod operators;
 mod pinned;
+#[cfg(test)]
+mod testing;
 
 use crate::format::Document;
 use crate::layout::Layout;
@@ -115,4 +118,10 @@ pub enum GatherError {
     /// A catalog's image.
     #[error(transparent)]
     Catalog(#[from] crate::openshift::catalog::CatalogError),
+    /// What is in a catalog.
+    #[error(transparent)]
+    Fbc(#[from] crate::openshift::fbc::FbcError),
+    /// An image gets no name at the target.
+    #[error(transparent)]
+    Name(#[from] crate::image_set::DestinationError),
 }
