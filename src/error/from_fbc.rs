@@ -1,6 +1,6 @@
 //! What is told about operator catalogs.
 
-use super::{Code, Detail, Error, Side, layout};
+use super::{Code, Detail, Error, Side};
 use crate::openshift::fbc::{FbcError, LeftOut};
 
 impl From<&FbcError> for Error {

@@ -7,11 +7,14 @@ mod signatures;
 
 pub use signatures::sigstore;
 pub mod graph;
+pub mod operators;
 mod pinned;
 pub mod helm;
 mod releases;
 
 pub use releases::{releases, single, update_graph};
+#[cfg(test)]
+mod testing;
 
 use crate::format::Document;
 use crate::layout::Layout;
@@ -196,4 +199,10 @@ pub enum GatherError {
         /// What it says of itself.
         found: String,
     },
+    /// What is in a catalog.
+    #[error(transparent)]
+    Fbc(#[from] crate::openshift::fbc::FbcError),
+    /// An image gets no name at the target.
+    #[error(transparent)]
+    Name(#[from] crate::image_set::DestinationError),
 }

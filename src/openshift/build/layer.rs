@@ -29,7 +29,8 @@ pub struct Layer {
 /// Makes a layer. Owner and group are 0, times are the one given, folders have mode 0755 and files 0644; parent folders are made
 /// where they were not given. The order of entries is the caller's: the same files in the same order give the same digest.
 pub struct LayerBuilder {
-    tar: BufWriter<Tar>,
+    /// `None` once it is finished.
+    tar: Option<BufWriter<Tar>>,
     mtime: u64,
     paths: BTreeSet<String>,
     workspace: Layout,
@@ -86,7 +87,7 @@ impl LayerBuilder {
         let stored = Stored { hasher: Hasher::new(Algorithm::Sha256), size: 0, file: BufWriter::with_capacity(512 << 10, file) };
         let gzip = flate2::GzBuilder::new().operating_system(255).write(stored, flate2::Compression::new(6));
         let tar = BufWriter::with_capacity(PIECE, Tar { plain: Hasher::new(Algorithm::Sha256), gzip });
-        Ok(LayerBuilder { tar, mtime, paths: BTreeSet::new(), workspace: workspace.clone(), folder, name })
+        Ok(LayerBuilder { tar: Some(tar), mtime, paths: BTreeSet::new(), workspace: workspace.clone(), folder, name })
     }
 
     /// Adds a folder, and those above it; not an error when it is there.
@@ -156,7 +157,8 @@ impl LayerBuilder {
         self.write(&[0; 2 * BLOCK as usize])?;
         let path = self.folder.join(&self.name);
         let fail = |e: io::Error| FsError::from_io(e, "write", &path);
-        let tar = self.tar.into_inner().map_err(|e| fail(e.into_error()))?;
+        let Some(tar) = self.tar.take() else { return Err(fail(io::ErrorKind::BrokenPipe.into()).into()) };
+        let tar = tar.into_inner().map_err(|e| fail(e.into_error()))?;
         let diff_id = tar.plain.finish();
         let stored = tar.gzip.finish().map_err(fail)?;
         let descriptor = Descriptor::new(OCI_LAYER, stored.hasher.finish(), stored.size);
@@ -247,7 +249,17 @@ impl LayerBuilder {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
-        self.tar.write_all(bytes).map_err(|e| FsError::from_io(e, "write", &self.folder.join(&self.name)).into())
+        let Some(tar) = &mut self.tar else { return Ok(()) };
+        tar.write_all(bytes).map_err(|e| FsError::from_io(e, "write", &self.folder.join(&self.name)).into())
+    }
+}
+
+impl Drop for LayerBuilder {
+    /// What was given up leaves nothing behind.
+    fn drop(&mut self) {
+        if self.tar.is_some() {
+            let _ = self.folder.remove(&self.name);
+        }
     }
 }
 

@@ -83,6 +83,8 @@ fn a_layer_cannot_have_odd_paths_or_one_twice() {
     for size in [2, 4] {
         assert!(matches!(builder.file(&format!("s{size}"), size, &mut &b"123"[..]), Err(BuildError::Content { .. })));
     }
+    drop(builder);
+    assert_eq!(std::fs::read_dir(workspace.path().join("blobs/sha256")).unwrap().count(), 0, "nothing is left of what was given up");
 }
 
 fn text(layout: &Layout, digest: &Digest) -> serde_json::Value {

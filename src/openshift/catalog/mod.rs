@@ -122,7 +122,7 @@ impl<'a> CatalogImage<'a> {
         let empty = Manifest { media_type: String::new(), kind: crate::oci::Kind::Index { children: Vec::new() }, subject: None };
         let manifest = part.map_or(&empty, |part| &part.member.manifest);
         let folder = part.map_or_else(String::new, |part| part.folder.clone());
-        ConfigFiles { image: ImageFiles::of(self.blobs, manifest), folder }
+        ConfigFiles { image: ImageFiles::of(self.blobs, manifest).below(&folder), folder }
     }
 }
 

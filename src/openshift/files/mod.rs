@@ -9,7 +9,7 @@ mod cover;
 mod entries;
 mod image;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
