@@ -25,12 +25,13 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Job<'w> {
     /// For people: where the ImageSet asks for it.
     name: String,
-    from: From<'w>,
+    at: Where<'w>,
     paths: &'w [String],
     platforms: &'w [Platform],
 }
 
-enum From<'w> {
+/// Where it is.
+enum Where<'w> {
     Disk(PathBuf),
     Web { repository: &'w Repository, entry: &'w helm::Entry },
     Registry { url: &'w str, chart: &'w str, version: Option<&'w str> },
@@ -55,7 +56,12 @@ pub fn charts(wanted: &Helm, world: &World<'_>) -> Result<Gathered, GatherError>
         jobs_of(asked, repository.as_ref(), &mut jobs, &mut gathered);
     }
     jobs.extend(wanted.local.iter().map(|local| local_job(local, world)));
-    for (job, result) in jobs.iter().zip(run_all(&jobs, world)) {
+    let results = run_all(&jobs, world);
+    // What broke off because the person stopped is no failure of a chart.
+    if world.progress.cancelled() {
+        return Err(GatherError::Interrupted);
+    }
+    for (job, result) in jobs.iter().zip(results) {
         match result {
             None | Some(Err(HelmError::Interrupted)) => return Err(GatherError::Interrupted),
             Some(Ok(done)) => {
@@ -109,12 +115,12 @@ fn jobs_of<'w>(asked: &'w ChartRepository, repository: Option<&'w Repository>, j
         }
         None => jobs.extend(asked.charts.iter().map(|chart| {
             let version = chart.version.as_deref();
-            let from = From::Registry { url: &asked.url, chart: &chart.name, version };
-            Job { name: name(&chart.name, version.unwrap_or_default()), from, paths: &chart.image_paths, platforms: &chart.platforms }
+            let at = Where::Registry { url: &asked.url, chart: &chart.name, version };
+            Job { name: name(&chart.name, version.unwrap_or_default()), at, paths: &chart.image_paths, platforms: &chart.platforms }
         })),
         Some(repository) if asked.charts.is_empty() => jobs.extend(repository.all().into_iter().map(|entry| Job {
             name: name(&entry.name, &entry.version),
-            from: From::Web { repository, entry },
+            at: Where::Web { repository, entry },
             paths: &[],
             platforms: &[],
         })),
@@ -123,7 +129,7 @@ fn jobs_of<'w>(asked: &'w ChartRepository, repository: Option<&'w Repository>, j
                 let Chart { name: wanted, version, image_paths, platforms } = chart;
                 let name = name(wanted, version.as_deref().unwrap_or_default());
                 match repository.pick(wanted, version.as_deref()) {
-                    Ok(entry) => jobs.push(Job { name, from: From::Web { repository, entry }, paths: image_paths, platforms }),
+                    Ok(entry) => jobs.push(Job { name, at: Where::Web { repository, entry }, paths: image_paths, platforms }),
                     Err(error) => gathered.failures.push((name, told(error))),
                 }
             }
@@ -134,7 +140,7 @@ fn jobs_of<'w>(asked: &'w ChartRepository, repository: Option<&'w Repository>, j
 fn local_job<'w>(local: &'w LocalChart, world: &World<'_>) -> Job<'w> {
     Job {
         name: format!("local chart {} ({})", shown(&local.name), shown(&local.path)),
-        from: From::Disk(world.folder.join(&local.path)),
+        at: Where::Disk(world.folder.join(&local.path)),
         paths: &local.image_paths,
         platforms: &local.platforms,
     }
@@ -168,13 +174,13 @@ fn run_all(jobs: &[Job<'_>], world: &World<'_>) -> Vec<Option<Result<Done, HelmE
 fn run(job: &Job<'_>, world: &World<'_>) -> Result<Done, HelmError> {
     // Before anything is fetched: a path that is not understood is a slip of the pen.
     let paths = job.paths.iter().map(|path| ImagePath::parse(path)).collect::<Result<Vec<_>, _>>()?;
-    let (package, source) = match &job.from {
-        From::Disk(path) => (Package::open(path)?, None),
-        From::Web { repository, entry } => match repository.place(entry)? {
+    let (package, source) = match &job.at {
+        Where::Disk(path) => (Package::open(path)?, None),
+        Where::Web { repository, entry } => match repository.place(entry)? {
             Place::Web(url) => (repository.fetch(entry, &url, world.web)?, None),
             Place::Registry(reference) => in_registry(helm::fetch(&reference, world.origins)?),
         },
-        From::Registry { url, chart, version } => in_registry(helm::find(url, chart, *version, world.origins)?),
+        Where::Registry { url, chart, version } => in_registry(helm::find(url, chart, *version, world.origins)?),
     };
     let part_of = vec![format!("chart {}", package.title())];
     let scratch = world.workspace.path().to_owned();

@@ -174,7 +174,8 @@ impl Package {
     }
 
     fn of_reading(&self, reading: Reading, failure: &str) -> Images {
-        let way = format!("{failure}found by reading templates and values without rendering");
+        let way =
+            format!("{failure}found by reading templates and values without rendering, both ways where a condition depends on the cluster");
         let miss = "may miss: images put together by functions that are not known here, and those that only custom resources, arguments \
                     or environment variables name; give imagePaths or install helm";
         let more = vec![

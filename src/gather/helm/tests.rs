@@ -255,3 +255,25 @@ fn charts_on_disk_begin_at_the_folder_of_the_image_set() {
     assert_eq!(gathered.failures[0].0, "local chart mine (none.tgz)");
     assert!(gathered.failures[1].1.to_string().contains("imagePaths"), "{:?}", gathered.failures);
 }
+
+#[test]
+fn a_person_who_stops_gets_no_list_of_failures() {
+    let dir = tempfile::tempdir().unwrap();
+    let (web, origins) = (pages(), empty_registry(dir.path()));
+    let workspace = Layout::create(&dir.path().join("workspace")).unwrap();
+    let progress = Silent::new();
+    progress.cancel();
+    let world = World {
+        origins: &origins,
+        web: &web,
+        workspace: &workspace,
+        progress: &progress,
+        parallel: 1,
+        folder: dir.path().to_owned(),
+        releases: ReleaseSettings::default(),
+        operators: OperatorSettings::default(),
+        helm: HelmSettings::default(),
+    };
+    assert!(matches!(charts(&repository("https://r.test/repo", &[("app", None)]), &world), Err(GatherError::Interrupted)));
+    assert!(web.asked.lock().unwrap().is_empty());
+}
