@@ -1,7 +1,6 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
 use super::{demo, explain, inspect, key, list, pack, plan, resources, sign, trust, unpack, verify};
-use super::{demo, explain, inspect, key, list, pack, plan, sign, trust, unpack, verify};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes

@@ -1,6 +1,6 @@
 //! What options and environment say about releases, catalogs and charts.
 
-use super::{Context, options};
+use super::{Context, now, options};
 use crate::gather::{HelmSettings, OperatorSettings, ReleaseSettings};
 use std::path::{Path, PathBuf};
 
@@ -38,6 +38,7 @@ pub fn releases(asked: &options::OpenShift, ctx: &Context) -> ReleaseSettings {
         },
         keys,
         keys_named,
+        now: now(),
         ignore_signature: asked.ignore_release_signature,
         graph_data_url,
         graph_data_file,

@@ -79,6 +79,10 @@ pub struct OpenShift {
     /// Update graph to ask in place of the public one (default: UPDATE_URL_OVERRIDE, else api.openshift.com)
     #[arg(long, value_name = "URL", help_heading = "OpenShift")]
     pub graph_url: Option<String>,
+    /// Architecture of releases asked for as release:VERSION: amd64, arm64, ppc64le, s390x, multi. May be given several times
+    /// (default: amd64)
+    #[arg(long, value_name = "ARCH", value_parser = ["amd64", "arm64", "ppc64le", "s390x", "multi"], help_heading = "OpenShift")]
+    pub arch: Vec<String>,
     /// Store of release signatures: an address or a folder. May be given several times (default: OCP_SIGNATURE_URL, else the public
     /// ones)
     #[arg(long, value_name = "URL|DIR", help_heading = "OpenShift")]

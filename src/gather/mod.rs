@@ -3,18 +3,22 @@
 //! Each part asks the outside world what it needs, writes what it makes into the workspace, and gives back images to carry and
 //! documents that travel beside them. Nothing is carried here.
 
-mod signatures;
-
-pub use signatures::sigstore;
-pub mod graph;
-pub mod operators;
+mod graph;
+mod helm;
+mod operators;
 mod pinned;
-pub mod helm;
 mod releases;
-
-pub use releases::{releases, single, update_graph};
+mod signatures;
 #[cfg(test)]
 mod testing;
+mod whole;
+
+pub use graph::graph_image;
+pub use helm::charts;
+pub use operators::operators;
+pub use releases::{releases, single, update_graph};
+pub use signatures::sigstore;
+pub use whole::{gather, release};
 
 use crate::format::Document;
 use crate::layout::Layout;

@@ -1,6 +1,6 @@
 //! The parts of an ImageSet, worked out beside each other.
 
-use super::{GatherError, Gathered, World, charts, graph_image, operators, releases, sigstore};
+use super::{GatherError, Gathered, World, charts, graph_image, operators, releases, sigstore, single};
 use crate::image_set::{Helm, ImageSet};
 use crate::pack::Ask;
 use crate::progress::Level;
@@ -22,7 +22,7 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
         }
     }
     if !set.operators.is_empty() {
-        parts.push(Box::new(|| operators(&set.operators, world)));
+        parts.push(Box::new(|| operators(world, &set.operators)));
     }
     if set.helm != Helm::default() {
         parts.push(Box::new(|| charts(&set.helm, world)));
@@ -35,7 +35,20 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
     for part in done {
         gathered.add(part?);
     }
-    let plain: Vec<Ask> = set.additional_images.iter().cloned().map(Ask::from).collect();
+    let plain = set.additional_images.iter().cloned().map(Ask::from);
+    with_signatures(gathered, plain, world)
+}
+
+/// Works out one release by itself ([`single`]), with the signatures that lie beside its images.
+///
+/// # Errors
+/// As [`single`].
+pub fn release(what: &str, architectures: &[String], world: &World<'_>) -> Result<Gathered, GatherError> {
+    with_signatures(single(what, architectures, world)?, std::iter::empty(), world)
+}
+
+/// Adds the signatures that lie beside what was gathered and beside `plain` images.
+fn with_signatures(mut gathered: Gathered, plain: impl Iterator<Item = Ask>, world: &World<'_>) -> Result<Gathered, GatherError> {
     world.progress.say(Level::Detail, "looking for signatures beside the images");
     let signed: Vec<Ask> = gathered.asks.iter().cloned().chain(plain).collect();
     gathered.asks.extend(sigstore(&signed, world));
