@@ -5,6 +5,7 @@
 mod support;
 
 mod archives;
+mod catalogs;
 mod cli;
 mod crash_layout;
 mod demo_images;

@@ -2,15 +2,16 @@
 
 use crate::cli::{Context, Outcome};
 use crate::error::{Code, Error};
-use crate::fs::{Dir, read_user_file};
+use crate::fs::{Dir, FsError, read_user_file};
 use crate::image_set::{ImageSet, Operator};
-use crate::openshift::fbc::{Catalog, Folder, Kept, Options, filter};
+use crate::openshift::fbc::{Catalog, Folder, Kept, Options, filter, write};
 use crate::openshift::files::Files;
 use crate::text::nearest;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::io;
+use std::path::{Path, PathBuf};
 
 /// Lists packages, channels and versions of an operator catalog
 ///
@@ -40,6 +41,9 @@ pub struct Args {
     /// How that is shown
     #[arg(long, value_enum, value_name = "FORM", default_value = "table", requires = "config")]
     pub format: Form,
+    /// Write the filtered catalog into this folder, as configs/PACKAGE/catalog.json
+    #[arg(short, long, value_name = "DIR", requires = "config")]
+    pub output: Option<PathBuf>,
     /// Show what kept bundles depend on, and whether it is there
     #[arg(long, requires = "config")]
     pub dependencies: bool,
@@ -83,7 +87,7 @@ fn of_catalog(args: &Args, files: &dyn Files, root: &str, ctx: &Context) -> Resu
     let catalog = Catalog::read(files, root)?;
     ctx.go_on()?;
     match (&args.config, &args.package) {
-        (Some(config), _) => kept(args, &catalog, &one_catalog(config)?, ctx),
+        (Some(config), _) => kept(args, files, &catalog, &one_catalog(config)?, ctx),
         (None, None) => packages(&catalog, ctx),
         (None, Some(package)) => of_package(&catalog, package, args.channel.as_deref(), ctx),
     }
@@ -104,7 +108,7 @@ fn with_operator(name: &str) -> String {
 }
 
 /// The one catalog of an ImageSet.
-fn one_catalog(path: &std::path::Path) -> Result<Operator, Error> {
+fn one_catalog(path: &Path) -> Result<Operator, Error> {
     let (set, _) = ImageSet::parse(&read_user_file(path)?)?;
     match <[Operator; 1]>::try_from(set.operators) {
         Ok([operator]) => Ok(operator),
@@ -163,9 +167,12 @@ fn of_package(catalog: &Catalog, name: &str, channel: Option<&str>, ctx: &Contex
     Outcome::done().with("package", name)?.with("channels", list)
 }
 
-fn kept(args: &Args, catalog: &Catalog, operator: &Operator, ctx: &Context) -> Result<Outcome, Error> {
+fn kept(args: &Args, files: &dyn Files, catalog: &Catalog, operator: &Operator, ctx: &Context) -> Result<Outcome, Error> {
     let options = Options { keep_going: args.keep_going, with_dependencies: args.with_dependencies };
     let kept = filter(catalog, &operator.packages, operator.full, options)?;
+    if let Some(output) = &args.output {
+        write_out(files, catalog, &kept, output)?;
+    }
     match args.format {
         Form::Kept => lines(&kept).iter().for_each(|line| ctx.output.whole_line(line)),
         Form::Table => table(&kept, ctx),
@@ -178,6 +185,25 @@ fn kept(args: &Args, catalog: &Catalog, operator: &Operator, ctx: &Context) -> R
     let shortfall = Error::partial(format!("{} packages or images cannot be kept", kept.left_out.len()), details);
     let outcome = Outcome::done().with("whole", kept.whole)?.with("packages", &kept.packages)?.with("images", kept.images())?;
     Ok(outcome.with("needs", &kept.needs)?.but(shortfall))
+}
+
+/// Puts the files of the filtered catalog into a folder. Each is there whole or not at all.
+fn write_out(files: &dyn Files, catalog: &Catalog, kept: &Kept, output: &Path) -> Result<(), Error> {
+    let root = Dir::create(output)?;
+    Ok(write(files, catalog, kept, &mut |path, _, reader| {
+        let mut folder = root.clone();
+        let mut parts = path.split('/').peekable();
+        while let Some(part) = parts.next() {
+            if parts.peek().is_some() {
+                folder = folder.make_sub(part).map_err(FsError::into_io)?;
+                continue;
+            }
+            let mut staged = folder.stage(part).map_err(FsError::into_io)?;
+            io::copy(reader, &mut staged)?;
+            staged.commit().map_err(FsError::into_io)?;
+        }
+        Ok(())
+    })?)
 }
 
 /// What is kept, one line per thing: to be compared by programs.

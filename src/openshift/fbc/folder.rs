@@ -59,7 +59,6 @@ fn is_no_folder(error: &FsError) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Read;
 
     #[test]
     fn a_folder_is_read_in_order_and_not_left() {

@@ -23,7 +23,8 @@ const GATHERED_BYTES: u64 = 16 << 20;
 /// Writes the filtered catalog: `configs/PACKAGE/catalog.json` for each kept package, `configs/catalog.json` for objects without
 /// package. Objects are in the order package, channels, bundles, others, deprecations, each by name; four spaces per level.
 ///
-/// `files` and `catalog` are those of [`Catalog::read`]. Equal files in equal order give equal bytes in equal order. One package is in
+/// `files` and `catalog` are those of [`Catalog::read`]. A file is handed over as soon as its last object was read, so equal files in equal
+/// order give equal bytes in equal order. One package is in
 /// memory at a time, unless the texts of several are mixed in one file.
 ///
 /// # Errors
@@ -124,12 +125,20 @@ fn one_reading(jobs: Vec<Job<'_>>) -> (Vec<Job<'_>>, Vec<Job<'_>>) {
     (now, later)
 }
 
+/// An object of a job that is not complete.
+struct Gathered<'k> {
+    key: (u8, &'k str),
+    at: At,
+    /// Its JSON.
+    bytes: Vec<u8>,
+}
+
 /// One reading.
 struct Writing<'k> {
     catalog: &'k Catalog,
     jobs: Vec<Job<'k>>,
-    /// What was gathered of jobs that are not complete: the JSON of each item.
-    open: HashMap<usize, Vec<((u8, &'k str), At, Vec<u8>)>>,
+    /// By the job's number.
+    open: HashMap<usize, Vec<Gathered<'k>>>,
     text: Vec<u8>,
 }
 
@@ -168,28 +177,28 @@ impl<'k> Writing<'k> {
         Object::emit(&self.text, json, &mut emitter).map_err(|refusal| object_error(path, begin, refusal))?;
         let bytes = changed(emitter.into_bytes(), item.change).ok_or(FbcError::Changed)?;
         let gathered = self.open.entry(job).or_default();
-        gathered.push((item.key, item.at, bytes));
+        gathered.push(Gathered { key: item.key, at: item.at, bytes });
         Ok(self.jobs.get(job).is_some_and(|job| job.items.len() == gathered.len()))
     }
 
     fn hand_over(&mut self, job: usize, sink: Sink<'_>) -> Result<(), FbcError> {
         let (Some(mut items), Some(job)) = (self.open.remove(&job), self.jobs.get(job)) else { return Ok(()) };
-        items.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        let size = items.iter().map(|(_, _, bytes)| bytes.len() as u64).sum();
+        items.sort_by_key(|item| (item.key, item.at));
+        let size = items.iter().map(|item| item.bytes.len() as u64).sum();
         sink(&job.path, size, &mut Pieces { items: &items, at: 0 }).map_err(FbcError::Sink)
     }
 }
 
 /// Gathered objects as one file.
-struct Pieces<'p, K> {
-    items: &'p [(K, At, Vec<u8>)],
+struct Pieces<'p> {
+    items: &'p [Gathered<'p>],
     at: usize,
 }
 
-impl<K> Read for Pieces<'_, K> {
+impl Read for Pieces<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        while let Some(((_, _, bytes), rest)) = self.items.split_first() {
-            let mut left = bytes.get(self.at..).unwrap_or_default();
+        while let Some((item, rest)) = self.items.split_first() {
+            let mut left = item.bytes.get(self.at..).unwrap_or_default();
             if !left.is_empty() || buffer.is_empty() {
                 let n = left.read(buffer)?;
                 self.at += n;
