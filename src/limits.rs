@@ -115,3 +115,23 @@ pub const RELEASE_SIGNATURES: u32 = 9;
 pub const RELEASE_KEY_BYTES: u64 = 1 << 20;
 /// Files of one folder of keys that are read.
 pub const RELEASE_KEY_FILES: usize = 256;
+/// The update graph's data as it comes (35 KB in 2024): an answer without end.
+pub const GRAPH_DATA_BYTES: u64 = 64 << 20;
+/// The same unfolded (1.3 MB in 2024): it is held in memory.
+pub const GRAPH_DATA_PLAIN_BYTES: u64 = 256 << 20;
+/// One object of an operator catalog (the largest real bundles have 1 MiB); also what it may unfold to by YAML aliases.
+pub const CATALOG_OBJECT_BYTES: usize = 32 << 20;
+/// One property of a bundle that is read: a constraint without end.
+pub const CATALOG_PROPERTY_BYTES: usize = 256 << 10;
+/// Objects of one operator catalog: each costs some hundred bytes of memory.
+pub const CATALOG_OBJECTS: usize = 1 << 20;
+/// A name, version or image in an operator catalog: one long text repeated by alias.
+pub const CATALOG_NAME_BYTES: usize = 4096;
+/// Items of one list in an operator catalog (images and properties of a bundle, entries of a channel), for the same reason.
+pub const CATALOG_LIST: usize = 1 << 16;
+/// Members of `any`, `all` and `not` inside of each other, in constraints.
+pub const CONSTRAINT_DEPTH: usize = 16;
+/// An `.indexignore`: each line is compiled into an automaton.
+pub const INDEX_IGNORE_BYTES: u64 = 64 << 10;
+/// Folders in folders of a catalog on disk.
+pub const FOLDER_DEPTH: usize = 32;

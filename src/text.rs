@@ -27,6 +27,11 @@ pub fn sentence(text: &str) -> Shown<'_> {
     Shown(text, SENTENCE)
 }
 
+/// A foreign string of any length made safe: for lines another program reads, where a cut would be a wrong answer.
+pub fn whole(text: &str) -> Shown<'_> {
+    Shown(text, usize::MAX)
+}
+
 /// Hides `user:password@` in what a person typed where an address was expected: it would stand in logs for ever.
 /// What looks so but is a tag before a digest (`name:tag@sha256:...`) stays.
 pub fn without_userinfo(text: &str) -> String {
@@ -64,6 +69,39 @@ impl fmt::Display for Shown<'_> {
 pub fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
         | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+}
+
+/// Longest word for which [`nearest`] looks: the effort grows with the product of two lengths.
+const NEAREST_BYTES: usize = 96;
+
+/// The known name that a typing error most likely meant, letter case aside.
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > NEAREST_BYTES {
+        return None;
+    }
+    let word = word.to_ascii_lowercase();
+    let known = known.into_iter().filter(|name| name.len() <= NEAREST_BYTES);
+    let (score, name) = known.map(|name| (distance(&word, &name.to_ascii_lowercase()), name)).min()?;
+    (score <= 1 + name.len() / 4).then_some(name)
+}
+
+/// Levenshtein distance with swaps of neighbours (optimal string alignment), in characters.
+fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut before: Vec<usize> = Vec::new();
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
+    for (i, x) in a.iter().enumerate() {
+        let mut row = vec![i + 1];
+        for (j, y) in b.iter().enumerate() {
+            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
+            let swap = if swapped { at(&before, j - 1) + 1 } else { usize::MAX / 2 };
+            let best = (at(&row, j) + 1).min(at(&last, j + 1) + 1).min(at(&last, j) + usize::from(x != y)).min(swap);
+            row.push(best);
+        }
+        before = std::mem::replace(&mut last, row);
+    }
+    at(&last, b.len())
 }
 
 /// True when `name` is one plain component: no separator, not `.` or `..`, nothing a FAT or ISO file system refuses.
@@ -106,5 +144,17 @@ mod tests {
             assert!(!is_plain_name(bad), "{bad:?}");
         }
         assert!(is_plain_name("default-1-0001.tar.zst"));
+    }
+
+    #[test]
+    fn typing_errors_find_their_word() {
+        let known = ["name", "targetRepo", "targetTag", "platforms"];
+        for (typed, meant) in
+            [("nmae", Some("name")), ("TARGETREPOS", Some("targetRepo")), ("platform", Some("platforms")), ("digest", None)]
+        {
+            assert_eq!(nearest(typed, known), meant, "{typed}");
+        }
+        assert_eq!(nearest(&"x".repeat(1 << 20), known), None);
+        assert_eq!((distance("", "abc"), distance("ca", "ac"), distance("kitten", "sitting")), (3, 1, 3));
     }
 }

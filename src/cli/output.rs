@@ -88,6 +88,13 @@ impl Output {
         }
     }
 
+    /// [`Output::line`] of any length: for lines another program compares, where a cut would be a wrong answer.
+    pub fn whole_line(&self, line: &str) {
+        if self.format == Format::Text {
+            self.write(&format!("{}\n", crate::text::whole(line)));
+        }
+    }
+
     /// Several lines of text; each is a [`Output::line`].
     pub fn lines(&self, text: &str) {
         text.lines().for_each(|line| self.line(line));

@@ -7,6 +7,7 @@
 
 mod code;
 mod from_archive;
+mod from_fbc;
 mod from_fs;
 mod from_gather;
 mod from_image_set;

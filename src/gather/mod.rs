@@ -6,6 +6,11 @@
 mod releases;
 
 pub use releases::{releases, single, update_graph};
+pub mod graph;
+pub mod operators;
+mod pinned;
+#[cfg(test)]
+mod testing;
 
 use crate::format::Document;
 use crate::layout::Layout;
@@ -168,4 +173,19 @@ pub enum GatherError {
         /// What it says of itself.
         found: String,
     },
+    /// A text that should name an image does not.
+    #[error(transparent)]
+    Source(#[from] crate::image_set::SourceError),
+    /// The graph image.
+    #[error(transparent)]
+    GraphImage(#[from] crate::openshift::graph_image::GraphImageError),
+    /// A catalog's image.
+    #[error(transparent)]
+    Catalog(#[from] crate::openshift::catalog::CatalogError),
+    /// What is in a catalog.
+    #[error(transparent)]
+    Fbc(#[from] crate::openshift::fbc::FbcError),
+    /// An image gets no name at the target.
+    #[error(transparent)]
+    Name(#[from] crate::image_set::DestinationError),
 }

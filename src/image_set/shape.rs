@@ -2,7 +2,7 @@
 
 use super::error::{Fault, Problem};
 use super::tree::{Node, Place, Value};
-use crate::text::shown;
+use crate::text::{nearest, shown};
 use std::collections::HashMap;
 
 /// The names that may stand in one mapping.
@@ -53,7 +53,7 @@ impl<'a> At<'a> {
             let refuse = |problem, earlier| Fault { place: entry.place, field: join(&self.path, &entry.key), problem, earlier };
             let Some(name) = names.known.iter().find(|name| name.eq_ignore_ascii_case(&entry.key)) else {
                 let old = names.old.iter().any(|name| name.eq_ignore_ascii_case(&entry.key));
-                let unknown = Problem::Unknown { near: nearest(&entry.key, names.known), known: names.known };
+                let unknown = Problem::Unknown { near: nearest(&entry.key, names.known.iter().copied()), known: names.known };
                 return Err(refuse(if old { Problem::OldFormat } else { unknown }, None));
             };
             if let Some((first, _)) = found.insert(name, (entry.place, &entry.node)) {
@@ -170,51 +170,5 @@ fn describe(value: &Value) -> String {
         Value::Text(text) => format!("the text {:?}", shown(text).to_string()),
         Value::List(_) => "a list".to_owned(),
         Value::Map(_) => "a mapping".to_owned(),
-    }
-}
-
-/// The known name that a typing error most likely meant.
-fn nearest(word: &str, known: &[&'static str]) -> Option<&'static str> {
-    if word.len() > 64 {
-        return None;
-    }
-    let word = word.to_ascii_lowercase();
-    let scored = known.iter().map(|name| (distance(&word, &name.to_ascii_lowercase()), *name));
-    let (score, name) = scored.min()?;
-    (score <= 1 + name.len() / 4).then_some(name)
-}
-
-/// Levenshtein distance with swaps of neighbours (optimal string alignment), in characters.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    let at = |row: &[usize], j: usize| row.get(j).copied().unwrap_or(usize::MAX / 2);
-    for (i, x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, y) in b.iter().enumerate() {
-            let swapped = i > 0 && j > 0 && a.get(i - 1) == Some(y) && b.get(j - 1) == Some(x);
-            let swap = if swapped { at(&before, j - 1) + 1 } else { usize::MAX / 2 };
-            let best = (at(&row, j) + 1).min(at(&last, j + 1) + 1).min(at(&last, j) + usize::from(x != y)).min(swap);
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    at(&last, b.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn typing_errors_find_their_word() {
-        let known = ["name", "targetRepo", "targetTag", "platforms"];
-        for (typed, meant) in
-            [("nmae", Some("name")), ("TARGETREPOS", Some("targetRepo")), ("platform", Some("platforms")), ("digest", None)]
-        {
-            assert_eq!(nearest(typed, &known), meant, "{typed}");
-        }
-        assert_eq!((distance("", "abc"), distance("ca", "ac"), distance("kitten", "sitting")), (3, 1, 3));
     }
 }

@@ -1,5 +1,6 @@
 //! `sealift list`: what there is to be asked for.
 
+pub mod operators;
 pub mod releases;
 
 use super::{Context, Outcome};
@@ -17,12 +18,14 @@ pub struct Args {
 #[derive(clap::Subcommand, Debug)]
 #[allow(missing_docs)]
 pub enum What {
+    Operators(operators::Args),
     Releases(releases::Args),
 }
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     match args.what {
+        What::Operators(args) => operators::run(args, ctx),
         What::Releases(args) => releases::run(args, ctx),
     }
 }

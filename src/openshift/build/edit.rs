@@ -89,9 +89,20 @@ pub fn index(
     put_manifest(workspace, digest, &manifest.media_type, &document)
 }
 
-/// The members of an index as they are written.
-pub(in crate::openshift) fn entries(digest: &Digest, bytes: &[u8]) -> Result<Vec<Box<RawValue>>, BuildError> {
-    Ok(member(digest, &parse(digest, bytes)?, "manifests")?.unwrap_or_default())
+/// What a changed image's root is: an index of its members as [`index`] makes it, or the one image that was no member of any.
+pub(in crate::openshift) fn joined(
+    workspace: &Layout,
+    root: (&Digest, &[u8], &Manifest),
+    made: Vec<(Option<Box<RawValue>>, Descriptor)>,
+) -> Result<Descriptor, BuildError> {
+    if let [(None, only)] = made.as_slice() {
+        return Ok(only.clone());
+    }
+    let entries: Option<Vec<_>> = made.into_iter().map(|(entry, new)| Some((entry?, new))).collect();
+    match entries {
+        Some(entries) => index(workspace, root, &entries),
+        None => Err(BuildError::Document { digest: *root.0, why: "it is no index and has several images".into() }),
+    }
 }
 
 fn put_manifest(workspace: &Layout, old: &Digest, media_type: &str, document: &Object) -> Result<Descriptor, BuildError> {

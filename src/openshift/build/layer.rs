@@ -6,6 +6,7 @@ use crate::fs::{Dir, File, FsError};
 use crate::layout::Layout;
 use crate::limits;
 use crate::oci::Descriptor;
+use crate::openshift::files::Owner;
 use flate2::write::GzEncoder;
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Read, Write};
@@ -28,7 +29,8 @@ pub struct Layer {
 /// Makes a layer. Owner and group are 0, times are the one given, folders have mode 0755 and files 0644; parent folders are made
 /// where they were not given. The order of entries is the caller's: the same files in the same order give the same digest.
 pub struct LayerBuilder {
-    tar: BufWriter<Tar>,
+    /// `None` once it is finished.
+    tar: Option<BufWriter<Tar>>,
     mtime: u64,
     paths: BTreeSet<String>,
     workspace: Layout,
@@ -85,7 +87,7 @@ impl LayerBuilder {
         let stored = Stored { hasher: Hasher::new(Algorithm::Sha256), size: 0, file: BufWriter::with_capacity(512 << 10, file) };
         let gzip = flate2::GzBuilder::new().operating_system(255).write(stored, flate2::Compression::new(6));
         let tar = BufWriter::with_capacity(PIECE, Tar { plain: Hasher::new(Algorithm::Sha256), gzip });
-        Ok(LayerBuilder { tar, mtime, paths: BTreeSet::new(), workspace: workspace.clone(), folder, name })
+        Ok(LayerBuilder { tar: Some(tar), mtime, paths: BTreeSet::new(), workspace: workspace.clone(), folder, name })
     }
 
     /// Adds a folder, and those above it; not an error when it is there.
@@ -93,11 +95,16 @@ impl LayerBuilder {
     /// # Errors
     /// [`BuildError::Path`] where a file is.
     pub fn folder(&mut self, path: &str) -> Result<(), BuildError> {
+        self.folder_of(path, Owner { mode: 0o755, uid: 0, gid: 0 })
+    }
+
+    /// A folder as it is in the layers below: without this, what a layer has in it would change its owner and mode.
+    pub(in crate::openshift) fn folder_of(&mut self, path: &str, owner: Owner) -> Result<(), BuildError> {
         check(path)?;
         self.folders_above(path)?;
         if self.paths.insert(format!("{path}/")) {
             self.refuse_twice(path, path)?;
-            self.header(&format!("{path}/"), tar::EntryType::Directory, 0o755, 0)?;
+            self.header(&format!("{path}/"), tar::EntryType::Directory, owner, 0)?;
         }
         Ok(())
     }
@@ -116,7 +123,7 @@ impl LayerBuilder {
         if !self.paths.insert(path.to_owned()) {
             return Err(BuildError::Path { path: path.into(), why: "it is there already" });
         }
-        self.header(path, tar::EntryType::Regular, 0o644, size)?;
+        self.header(path, tar::EntryType::Regular, Owner { mode: 0o644, uid: 0, gid: 0 }, size)?;
         self.copy(path, size, content)?;
         let padding = size.next_multiple_of(BLOCK) - size;
         self.write(&[0; BLOCK as usize][..usize::try_from(padding).unwrap_or(0)])
@@ -150,7 +157,8 @@ impl LayerBuilder {
         self.write(&[0; 2 * BLOCK as usize])?;
         let path = self.folder.join(&self.name);
         let fail = |e: io::Error| FsError::from_io(e, "write", &path);
-        let tar = self.tar.into_inner().map_err(|e| fail(e.into_error()))?;
+        let Some(tar) = self.tar.take() else { return Err(fail(io::ErrorKind::BrokenPipe.into()).into()) };
+        let tar = tar.into_inner().map_err(|e| fail(e.into_error()))?;
         let diff_id = tar.plain.finish();
         let stored = tar.gzip.finish().map_err(fail)?;
         let descriptor = Descriptor::new(OCI_LAYER, stored.hasher.finish(), stored.size);
@@ -177,7 +185,7 @@ impl LayerBuilder {
         Ok(())
     }
 
-    fn header(&mut self, path: &str, kind: tar::EntryType, mode: u32, size: u64) -> Result<(), BuildError> {
+    fn header(&mut self, path: &str, kind: tar::EntryType, owner: Owner, size: u64) -> Result<(), BuildError> {
         let mut header = tar::Header::new_ustar();
         if header.set_path(path).is_err() {
             self.long_path(path)?;
@@ -187,7 +195,7 @@ impl LayerBuilder {
                 *to = from;
             }
         }
-        self.fixed(&mut header, kind, mode, size);
+        self.fixed(&mut header, kind, owner, size);
         self.write(header.as_bytes())
     }
 
@@ -204,17 +212,17 @@ impl LayerBuilder {
         for (to, from) in header.as_old_mut().name.iter_mut().zip(b"PaxHeaders/path") {
             *to = *from;
         }
-        self.fixed(&mut header, tar::EntryType::XHeader, 0o644, record.len() as u64);
+        self.fixed(&mut header, tar::EntryType::XHeader, Owner { mode: 0o644, uid: 0, gid: 0 }, record.len() as u64);
         self.write(header.as_bytes())?;
         record.resize(record.len().next_multiple_of(BLOCK as usize), 0);
         self.write(&record)
     }
 
-    fn fixed(&self, header: &mut tar::Header, kind: tar::EntryType, mode: u32, size: u64) {
+    fn fixed(&self, header: &mut tar::Header, kind: tar::EntryType, owner: Owner, size: u64) {
         header.set_entry_type(kind);
-        header.set_mode(mode);
-        header.set_uid(0);
-        header.set_gid(0);
+        header.set_mode(owner.mode);
+        header.set_uid(owner.uid);
+        header.set_gid(owner.gid);
         header.set_mtime(self.mtime);
         header.set_size(size);
         header.set_cksum();
@@ -241,7 +249,17 @@ impl LayerBuilder {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<(), BuildError> {
-        self.tar.write_all(bytes).map_err(|e| FsError::from_io(e, "write", &self.folder.join(&self.name)).into())
+        let Some(tar) = &mut self.tar else { return Ok(()) };
+        tar.write_all(bytes).map_err(|e| FsError::from_io(e, "write", &self.folder.join(&self.name)).into())
+    }
+}
+
+impl Drop for LayerBuilder {
+    /// What was given up leaves nothing behind.
+    fn drop(&mut self) {
+        if self.tar.is_some() {
+            let _ = self.folder.remove(&self.name);
+        }
     }
 }
 

@@ -8,6 +8,8 @@ mod layer;
 mod tests;
 
 pub use edit::{Change, edit, index};
+
+pub(super) use edit::joined;
 pub use layer::{Layer, LayerBuilder};
 
 use crate::blob::BlobSink;

@@ -83,6 +83,8 @@ fn a_layer_cannot_have_odd_paths_or_one_twice() {
     for size in [2, 4] {
         assert!(matches!(builder.file(&format!("s{size}"), size, &mut &b"123"[..]), Err(BuildError::Content { .. })));
     }
+    drop(builder);
+    assert_eq!(std::fs::read_dir(workspace.path().join("blobs/sha256")).unwrap().count(), 0, "nothing is left of what was given up");
 }
 
 fn text(layout: &Layout, digest: &Digest) -> serde_json::Value {
@@ -187,7 +189,7 @@ fn an_index_keeps_platforms_and_its_own_words() {
     let root = index_of(&workspace, &[amd.clone(), arm]);
     let bytes = workspace.manifest(&root.digest).unwrap();
     let manifest = Manifest::parse(&bytes, None).unwrap();
-    let entry = edit::entries(&root.digest, &bytes).unwrap().remove(0);
+    let entry = crate::openshift::files::selected(&root.digest, &workspace, &[]).unwrap().remove(0).entry.unwrap();
     let new = edited(&workspace, &amd, &Change { append: vec![sample(&workspace, "q")], ..Change::default() }).unwrap();
     let index = index(&workspace, (&root.digest, &bytes, &manifest), &[(entry, new.clone())]).unwrap();
     let made = text(&workspace, &index.digest);

@@ -7,6 +7,7 @@ use crate::oci::{Descriptor, Kind, Manifest, Platform};
 use crate::origin::{Origin, OriginError};
 use crate::text::shown;
 use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// The image behind `root` for a platform: a member of the index, or the only image there is, whatever its platform.
@@ -14,15 +15,30 @@ use std::collections::BTreeMap;
 /// # Errors
 /// [`OriginError::Platform`] when the index has no such member.
 pub fn choose(root: &Digest, platform: &Platform, origin: &dyn Origin) -> Result<(Digest, Manifest), FilesError> {
-    let found = members(root, origin, &|there| platform.selects(there))?;
-    let chosen = found.images.into_iter().find(|m| m.digest == *root || m.platform.as_ref().is_some_and(|there| platform.selects(there)));
-    match chosen {
-        Some(member) => Ok((member.digest, member.manifest)),
-        None => {
-            let there: Vec<String> = found.left.iter().map(|p| shown(&p.to_string()).to_string()).collect();
-            Err(OriginError::Platform { wanted: platform.to_string(), there: there.join(", ") }.into())
+    let mut found = members(root, origin, &|there| platform.selects(there))?;
+    match found.images.iter().position(|m| m.digest == *root || m.platform.as_ref().is_some_and(|there| platform.selects(there))) {
+        Some(at) => {
+            let member = found.images.swap_remove(at);
+            Ok((member.digest, member.manifest))
+        }
+        None => Err(found.lacks(platform)),
+    }
+}
+
+/// The images behind `root` on these platforms; none named means all. The only image there is, is taken whatever its platform.
+///
+/// # Errors
+/// [`OriginError::Platform`] when one that is asked for is not there.
+pub(in crate::openshift) fn selected(root: &Digest, origin: &dyn Origin, platforms: &[Platform]) -> Result<Vec<Member>, FilesError> {
+    let take = |there: &Platform| platforms.is_empty() || platforms.iter().any(|asked| asked.selects(there));
+    let found = members(root, origin, &take)?;
+    let single = found.images.iter().any(|member| member.entry.is_none());
+    for asked in platforms.iter().filter(|_| !single) {
+        if !found.images.iter().any(|member| member.platform.as_ref().is_some_and(|there| asked.selects(there))) {
+            return Err(found.lacks(asked));
         }
     }
+    Ok(found.images)
 }
 
 /// One image, found below a root.
@@ -36,6 +52,8 @@ pub(in crate::openshift) struct Member {
     pub bytes: Vec<u8>,
     /// As the index says; `None` for an image that is no member of any.
     pub platform: Option<Platform>,
+    /// How the index lists it, as written there.
+    pub entry: Option<Box<RawValue>>,
 }
 
 /// What lies below a root.
@@ -47,12 +65,20 @@ pub(in crate::openshift) struct Members {
     pub left: Vec<Platform>,
 }
 
+impl Members {
+    fn lacks(&self, wanted: &Platform) -> FilesError {
+        let there = self.images.iter().filter_map(|member| member.platform.as_ref()).chain(&self.left);
+        let there: Vec<String> = there.map(|platform| shown(&platform.to_string()).to_string()).collect();
+        OriginError::Platform { wanted: wanted.to_string(), there: there.join(", ") }.into()
+    }
+}
+
 /// The images below a root whose platform is to be taken, in order, without attestations. What is not taken is not asked for: a
 /// mirror may lack it. The only image there is, is taken whatever its platform.
 pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &dyn Fn(&Platform) -> bool) -> Result<Members, FilesError> {
     let mut found = Members::default();
-    let mut open = vec![(*root, None::<Platform>, 0)];
-    while let Some((digest, platform, depth)) = open.pop() {
+    let mut open = vec![(*root, None::<Platform>, None, 0)];
+    while let Some((digest, platform, entry, depth)) = open.pop() {
         if depth > limits::INDEX_DEPTH {
             return Err(OriginError::Depth(digest).into());
         }
@@ -60,13 +86,15 @@ pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &d
         let parsed = Manifest::parse(&bytes, media_type.as_deref());
         let manifest = parsed.map_err(|error| OriginError::Manifest { digest, error })?;
         let Kind::Index { children } = &manifest.kind else {
-            found.images.push(Member { digest, manifest, bytes, platform });
+            found.images.push(Member { digest, manifest, bytes, platform, entry });
             continue;
         };
-        for child in children.iter().rev().filter(|child| is_image(child)) {
+        let listed: Listed = serde_json::from_slice(&bytes)
+            .map_err(|e| OriginError::Manifest { digest, error: crate::oci::ManifestError::Malformed(e.to_string()) })?;
+        for (child, entry) in children.iter().zip(listed.manifests).rev().filter(|(child, _)| is_image(child)) {
             match &child.platform {
                 Some(there) if !take(there) => found.left.push(there.clone()),
-                there => open.push((child.digest, there.clone().or(platform.clone()), depth + 1)),
+                there => open.push((child.digest, there.clone().or(platform.clone()), Some(entry), depth + 1)),
             }
         }
         if found.images.len() + found.left.len() + open.len() > limits::INDEX_CHILDREN {
@@ -77,8 +105,14 @@ pub(in crate::openshift) fn members(root: &Digest, origin: &dyn Origin, take: &d
     Ok(found)
 }
 
+/// The members of an index as they are written.
+#[derive(Deserialize)]
+struct Listed {
+    manifests: Vec<Box<RawValue>>,
+}
+
 /// False for what is about an image without being one.
-pub(in crate::openshift) fn is_image(child: &Descriptor) -> bool {
+fn is_image(child: &Descriptor) -> bool {
     let unknown = child.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown");
     !unknown && !child.annotations.contains_key("vnd.docker.reference.digest")
 }

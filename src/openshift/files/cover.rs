@@ -6,7 +6,7 @@ use crate::text::shown;
 use std::collections::HashSet;
 
 /// Prefix of an entry that says that something is gone.
-pub(in crate::openshift) const WHITEOUT: &str = ".wh.";
+const WHITEOUT: &str = ".wh.";
 /// Name of an entry that says that nothing of a folder's lower content remains.
 const OPAQUE: &str = ".wh..wh..opq";
 

@@ -34,6 +34,24 @@ pub(in crate::openshift) struct Entry {
     pub path: String,
     /// What it is.
     pub kind: Kind,
+    /// Whose it is.
+    pub owner: Owner,
+}
+
+/// Permissions and owner of an entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::openshift) struct Owner {
+    /// Permission bits, sticky and set-id bits included.
+    pub mode: u32,
+    pub uid: u64,
+    pub gid: u64,
+}
+
+impl Owner {
+    fn of(header: &tar::Header) -> Owner {
+        let mode = header.mode().unwrap_or(0o755) & 0o7777;
+        Owner { mode, uid: header.uid().unwrap_or(0), gid: header.gid().unwrap_or(0) }
+    }
 }
 
 /// The bytes of a layer without their compression: gzip of any number of members, zstd, or none; by content, since media types are
@@ -160,7 +178,7 @@ impl<R: Read> Entries<R> {
             b'2' => Kind::SymLink(link),
             _ => Kind::Other,
         };
-        Ok(Some(Entry { path: normal(&name)?, kind }))
+        Ok(Some(Entry { path: normal(&name)?, kind, owner: Owner::of(header) }))
     }
 
     /// Begins the content of an entry.
@@ -295,7 +313,7 @@ fn pax_record(bytes: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
 }
 
 /// `./a//b/`, `/a/b` and `a/b` are one path. `..` is refused: no builder writes it, only attacks do.
-fn normal(path: &str) -> Result<String, Bad> {
+pub(in crate::openshift) fn normal(path: &str) -> Result<String, Bad> {
     let mut parts: Vec<&str> = Vec::new();
     for part in path.split('/') {
         match part {

@@ -1,8 +1,9 @@
 //! An image's file system, read from its layers.
 
-use super::cover::Cover;
+use super::cover::{Cover, about};
 use super::entries::{Bad, Entries, Entry, Kind, plain};
 use super::{Blobs, Files, FilesError, Flow, Visit};
+use crate::digest::Digest;
 use crate::layout::Layout;
 use crate::limits;
 use crate::oci::{Descriptor, Manifest};
@@ -11,12 +12,17 @@ use crate::progress::Progress;
 use crate::text::shown;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::Read;
+use std::sync::Mutex;
 
 /// The files of one image. Layers are fetched one by one from the top down, and only as far as the visitor reads.
 pub struct ImageFiles<'a> {
     blobs: Blobs<'a>,
     /// The top first.
     layers: Vec<Descriptor>,
+    /// Only files below this folder are looked for; empty: all.
+    folder: String,
+    /// Layers that were read through and have nothing of that folder, and nothing that hides any of it.
+    without: Mutex<HashSet<Digest>>,
 }
 
 impl<'a> ImageFiles<'a> {
@@ -38,20 +44,37 @@ impl<'a> ImageFiles<'a> {
             crate::oci::Kind::Image { layers, .. } => layers.iter().rev().cloned().collect(),
             crate::oci::Kind::Index { .. } => Vec::new(),
         };
-        ImageFiles { blobs, layers }
+        ImageFiles { blobs, layers, folder: String::new(), without: Mutex::default() }
+    }
+
+    /// Restricts it to a folder (a normalised path): what is elsewhere is neither visited nor kept track of, and a layer that has
+    /// nothing of it is read once only.
+    #[must_use]
+    pub fn below(self, folder: &str) -> ImageFiles<'a> {
+        ImageFiles { folder: folder.to_owned(), without: Mutex::default(), ..self }
+    }
+
+    fn is_without(&self, layer: &Descriptor) -> bool {
+        self.without.lock().is_ok_and(|without| without.contains(&layer.digest))
     }
 }
 
 impl Files for ImageFiles<'_> {
     fn each(&self, wanted: &dyn Fn(&str) -> bool, visit: Visit<'_>) -> Result<(), FilesError> {
         let mut above = Cover::default();
-        for layer in &self.layers {
+        for layer in self.layers.iter().filter(|layer| !self.is_without(layer)) {
             if (self.blobs.stopped)() {
                 return Err(FilesError::Interrupted);
             }
-            let mut reading = Reading { blobs: self.blobs, layer, wanted, above: &above, own: Cover::default(), given: HashSet::new() };
+            let (own, given) = (Cover::default(), HashSet::new());
+            let mut reading = Reading { blobs: self.blobs, layer, folder: &self.folder, wanted, above: &above, own, given, related: false };
             if reading.read(visit)? == Flow::Stop {
                 return Ok(());
+            }
+            if let Ok(mut without) = self.without.lock()
+                && !reading.related
+            {
+                without.insert(layer.digest);
             }
             let own = reading.own;
             above.add(own).map_err(|bad| told(layer, bad))?;
@@ -64,11 +87,14 @@ impl Files for ImageFiles<'_> {
 struct Reading<'a> {
     blobs: Blobs<'a>,
     layer: &'a Descriptor,
+    folder: &'a str,
     wanted: &'a dyn Fn(&str) -> bool,
     above: &'a Cover,
     own: Cover,
     /// Paths handed out from this layer.
     given: HashSet<String>,
+    /// True once something is there that concerns the folder.
+    related: bool,
 }
 
 type Layer = Entries<Box<dyn Read>>;
@@ -90,6 +116,10 @@ impl Reading<'_> {
         let mut entries = self.open()?;
         let mut links = Links::new();
         while let Some(entry) = self.next(&mut entries)? {
+            if !self.concerns(&entry)? {
+                continue;
+            }
+            self.related = true;
             let file = self.own.note(&entry).map_err(|bad| told(self.layer, bad))?;
             if !file || !(self.wanted)(&entry.path) || !self.above.shows(&entry.path) {
                 continue;
@@ -171,6 +201,14 @@ impl Reading<'_> {
             (Ok(flow), None) => Ok(flow),
             (Err(error), None) => Err(FilesError::Visitor { path: path.to_owned(), error }),
         }
+    }
+
+    /// True for what is in the folder or above it, and for marks that are about such a path.
+    fn concerns(&self, entry: &Entry) -> Result<bool, FilesError> {
+        let path = about(&entry.path).map_err(|bad| told(self.layer, bad))?;
+        let within = |path: &str, folder: &str| path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        let all = self.folder.is_empty() || path.is_empty() && !entry.path.is_empty();
+        Ok(all || within(&path, self.folder) || !path.is_empty() && within(self.folder, &path))
     }
 
     fn open(&self) -> Result<Layer, FilesError> {

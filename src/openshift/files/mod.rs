@@ -9,7 +9,7 @@ mod cover;
 mod entries;
 mod image;
 #[cfg(test)]
-pub(super) mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -17,9 +17,9 @@ pub use blobs::Blobs;
 pub use choose::{ImageConfig, choose};
 pub use image::ImageFiles;
 
-pub(super) use choose::{Member, is_image, members};
-pub(super) use cover::{WHITEOUT, about};
-pub(super) use entries::{Entries, Kind, plain};
+pub(super) use choose::{Member, selected};
+pub(super) use cover::about;
+pub(super) use entries::{Bad, Entries, Kind, Owner, normal, plain};
 pub(super) use image::told;
 
 use crate::digest::Digest;

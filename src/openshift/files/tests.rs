@@ -172,6 +172,34 @@ fn wrong_bytes_are_found_before_they_are_used() {
 }
 
 #[test]
+fn a_layer_without_the_folder_is_read_once() {
+    let (_temp, source) = layout();
+    let layers = [
+        vec![E::F("in/a", "old"), E::F("in/low", "l"), E::F("inside", "")],
+        vec![E::D("etc"), E::F("etc/x", ""), E::F("inn/y", "")],
+        vec![E::F("in/.wh.low", "")],
+        vec![E::F("in/a", "new"), E::F("etc/z", "")],
+    ];
+    let layers = layers.map(|entries| gzip(&archive(&entries)));
+    let root = image(&source, "amd64", serde_json::json!({}), &layers);
+    let (_temp, workspace) = layout();
+    let (far, silent) = (Far::new(&source), Silent::new());
+    let files = ImageFiles::new(&far, &workspace, manifest(&source, &root.digest), &|| false, &silent).below("in");
+    assert_eq!(files.all("in/").unwrap(), seen(&[("in/a", "new")]));
+    // Gone from the workspace and the source, and nobody misses it.
+    for at in [&workspace, &source] {
+        at.discard(&Digest::sha256(&layers[1])).unwrap();
+    }
+    assert_eq!(files.all("in/").unwrap(), seen(&[("in/a", "new")]));
+    for (mark, left) in [(E::F(".wh.in", ""), 0), (E::F(".wh..wh..opq", ""), 0), (E::F("in", ""), 0), (E::F("other/.wh..wh..opq", ""), 2)] {
+        let layers = [gzip(&archive(&[E::F("in/a", ""), E::F("in/b", "")])), gzip(&archive(&[mark]))];
+        let root = image(&source, "amd64", serde_json::json!({}), &layers);
+        let files = ImageFiles::new(&source, &workspace, manifest(&source, &root.digest), &|| false, &silent).below("in");
+        assert_eq!((files.all("in/").unwrap().len(), files.all("in/").unwrap().len()), (left, left));
+    }
+}
+
+#[test]
 fn path_escape() {
     for path in ["../a", "a/../../b", "a/..", ".wh...", "x/.wh..", ".wh."] {
         refused(read(&[&[E::F(path, "")]]), "the path");

@@ -1,1 +1,0 @@
-//! Operator catalogs as images: read, filtered, built again.
