@@ -11,6 +11,7 @@ use clap::Subcommand;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Of what
+    /// What to list.
     #[command(subcommand)]
     pub what: What,
 }
@@ -19,6 +20,10 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 #[allow(missing_docs)]
 pub enum What {
+#[derive(clap::Subcommand, Debug)]
+#[allow(missing_docs)]
+pub enum What {
+    Operators(operators::Args),
     Releases(releases::Args),
     Operators(operators::Args),
 }

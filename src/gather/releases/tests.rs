@@ -57,9 +57,12 @@ impl Outside {
         let layer = archive.into_inner().unwrap();
         let diff_id = Digest::sha256(&layer);
         let layer = self.put("application/vnd.oci.image.layer.v1.tar", layer);
-        let config = serde_json::json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": [diff_id]}});
+        // Below it lies what need not be fetched.
+        let base = self.put("application/vnd.oci.image.layer.v1.tar", vec![0; 1024]);
+        let diff_ids = [base.digest, diff_id];
+        let config = serde_json::json!({"architecture": architecture, "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}});
         let config = self.put(media::OCI_CONFIG, config.to_string().into_bytes());
-        let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [layer]});
+        let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [base, layer]});
         let mut root = self.put(media::OCI_MANIFEST, manifest.to_string().into_bytes());
         root.platform = Some(format!("linux/{architecture}").parse().unwrap());
         root

@@ -46,39 +46,25 @@ pub struct Release {
     pub components: BTreeMap<String, Reference>,
     /// `data.stream` of its boot images, where it has any.
     boot_images: Option<String>,
-    /// The keys and stores it would have clusters verify its successors with. Reported, never trusted.
-    pub trust: Vec<TrustRoot>,
 }
 
 impl Release {
-    /// Reads a release through its files, once.
+    /// Reads a release through its files, no further than to the last of those that are needed: they lie in the uppermost layer, and
+    /// the layers below, hundreds of megabytes, need not be fetched for them.
     ///
     /// # Errors
     /// [`ReleaseError`].
     pub fn read(files: &dyn Files) -> Result<Release, ReleaseError> {
+        let named = [REFERENCES, METADATA, BOOT_IMAGES];
         let mut found: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut trust = Vec::new();
-        let manifest = |path: &str| path.starts_with(FOLDER) && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
-        let named = |path: &str| matches!(path, REFERENCES | METADATA | BOOT_IMAGES);
-        files.each(&|path| named(path) || manifest(path), &mut |path, reader| {
-            let mut bytes = Vec::new();
-            reader.take(limits::RELEASE_FILE_BYTES + 1).read_to_end(&mut bytes)?;
-            if bytes.len() as u64 > limits::RELEASE_FILE_BYTES {
-                let too_long = format!("it is longer than {} bytes", limits::RELEASE_FILE_BYTES);
-                return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, too_long));
-            }
-            if named(path) {
-                found.insert(path.to_owned(), bytes);
-            } else if trust.len() < TRUST_ROOTS {
-                trust.extend(trust::find(path, &bytes));
-            }
-            Ok(Flow::Continue)
+        files.each(&|path| named.contains(&path), &mut |path, reader| {
+            found.insert(path.to_owned(), whole(reader)?);
+            Ok(if found.len() == named.len() { Flow::Stop } else { Flow::Continue })
         })?;
-        trust.sort_by(|a, b| a.path.cmp(&b.path));
-        Release::of(&found, trust)
+        Release::of(&found)
     }
 
-    fn of(found: &BTreeMap<String, Vec<u8>>, trust: Vec<TrustRoot>) -> Result<Release, ReleaseError> {
+    fn of(found: &BTreeMap<String, Vec<u8>>) -> Result<Release, ReleaseError> {
         let references = found.get(REFERENCES).ok_or(ReleaseError::NoReferences)?;
         let ImageReferences { version, components } = references::references(references)?;
         let metadata = found.get(METADATA).map(|bytes| references::metadata(bytes)).transpose()?;
@@ -87,7 +73,7 @@ impl Release {
             return Err(ReleaseError::Contradiction { references: version, metadata: also });
         }
         let boot_images = found.get(BOOT_IMAGES).map(|bytes| boot_images::stream(bytes)).transpose()?.flatten();
-        Ok(Release { version, multi, components, boot_images, trust })
+        Ok(Release { version, multi, components, boot_images })
     }
 
     /// The KubeVirt container disks, by architecture (`x86_64`, `s390x`); empty where the release has none.
@@ -113,6 +99,32 @@ impl Release {
         };
         if is_tag(&tag) { Ok(tag) } else { Err(ReleaseError::Tag(tag)) }
     }
+}
+
+/// The keys and stores a release would have clusters verify its successors with. To be shown, never trusted. Reads every manifest.
+///
+/// # Errors
+/// [`ReleaseError`].
+pub fn trust_roots(files: &dyn Files) -> Result<Vec<TrustRoot>, ReleaseError> {
+    let manifest = |path: &str| path.starts_with(FOLDER) && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
+    let mut roots = Vec::new();
+    files.each(&manifest, &mut |path, reader| {
+        roots.extend(trust::find(path, &whole(reader)?));
+        Ok(if roots.len() < TRUST_ROOTS { Flow::Continue } else { Flow::Stop })
+    })?;
+    roots.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(roots)
+}
+
+/// A file, if it is not too long.
+fn whole(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    reader.take(limits::RELEASE_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > limits::RELEASE_FILE_BYTES {
+        let too_long = format!("it is longer than {} bytes", limits::RELEASE_FILE_BYTES);
+        return Err(std::io::Error::new(std::io::ErrorKind::InvalidData, too_long));
+    }
+    Ok(bytes)
 }
 
 /// The end of a release tag for an architecture as image configurations and update graphs name it.

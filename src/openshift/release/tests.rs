@@ -134,7 +134,7 @@ fn the_trust_a_release_asks_for_is_reported() {
     files.push(at("0000_90_b.yaml", format!("kind: Other\nmetadata: {{}}\n---\n{map}")));
     files.push(at("0000_91_c.yaml", "release.openshift.io/verification-config-map: ["));
     files.push(at("0000_92_d.yaml", "kind: ConfigMap\nmetadata: {annotations: {x: release.openshift.io/verification-config-map}}"));
-    let trust = read(files).unwrap().trust;
+    let trust = trust_roots(&InMemory(files)).unwrap();
     assert_eq!(trust.len(), 1);
     assert_eq!(trust[0].stores["store-a"], "https://store.example/sigs");
     assert_eq!(trust[0].keys.len(), 1);
