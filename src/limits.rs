@@ -117,16 +117,6 @@ pub const HARD_LINKS: usize = 64;
 pub const IMAGE_PATHS: usize = 4 << 20;
 /// Bytes of all those paths.
 pub const IMAGE_PATHS_BYTES: usize = 256 << 20;
-/// A release signature (OpenPGP message), as large as OpenShift's own verifier takes.
-pub const RELEASE_SIGNATURE_BYTES: u64 = 50 << 10;
-/// The same without its compression: a few kilobytes that unfold to gigabytes.
-pub const RELEASE_SIGNATURE_PLAIN_BYTES: u64 = 256 << 10;
-/// Signatures of one release: a store that always has another.
-pub const RELEASE_SIGNATURES: u32 = 9;
-/// A file of OpenPGP keys; keys with many foreign signatures take some hundred kilobytes.
-pub const RELEASE_KEY_BYTES: u64 = 1 << 20;
-/// Files of one folder of keys that are read.
-pub const RELEASE_KEY_FILES: usize = 256;
 /// The update graph's data as it comes (35 KB in 2024): an answer without end.
 pub const GRAPH_DATA_BYTES: u64 = 64 << 20;
 /// The same unfolded (1.3 MB in 2024): it is held in memory.

@@ -171,8 +171,11 @@ impl Fetching<'_> {
 pub struct Remembering<O> {
     inner: O,
     names: Mutex<HashMap<String, (Digest, Option<String>)>>,
-    manifests: Mutex<HashMap<Digest, (Vec<u8>, Option<String>)>>,
+    manifests: Mutex<Manifests>,
 }
+
+/// Bytes of manifests, and what their source calls their type.
+type Manifests = HashMap<Digest, (Vec<u8>, Option<String>)>;
 
 impl<O> Remembering<O> {
     /// Remembers from now on.

@@ -56,10 +56,13 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
     Client::new(options).map_err(|e| crate::error::source(&e))
 }
 
+/// Repositories by host and name.
+type Repositories = HashMap<(String, String), Arc<Remembering<Repository>>>;
+
 /// The sources of a pack: each repository and each layout opened once.
 pub struct Sources {
     client: Client,
-    repositories: Mutex<HashMap<(String, String), Arc<Remembering<Repository>>>>,
+    repositories: Mutex<Repositories>,
     workspace: Layout,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
 }

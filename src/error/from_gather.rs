@@ -28,9 +28,6 @@ impl From<&GatherError> for Error {
             GatherError::Release { image: _, error: inner } => told_of(error, inner.into()),
             GatherError::OtherRelease { image: _, expected: _, found: _ } => Error::new(Code::ContentInvalid, error.to_string())
                 .remedy("take the release by digest from a source you trust; this source gives another one under that name"),
-            GatherError::Source(inner) => inner.into(),
-            GatherError::GraphImage(inner) => inner.into(),
-            GatherError::Catalog(inner) => inner.into(),
             GatherError::Fbc(inner) => inner.into(),
             GatherError::Name(inner) => inner.into(),
         }

@@ -6,11 +6,6 @@
 mod graph;
 mod helm;
 mod operators;
-mod releases;
-
-pub use releases::{releases, single, update_graph};
-pub mod graph;
-pub mod operators;
 mod pinned;
 mod releases;
 mod signatures;
@@ -208,15 +203,6 @@ pub enum GatherError {
         /// What it says of itself.
         found: String,
     },
-    /// A text that should name an image does not.
-    #[error(transparent)]
-    Source(#[from] crate::image_set::SourceError),
-    /// The graph image.
-    #[error(transparent)]
-    GraphImage(#[from] crate::openshift::graph_image::GraphImageError),
-    /// A catalog's image.
-    #[error(transparent)]
-    Catalog(#[from] crate::openshift::catalog::CatalogError),
     /// What is in a catalog.
     #[error(transparent)]
     Fbc(#[from] crate::openshift::fbc::FbcError),

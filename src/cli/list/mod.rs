@@ -11,7 +11,6 @@ use clap::Subcommand;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Of what
-    /// What to list.
     #[command(subcommand)]
     pub what: What,
 }
@@ -20,10 +19,6 @@ pub struct Args {
 #[derive(Subcommand, Debug)]
 #[allow(missing_docs)]
 pub enum What {
-#[derive(clap::Subcommand, Debug)]
-#[allow(missing_docs)]
-pub enum What {
-    Operators(operators::Args),
     Releases(releases::Args),
     Operators(operators::Args),
 }
