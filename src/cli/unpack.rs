@@ -52,7 +52,7 @@ pub struct Args {
     /// Which key signs the receipt.
     #[command(flatten)]
     pub signing: options::Signing,
-    /// Flatten repository names to this many path components below the prefix, for registries that take no deeper ones
+    /// Flatten repository names to this many path components, the prefix included, for registries that take no deeper ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub max_nested_paths: Option<u8>,
     /// How the target is spoken to.

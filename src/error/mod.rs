@@ -14,6 +14,7 @@ mod from_io;
 mod from_keystore;
 mod from_layout;
 mod from_ledger;
+mod from_mirror;
 mod from_oci;
 mod from_pack;
 mod from_registry;

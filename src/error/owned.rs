@@ -27,6 +27,7 @@ by_value!(
     crate::image_set::SourceError,
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
+    crate::mirror::MirrorError,
     crate::pack::Error,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
