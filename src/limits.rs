@@ -79,3 +79,7 @@ pub const KDF_ROUNDS: u32 = 10_000;
 pub const AGENT_BYTES: u32 = 256 << 10;
 /// A repository name with its host (distribution 2.8 and 3 answer 500 above it).
 pub const NAME_CHARS: usize = 255;
+/// One receipt in a registry or on this host, which anybody with push rights may have written.
+pub const RECEIPT_BYTES: u64 = 256 << 20;
+/// Receipts of one target: a registry whose list of receipts does not end.
+pub const RECEIPTS: usize = 4096;

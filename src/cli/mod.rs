@@ -5,7 +5,9 @@
 //! be run inside a test.
 
 pub mod args;
+pub mod check;
 pub mod connections;
+pub mod delete;
 pub mod demo;
 mod demo_files;
 pub mod environment;
@@ -14,6 +16,8 @@ pub mod explain;
 pub mod faults;
 pub mod inspect;
 pub mod key;
+pub mod list;
+pub mod mirror;
 pub mod options;
 pub mod output;
 pub mod pack;
@@ -21,6 +25,7 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod receipts;
 pub mod sets;
 pub mod sign;
 pub mod signals;
@@ -31,6 +36,7 @@ mod unpack_told;
 mod usage;
 pub mod values;
 pub mod verify;
+pub mod where_;
 pub mod wishes;
 
 pub use output::Outcome;
@@ -172,6 +178,11 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
+        Command::Mirror(args) => mirror::run(args, ctx),
+        Command::List(args) => list::run(args, ctx),
+        Command::Where(args) => where_::run(args, ctx),
+        Command::Check(args) => check::run(args, ctx),
+        Command::Delete(args) => delete::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

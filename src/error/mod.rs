@@ -10,6 +10,7 @@ mod from_archive;
 mod from_fs;
 mod from_gather;
 mod from_image_set;
+mod from_inventory;
 mod from_io;
 mod from_keystore;
 mod from_layout;

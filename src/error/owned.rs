@@ -25,6 +25,7 @@ by_value!(
     crate::image_set::ImageSetError,
     crate::image_set::SizeError,
     crate::image_set::SourceError,
+    crate::inventory::InventoryError,
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
     crate::mirror::MirrorError,

@@ -7,9 +7,7 @@ use crate::format::{Completeness, Contents, Holding};
 use crate::image_set::Source;
 use crate::origin::Origin;
 use crate::pack::{self, Failure};
-use crate::unpack::{
-    Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, locked, trouble,
-};
+use crate::unpack::{Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, locked, trouble};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};

@@ -32,13 +32,13 @@ mod tests;
 mod work;
 
 pub use adapters::{LayoutTarget, RegistryTarget};
-pub use error::{Damage, ImageError, UnpackError};
 pub(crate) use catalog::Catalog;
+pub use error::{Damage, ImageError, UnpackError};
+pub use media::{Media, MediaError, MediaTrouble, PartId, TakePart};
 pub(crate) use parallel::{ask_all, locked};
+pub use plan::{PlannedBlob, PlannedImage, PlannedVolume, Road, Space, UnpackPlan, plan};
 pub(crate) use plan::{completeness, planned_image};
 pub(crate) use probe::{Found, Probe, Wanted, trouble};
-pub use media::{Media, MediaError, MediaTrouble, PartId, TakePart};
-pub use plan::{PlannedBlob, PlannedImage, PlannedVolume, Road, Space, UnpackPlan, plan};
 pub use report::{Counts, DoneImage, FailedImage, UnpackReport, WaitingImage};
 pub use run::{Stopped, run};
 pub use spool::Spool;
