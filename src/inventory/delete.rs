@@ -221,7 +221,7 @@ fn look(
     let here: Vec<&Meant> = meant.iter().filter(|m| m.place == place).collect();
     for image in receipts.iter().flat_map(|r| &r.images).filter(|i| i.repository == below(prefix, place)) {
         let is_meant = |m: &&Meant| m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
-        if !here.iter().any(|m| is_meant(&m)) {
+        if !here.iter().any(is_meant) {
             shelf.kept.entry(root_of(image)).or_insert_with(|| format!("{place}:{}", image.tag));
         }
     }

@@ -28,7 +28,7 @@ mod spool;
 mod target;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing)]
-mod tests;
+pub(crate) mod tests;
 mod work;
 
 pub use adapters::{LayoutTarget, RegistryTarget};
