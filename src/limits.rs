@@ -29,6 +29,8 @@ pub const FRAME_PLAIN_BYTES: u64 = 64 << 20;
 pub const BLOBS_PER_SET: usize = 4 << 20;
 /// Bytes of all documents of one set (signatures, templates, update graphs).
 pub const DOCUMENTS_BYTES: u64 = 64 << 20;
+/// A CatalogSource template: brackets or aliases that keep the parser busy for hours.
+pub const TEMPLATE_BYTES: usize = 64 << 10;
 /// One entry of `partOf`.
 pub const PART_OF_CHARS: usize = 1024;
 /// Images of one set.

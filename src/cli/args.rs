@@ -1,6 +1,6 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
-use super::{check, delete, demo, explain, inspect, key, list, mirror, pack, plan, sign, trust, unpack, verify, where_};
+use super::{check, delete, demo, explain, inspect, key, list, mirror, pack, plan, resources, sign, trust, unpack, verify, where_};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -24,8 +24,8 @@ pub struct Arguments {
 }
 
 const AFTER: &str = "\
-Files: keys and trust in $XDG_CONFIG_HOME/sealift, the ledger and the spool in $XDG_STATE_HOME/sealift, the workspace in \
-$XDG_CACHE_HOME/sealift. With SEALIFT_HOME set, all of them in its folders config, state and cache.
+Files: keys and trust in $XDG_CONFIG_HOME/sealift; the ledger, receipts, cluster resources and the spool in \
+$XDG_STATE_HOME/sealift; the workspace in $XDG_CACHE_HOME/sealift. With SEALIFT_HOME set, all of them in its folders config, state and cache.
 
 Exit numbers: 0 done, 2 usage, 3 partial, 10-17 trust and content, 20-26 registries and images, 30-32 files, 70 bug, \
 130 interrupted. `sealift explain` lists them all; so does sealift-errors(7).";
@@ -61,6 +61,7 @@ pub enum Command {
     Where(where_::Args),
     Check(check::Args),
     Delete(delete::Args),
+    Resources(resources::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }

@@ -1,7 +1,7 @@
 //! `sealift check`: whether a target has everything.
 
 use super::wishes::{Asked, Planned, detail, planned};
-use super::{Context, Outcome, connections, mirror, options, receipts, values};
+use super::{Context, Outcome, connections, mirror, options, published, values};
 use crate::error::{Code, Detail, Error};
 use crate::inventory::{self, Expected, Lack, Lacking};
 use std::ffi::OsString;
@@ -44,7 +44,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let mut missing: Vec<Detail> = Vec::new();
     let expected = match args.wishes.is_empty() {
         true => {
-            let receipts = receipts::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx)?;
+            let receipts = published::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx)?;
             inventory::of_receipts(&receipts, &prefix, args.blobs.then_some(target.as_ref()), threads, progress)?
         }
         false => {

@@ -1,6 +1,7 @@
 //! `sealift delete`: images out of a registry, in two phases.
 
-use super::{Context, Outcome, connections, now, options, receipts, rfc3339, values};
+use super::receipts::{receipts_of, rewrite};
+use super::{Context, Outcome, connections, now, options, published, rfc3339, values};
 use crate::error::{Code, Detail, Error};
 use crate::format::{Receipt, Role};
 use crate::fs::{Dir, read_user_file};
@@ -59,7 +60,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let (target, prefix) = connections::target(ctx, &args.to, &args.target)?;
-    let receipts = receipts::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx);
+    let receipts = published::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx);
     match args.config.as_ref().filter(|_| args.generate) {
         Some(config) => generate(config, &args, &receipts?, ctx),
         None => {
@@ -128,9 +129,13 @@ fn execute(
         }
         return Outcome::done().with("deletion", &deletion);
     }
-    let deleted = inventory::delete(&deletion, receipts, target, prefix, threads, progress)?;
+    let deleted = inventory::delete(&deletion, target, threads, progress)?;
     log(&deleted, target, ctx)?;
-    receipts::replace(&deleted.receipts, target, prefix, nested, !args.no_registry_receipt, ctx)?;
+    let here = receipts_of(&target.name(), ctx)?;
+    rewrite(&target.name(), &inventory::remaining(&here, &deletion, &deleted, prefix), ctx)?;
+    if !args.no_registry_receipt {
+        published::replace(&inventory::remaining(receipts, &deletion, &deleted, prefix), target, prefix, ctx);
+    }
     told(&deletion, &deleted, receipts, prefix, ctx)
 }
 

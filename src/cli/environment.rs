@@ -84,7 +84,7 @@ pub struct Environment {
 pub const VARIABLES: &[(&str, &str)] = &[
     ("SEALIFT_HOME", "Folder for everything sealift keeps: config, state and cache lie in it. Overrides the XDG variables and HOME."),
     ("XDG_CONFIG_HOME", "sealift in it holds keys and trust (default: ~/.config)."),
-    ("XDG_STATE_HOME", "sealift in it holds the ledger and the spool (default: ~/.local/state)."),
+    ("XDG_STATE_HOME", "sealift in it holds the ledger, receipts, cluster resources and the spool (default: ~/.local/state)."),
     ("XDG_CACHE_HOME", "sealift in it holds the workspace, which may be deleted between runs (default: ~/.cache)."),
     ("HOME", "Where the defaults above begin."),
     ("SEALIFT_PASSPHRASE", "Passphrase of the signing key. Other processes of the same user can read it; --passphrase-file is better."),

@@ -2,7 +2,7 @@
 
 use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
-use super::{Context, Outcome, connections, now, options, plan, receipts, rfc3339, values};
+use super::{Context, Outcome, connections, now, options, plan, published, rfc3339, values};
 use crate::error::{Detail, Error, Side};
 use crate::format::{Completeness, Receipt};
 use crate::fs::Dir;
@@ -110,15 +110,15 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
             let error = Error::from(&stopped.error);
             let Some(report) = stopped.report else { return Err(error) };
             told(&report, ctx);
-            receipts::keep(&report.receipt, target.as_ref(), &prefix, options.max_nested_paths, false, ctx);
+            published::keep(&report.receipt, &report.receipt_bytes, target.as_ref(), &prefix, false, ctx);
             return Ok(in_json(&report)?.but(Some(error)));
         }
     };
     told(&report, ctx);
     if let Some(path) = &args.receipt {
-        receipts::save(path, &report.receipt_bytes, signer.as_deref())?;
+        published::save(path, &report.receipt_bytes, signer.as_deref())?;
     }
-    receipts::keep(&report.receipt, target.as_ref(), &prefix, options.max_nested_paths, !args.no_registry_receipt, ctx);
+    published::keep(&report.receipt, &report.receipt_bytes, target.as_ref(), &prefix, !args.no_registry_receipt, ctx);
     mirror_instructions(args.print_mirror_instructions, &report.receipt, ctx);
     Ok(in_json(&report)?.but(shortfall(&report, failed, args.selection.keep_going)))
 }

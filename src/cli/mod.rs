@@ -25,7 +25,10 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod published;
 pub mod receipts;
+pub mod resources;
+mod resources_folder;
 pub mod sets;
 pub mod sign;
 pub mod signals;
@@ -183,6 +186,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Where(args) => where_::run(args, ctx),
         Command::Check(args) => check::run(args, ctx),
         Command::Delete(args) => delete::run(args, ctx),
+        Command::Resources(args) => resources::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

@@ -93,6 +93,14 @@ impl Output {
         text.lines().for_each(|line| self.line(line));
     }
 
+    /// Text of ours as it is, lines of any length: documents for other programs, printable ASCII by their making. Whatever else is in
+    /// it is left out.
+    pub fn text(&self, text: &str) {
+        if self.format == Format::Text {
+            self.write(&text.chars().filter(|c| *c == '\n' || matches!(c, ' '..='~')).collect::<String>());
+        }
+    }
+
     /// Rows with their columns aligned, two spaces apart. Cells may hold foreign words: each is shortened and made harmless.
     pub fn table(&self, rows: &[Vec<String>]) {
         let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| shown(cell).to_string()).collect()).collect();

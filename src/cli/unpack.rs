@@ -2,7 +2,7 @@
 
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, connections, now, options, receipts, rfc3339, sets, values};
+use super::{Context, Outcome, connections, now, options, published, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
@@ -46,6 +46,9 @@ pub struct Args {
     /// Write a receipt of what the target holds now to this file
     #[arg(long, value_name = "FILE")]
     pub receipt: Option<PathBuf>,
+    /// Folder for cluster resources (default: in the state folder); `sealift resources` writes them again at any time
+    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    pub resources: Option<PathBuf>,
     /// Do not put a receipt into the registry (PREFIX/sealift/receipts); where, check and delete then work on this host only
     #[arg(long)]
     pub no_registry_receipt: bool,
@@ -80,12 +83,16 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let state = Dir::create_private(ctx.environment.state()?)?;
     let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
-    for set in &sets {
-        if let Err(error) = work.unpack(set, &mut tally) {
-            return tally.cut_short(error);
+    let done = sets.iter().try_for_each(|set| work.unpack(set, &mut tally));
+    // What has arrived counts, however the run ended.
+    let told = if args.dry_run { Ok(None) } else { resources::after_unpack(&args.to, args.resources.as_deref(), ctx) };
+    match done.and(told) {
+        Ok(resources) => {
+            tally.resources = resources;
+            tally.finish()
         }
+        Err(error) => tally.cut_short(error),
     }
-    tally.finish()
 }
 
 /// What is the same for all sets of a run.
@@ -129,16 +136,17 @@ impl Work<'_> {
                 told(&report, set, ctx);
                 tally.add(&report, set);
                 if let Some(path) = &self.args.receipt {
-                    receipts::save(path, &report.receipt_bytes, self.signer)?;
+                    published::save(path, &report.receipt_bytes, self.signer)?;
                 }
                 let publish = !self.args.no_registry_receipt;
-                receipts::keep(&report.receipt, self.target, &self.prefix, options.max_nested_paths, publish, ctx);
+                published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, publish, ctx);
                 Ok(report.waiting.is_empty())
             }
             Err(stopped) => {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
                     tally.add(report, set);
+                    published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, false, ctx);
                 }
                 Err(Error::from(&stopped.error))
             }

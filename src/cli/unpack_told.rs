@@ -69,6 +69,8 @@ pub(super) struct Tally {
     damaged: Vec<Detail>,
     awaited: Vec<Detail>,
     kept: Vec<Detail>,
+    /// Where cluster resources were written.
+    pub(super) resources: Option<std::path::PathBuf>,
 }
 
 impl Tally {
@@ -121,7 +123,10 @@ impl Tally {
 
     fn outcome(&self) -> Result<Outcome, Error> {
         match self.plans.is_empty() {
-            true => Outcome::done().with("sets", &self.reports),
+            true => match &self.resources {
+                Some(folder) => Outcome::done().with("sets", &self.reports)?.with("resources", folder),
+                None => Outcome::done().with("sets", &self.reports),
+            },
             false => Outcome::done().with("plans", &self.plans),
         }
     }

@@ -1,6 +1,7 @@
 //! `sealift where`: where an image is, and what brought it.
 
-use super::{Context, Outcome, connections, options, receipts, sets, values};
+use super::receipts::receipts_of;
+use super::{Context, Outcome, connections, options, published, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
@@ -41,13 +42,13 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let asked = Asked::parse(&args.image)?;
     let receipts = match &args.to {
         // Local receipts need no network; only without them the registry is asked.
-        Some(to) if args.receipts.is_empty() && receipts::receipts_of(&to.name(), ctx)?.is_empty() => {
+        Some(to) if args.receipts.is_empty() && receipts_of(&to.name(), ctx)?.is_empty() => {
             let (target, prefix) = connections::target(ctx, to, &args.target)?;
-            receipts::gathered(&[], Some(target.as_ref()), Some(&to.name()), &prefix, &args.nested, ctx)?
+            published::gathered(&[], Some(target.as_ref()), Some(&to.name()), &prefix, &args.nested, ctx)?
         }
         to => {
             let name = to.as_ref().map(values::Destination::name);
-            receipts::gathered(&args.receipts, None, name.as_deref(), "", &args.nested, ctx)?
+            published::gathered(&args.receipts, None, name.as_deref(), "", &args.nested, ctx)?
         }
     };
     let places = find(&receipts, &asked);

@@ -7,12 +7,9 @@ impl From<&InventoryError> for Error {
     fn from(error: &InventoryError) -> Error {
         let told = |code| Error::new(code, error.to_string());
         match error {
-            InventoryError::Receipt { path, error: _ } => told(Code::BadDocument)
-                .remedy(format!("move {} away; mirror or unpack again to have a receipt written anew", path.display())),
             InventoryError::Published { name: _, why: _ } => told(Code::BadDocument)
                 .remedy("give receipts you trust with --receipts FILE, or have that tag removed from the registry"),
             InventoryError::Format(inner) => inner.into(),
-            InventoryError::Fs(inner) => inner.into(),
             InventoryError::Target { subject, error: inner } => {
                 let inner = Error::from(inner);
                 match inner.what.contains(subject.as_str()) {

@@ -7,6 +7,7 @@
 
 mod code;
 mod from_archive;
+mod from_cluster;
 mod from_fs;
 mod from_gather;
 mod from_image_set;

@@ -15,6 +15,7 @@ macro_rules! by_value {
 by_value!(
     crate::archive::Damage,
     crate::archive::OpenError,
+    crate::cluster::ClusterError,
     crate::codec::frame::CodecError,
     crate::format::Fork,
     crate::format::FormatError,

@@ -18,6 +18,10 @@ pub struct Receipt {
     pub schema: u64,
     /// The target as a person names it: `host[:port]/prefix` or `oci:DIR`.
     pub target: String,
+    /// Names at the target were flattened to this many path components, prefix included; 0: they were not. Repositories in
+    /// this document are named as they are at the target, flattened already: doing it again changes nothing.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub max_nested_paths: u8,
     /// The stream of the set.
     pub stream: String,
     /// The sequence of the set.
@@ -83,6 +87,10 @@ pub enum Completeness {
     },
 }
 
+fn is_zero(number: &u8) -> bool {
+    *number == 0
+}
+
 impl Completeness {
     fn is_full(&self) -> bool {
         *self == Completeness::Full
@@ -111,6 +119,12 @@ pub struct SkippedTag {
     pub digest: Digest,
     /// The sequence that wrote the tag.
     pub newer: u64,
+}
+
+impl crate::sign::Streamed for Receipt {
+    fn stream(&self) -> &str {
+        &self.stream
+    }
 }
 
 impl Receipt {
@@ -190,6 +204,7 @@ mod tests {
         Receipt {
             schema: SCHEMA,
             target: "registry.test/p".into(),
+            max_nested_paths: 0,
             stream: "default".into(),
             sequence: 3,
             identity: Digest::sha256(b"index"),

@@ -81,8 +81,8 @@ pub struct Deleted {
     pub tags_left: Vec<String>,
     /// Images that could not be deleted.
     pub failed: Vec<(String, TargetError)>,
-    /// Receipts without what is gone; only those that changed.
-    pub receipts: Vec<Receipt>,
+    /// What receipts no longer list: full repository name, tag, digest.
+    pub entries: BTreeSet<(String, Option<String>, Digest)>,
 }
 
 /// One image of the list, found.
@@ -313,20 +313,12 @@ fn loose(gone: &BTreeSet<(&str, Digest)>, shelves: &BTreeMap<String, Shelf>) -> 
 /// # Errors
 /// [`InventoryError::DeletionOff`], a registry that is gone, an interruption; the receipts say then what they said before, and the same
 /// command finds what is gone already.
-pub fn delete(
-    deletion: &Deletion,
-    receipts: &[Receipt],
-    target: &dyn Target,
-    prefix: &str,
-    threads: usize,
-    progress: &dyn Progress,
-) -> Result<Deleted, InventoryError> {
+pub fn delete(deletion: &Deletion, target: &dyn Target, threads: usize, progress: &dyn Progress) -> Result<Deleted, InventoryError> {
     let outcomes = ask_all(threads, &deletion.images, |image| {
         go_on(progress)?;
         one(image, target)
     })?;
     let mut deleted = Deleted::default();
-    let mut entries: BTreeSet<(&str, Option<&str>, Digest)> = BTreeSet::new();
     for (image, outcome) in deletion.images.iter().zip(outcomes) {
         let name = image.name();
         match outcome {
@@ -334,13 +326,12 @@ pub fn delete(
             Outcome::Gone => {
                 deleted.manifests.extend(image.manifests.iter().map(|d| (image.repository.clone(), *d)));
                 deleted.images.push(name);
-                entries.insert((below(prefix, &image.repository), image.tag.as_deref(), image.digest));
+                deleted.entries.insert((image.repository.clone(), image.tag.clone(), image.digest));
             }
             Outcome::TagLeft => deleted.tags_left.push(name),
             Outcome::Failed(error) => deleted.failed.push((name, error)),
         }
     }
-    deleted.receipts = remaining(receipts, &deleted.manifests, &deletion.loose, &entries, prefix);
     Ok(deleted)
 }
 
@@ -383,35 +374,28 @@ fn one(image: &Doomed, target: &dyn Target) -> Result<Outcome, InventoryError> {
     }
 }
 
-/// Receipts without what is gone.
-fn remaining(
-    receipts: &[Receipt],
-    manifests: &BTreeSet<(String, Digest)>,
-    loose: &BTreeMap<String, BTreeSet<Digest>>,
-    entries: &BTreeSet<(&str, Option<&str>, Digest)>,
-    prefix: &str,
-) -> Vec<Receipt> {
-    let mut changed = Vec::new();
-    for receipt in receipts {
+/// Receipts without what is gone: as many, in the same order; some may list nothing any more.
+pub fn remaining(receipts: &[Receipt], deletion: &Deletion, deleted: &Deleted, prefix: &str) -> Vec<Receipt> {
+    let entries: BTreeSet<(&str, Option<&str>, Digest)> =
+        deleted.entries.iter().map(|(place, tag, digest)| (below(prefix, place), tag.as_deref(), *digest)).collect();
+    let without = |receipt: &Receipt| {
         let mut left = receipt.clone();
         left.images.retain(|i| {
             let by = |tag: Option<&str>| entries.contains(&(i.repository.as_str(), tag, i.digest));
             !by(Some(&i.tag)) && !by(None)
         });
-        for (place, digest) in manifests {
+        for (place, digest) in &deleted.manifests {
             if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
                 holding.manifests.remove(digest);
             }
         }
-        for (place, blobs) in loose {
+        for (place, blobs) in &deletion.loose {
             if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
                 holding.blobs.retain(|blob| !blobs.contains(blob));
             }
         }
         left.repositories.retain(|_, holding| !holding.manifests.is_empty() || !holding.blobs.is_empty());
-        if left != *receipt {
-            changed.push(left);
-        }
-    }
-    changed
+        left
+    };
+    receipts.iter().map(without).collect()
 }

@@ -1,21 +1,11 @@
 //! What the verbs about a target's inventory fail with.
 
 use crate::format::FormatError;
-use crate::fs::FsError;
 use crate::unpack::{TargetError, UnpackError};
-use std::path::PathBuf;
 
 /// Failures of looking up, checking and deleting.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// A receipt on this host cannot be read.
-    #[error("{}: {error}", .path.display())]
-    Receipt {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: FormatError,
-    },
     /// A receipt in the registry cannot be read, or is not what its manifest says.
     #[error("the receipt {name} in the registry cannot be used: {why}")]
     Published {
@@ -27,9 +17,6 @@ pub enum InventoryError {
     /// A receipt cannot be written.
     #[error(transparent)]
     Format(#[from] FormatError),
-    /// Files.
-    #[error(transparent)]
-    Fs(#[from] FsError),
     /// The target.
     #[error("{subject}: {error}")]
     Target {

@@ -1,7 +1,7 @@
 //! What a target holds, by its receipts: where an image is, whether all of it is there, and what can be deleted.
 //!
-//! A receipt is what a run that pushed was told by the target. [`Shelf`] keeps them on this host, and [`publish`] puts them into the
-//! registry itself, so that any host can ask. Those from the registry are as trustworthy as the registry: whoever may write there
+//! A receipt is what a run that pushed was told by the target. They are kept on that host, and [`publish`] puts them into
+//! the registry itself, so that any host can ask. Those from the registry are as trustworthy as the registry: whoever may write there
 //! may write them; they decide what is looked at or deleted there, and nothing else.
 //!
 //! [`find()`] answers where an image is, [`check()`] asks the target for everything it should have, [`resolve`] turns a
@@ -22,9 +22,9 @@ mod shelf;
 mod tests;
 
 pub use check::{Expected, Lack, Lacking, check, of_plan, of_receipts};
-pub use delete::{Deleted, Deletion, Kept, Stay, delete, plan};
+pub use delete::{Deleted, Deletion, Doomed, Kept, Stay, delete, plan, remaining};
 pub use error::InventoryError;
 pub use find::{Asked, Place, find};
 pub use list::{DeleteItem, DeleteList};
 pub use resolve::{Resolved, Unresolved, resolve};
-pub use shelf::{REPOSITORY, Shelf, fetch, join, publish, tag_of};
+pub use shelf::{REPOSITORY, fetch, join, publish, tag_of};

@@ -1,10 +1,9 @@
-//! Receipts, kept: on this host, and in the registry they are about (`sealift-archive(5)`, "Receipt").
+//! Receipts in the registry they are about (`sealift-archive(5)`, "Receipt").
 
 use super::InventoryError;
 use crate::blob::read_small;
 use crate::digest::Digest;
 use crate::format::Receipt;
-use crate::fs::Dir;
 use crate::limits;
 use crate::oci::{Descriptor, Manifest, media};
 use crate::unpack::{PutAs, Target, place};
@@ -16,68 +15,6 @@ use std::io::{self, Read};
 pub const REPOSITORY: &str = "sealift/receipts";
 const TYPE: &str = "application/vnd.sealift.receipt.v1+json";
 const EMPTY: &[u8] = b"{}";
-
-/// The receipts of one target on this host: one per set, whatever number of runs brought it.
-#[derive(Clone, Debug)]
-pub struct Shelf {
-    dir: Dir,
-}
-
-impl Shelf {
-    /// The shelf of `target` in the state folder.
-    ///
-    /// # Errors
-    /// The folder cannot be made.
-    pub fn open(state: &Dir, target: &str) -> Result<Shelf, InventoryError> {
-        // Called after the hash of the target's name, like its ledger: any text is a safe name.
-        let name = format!("target-{}", Digest::sha256(target.as_bytes()).hex());
-        Ok(Shelf { dir: state.sub("receipts")?.sub(&name)? })
-    }
-
-    /// All receipts, the newest last.
-    ///
-    /// # Errors
-    /// [`InventoryError::Receipt`] names the file that is none.
-    pub fn all(&self) -> Result<Vec<Receipt>, InventoryError> {
-        let mut receipts = Vec::new();
-        for entry in self.dir.list()?.into_iter().filter(|e| e.name.ends_with(".json")).take(limits::RECEIPTS) {
-            let bytes = self.dir.read(&entry.name, limits::RECEIPT_BYTES)?;
-            let receipt = Receipt::parse(&bytes).map_err(|error| InventoryError::Receipt { path: self.dir.join(&entry.name), error })?;
-            receipts.push(receipt);
-        }
-        Ok(in_order(receipts))
-    }
-
-    /// Keeps what a run found: together with what earlier runs of the same set found. Returns what is kept now.
-    ///
-    /// # Errors
-    /// An earlier receipt of the set that cannot be read, or the disk.
-    pub fn add(&self, receipt: &Receipt) -> Result<Receipt, InventoryError> {
-        let name = format!("{}.json", tag_of(receipt));
-        let joined = match self.dir.read_if_there(&name, limits::RECEIPT_BYTES)? {
-            Some(bytes) => {
-                let earlier = Receipt::parse(&bytes).map_err(|error| InventoryError::Receipt { path: self.dir.join(&name), error })?;
-                join(&earlier, receipt)
-            }
-            None => receipt.clone(),
-        };
-        self.replace(&joined)?;
-        Ok(joined)
-    }
-
-    /// Writes a receipt as it is, whole; one without images is removed.
-    ///
-    /// # Errors
-    /// The disk.
-    pub fn replace(&self, receipt: &Receipt) -> Result<(), InventoryError> {
-        let name = format!("{}.json", tag_of(receipt));
-        match receipt.images.is_empty() {
-            true => self.dir.remove(&name)?,
-            false => self.dir.publish_mode(&name, &receipt.to_bytes()?, 0o600)?,
-        }
-        Ok(())
-    }
-}
 
 /// What a receipt is called: one name per stream and set.
 pub fn tag_of(receipt: &Receipt) -> String {
@@ -114,8 +51,8 @@ pub(super) fn in_order(mut receipts: Vec<Receipt>) -> Vec<Receipt> {
 ///
 /// # Errors
 /// What the registry answers; whether that matters is the caller's choice.
-pub fn publish(target: &dyn Target, prefix: &str, max_nested_paths: usize, receipt: &Receipt) -> Result<(), InventoryError> {
-    let place = place(prefix, max_nested_paths, REPOSITORY)?;
+pub fn publish(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(), InventoryError> {
+    let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
     let tag = tag_of(receipt);
     let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
     if receipt.images.is_empty() {

@@ -103,6 +103,7 @@ impl Run<'_> {
         Receipt {
             schema: SCHEMA,
             target: self.plan.target.clone(),
+            max_nested_paths: u8::try_from(self.setting.options.max_nested_paths).unwrap_or(u8::MAX),
             stream: STREAM.into(),
             sequence: self.setting.options.sequence,
             identity,

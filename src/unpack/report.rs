@@ -187,6 +187,7 @@ impl Run<'_> {
         Receipt {
             schema: SCHEMA,
             target: self.plan.target.clone(),
+            max_nested_paths: u8::try_from(self.setting.options.max_nested_paths).unwrap_or(u8::MAX),
             stream: self.set.stream.clone(),
             sequence: self.set.sequence,
             identity: self.set.identity,

@@ -23,6 +23,7 @@ mod pack_sources;
 mod proxy;
 mod registry_client;
 mod registry_servers;
+mod resources;
 mod ssh;
 mod static_binary;
 mod stores;
