@@ -71,15 +71,22 @@ pub fn save(path: &Path, bytes: &[u8], signer: Option<&dyn Signer>) -> Result<()
 /// Keeps what a run found on this host, and in the registry when `publish` is set: together with what earlier runs of the same set
 /// found. What was done is done: a failure is a warning.
 pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, publish: bool, ctx: &Context) {
+    let same = |other: &Receipt| tag_of(other) == tag_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
+    let joined = |known: Vec<Receipt>| {
+        known.iter().filter(|r| same(r)).fold(None, |all: Option<Receipt>, r| Some(all.map_or(r.clone(), |all| join(&all, r))))
+    };
+    let before = joined(receipts_of(&receipt.target, ctx).unwrap_or_default());
     if let Err(error) = remember(receipt, bytes, ctx) {
         ctx.output.warn(&format!("the receipt could not be kept: {}", error.what));
     }
-    if publish && target.collects_garbage() && !receipt.images.is_empty() {
-        let known = receipts_of(&receipt.target, ctx).unwrap_or_default();
-        let same = |other: &&Receipt| tag_of(other) == tag_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
-        let joined =
-            known.iter().filter(same).fold(None, |joined: Option<Receipt>, next| Some(joined.map_or(next.clone(), |j| join(&j, next))));
-        put(&joined.unwrap_or_else(|| receipt.clone()), target, prefix, ctx);
+    if !publish || !target.collects_garbage() || receipt.images.is_empty() {
+        return;
+    }
+    let now = joined(receipts_of(&receipt.target, ctx).unwrap_or_default()).unwrap_or_else(|| receipt.clone());
+    // A run that found everything there writes nothing, unless the registry has lost the receipt.
+    let unchanged = before.is_some_and(|before| (&before.images, &before.repositories) == (&now.images, &now.repositories));
+    if !unchanged || !inventory::is_published(target, prefix, receipt) {
+        put(&now, target, prefix, ctx);
     }
 }
 

@@ -76,6 +76,12 @@ pub fn publish(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(
     target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, manifest.to_string().as_bytes()).map_err(about)
 }
 
+/// Whether the registry has a receipt of this set, as far as it tells.
+pub fn is_published(target: &dyn Target, prefix: &str, receipt: &Receipt) -> bool {
+    let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY);
+    place.is_ok_and(|place| target.tag(&place, &tag_of(receipt)).is_ok_and(|found| found.is_some()))
+}
+
 /// The receipts in the registry, the newest last. Anybody who may push there may have written them.
 ///
 /// # Errors
