@@ -165,3 +165,7 @@ pub const TEMPLATE_TEXT: usize = 1 << 20;
 pub const TEMPLATE_DEPTH: usize = 96;
 /// Images of one chart.
 pub const CHART_IMAGES: usize = 10_000;
+/// One receipt in a registry or on this host, which anybody with push rights may have written.
+pub const RECEIPT_BYTES: u64 = 256 << 20;
+/// Receipts of one target: a registry whose list of receipts does not end.
+pub const RECEIPTS: usize = 4096;

@@ -1,6 +1,6 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
-use super::{demo, explain, inspect, key, list, pack, plan, resources, sign, trust, unpack, verify};
+use super::{check, delete, demo, explain, inspect, key, list, mirror, pack, plan, resources, sign, trust, unpack, verify, where_};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -56,6 +56,10 @@ pub enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Unpack(unpack::Args),
+    Mirror(mirror::Args),
+    Where(where_::Args),
+    Check(check::Args),
+    Delete(delete::Args),
     Resources(resources::Args),
     List(list::Args),
     Explain(explain::Args),

@@ -1,7 +1,7 @@
 //! Registries and layouts as the options and the environment say they are to be spoken to.
 
-use super::{Context, options};
-use crate::error::Error;
+use super::{Context, options, values};
+use crate::error::{Error, Side};
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::origin::{MadeOrigin, Origin, OriginError, Origins, Remembering};
@@ -9,6 +9,7 @@ use crate::progress::Level;
 use crate::registry::certs::CertDirs;
 use crate::registry::credentials::{self, AuthFiles, auth_files};
 use crate::registry::{Client, Options, Repository};
+use crate::unpack::{LayoutTarget, RegistryTarget, Target};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -54,6 +55,23 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
         ..defaults
     };
     Client::new(options).map_err(|e| crate::error::source(&e))
+}
+
+/// A target, and the prefix of its repositories. A registry is spoken to at once: a wrong name or password is told before anything is
+/// done.
+pub fn target(ctx: &Context, to: &values::Destination, options: &options::Target) -> Result<(Box<dyn Target>, String), Error> {
+    match to {
+        values::Destination::Registry { host, prefix } => {
+            let finishing = Arc::default();
+            let client = client(ctx, &options.access, options.dest_tls_verify, &finishing)?;
+            client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
+            Ok((Box::new(RegistryTarget::new(client, host, prefix, finishing)), prefix.clone()))
+        }
+        values::Destination::Layout(path) => {
+            let layout = Layout::create(path).map_err(|e| crate::error::layout(&e, Side::Target))?;
+            Ok((Box::new(LayoutTarget::new(layout)), String::new()))
+        }
+    }
 }
 
 /// Repositories by host and name.

@@ -5,7 +5,9 @@
 //! be run inside a test.
 
 pub mod args;
+pub mod check;
 pub mod connections;
+pub mod delete;
 pub mod demo;
 mod demo_files;
 pub mod environment;
@@ -15,6 +17,7 @@ pub mod faults;
 pub mod inspect;
 pub mod key;
 pub mod list;
+pub mod mirror;
 pub mod openshift;
 pub mod options;
 pub mod output;
@@ -23,6 +26,7 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod published;
 pub mod receipts;
 pub mod resources;
 mod resources_folder;
@@ -36,6 +40,7 @@ mod unpack_told;
 mod usage;
 pub mod values;
 pub mod verify;
+pub mod where_;
 pub mod wishes;
 
 pub use output::Outcome;
@@ -177,6 +182,10 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
+        Command::Mirror(args) => mirror::run(args, ctx),
+        Command::Where(args) => where_::run(args, ctx),
+        Command::Check(args) => check::run(args, ctx),
+        Command::Delete(args) => delete::run(args, ctx),
         Command::Resources(args) => resources::run(args, ctx),
         Command::List(args) => list::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),

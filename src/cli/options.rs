@@ -61,6 +61,88 @@ pub struct Target {
     pub dest_tls_verify: Option<bool>,
 }
 
+/// How both sides of a mirror are spoken to. What is said once is for both.
+#[derive(Args, Clone, Debug, Default)]
+pub struct BothSides {
+    /// Credentials file for both sides, as podman and docker write it. Default: REGISTRY_AUTH_FILE, else the usual places
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub authfile: Option<PathBuf>,
+    /// Credentials file for the sources only
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub src_authfile: Option<PathBuf>,
+    /// Credentials file for the target only
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub dest_authfile: Option<PathBuf>,
+    /// Certificates (PEM) of authorities to trust for the sources beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub src_ca_file: Option<PathBuf>,
+    /// Certificates (PEM) of authorities to trust for the target beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub dest_ca_file: Option<PathBuf>,
+    /// Client certificate (PEM) to show to the sources
+    #[arg(long, value_name = "FILE", requires = "src_client_key", help_heading = "Registries")]
+    pub src_client_cert: Option<PathBuf>,
+    /// Private key (PEM) of the client certificate for the sources
+    #[arg(long, value_name = "FILE", requires = "src_client_cert", help_heading = "Registries")]
+    pub src_client_key: Option<PathBuf>,
+    /// Client certificate (PEM) to show to the target
+    #[arg(long, value_name = "FILE", requires = "dest_client_key", help_heading = "Registries")]
+    pub dest_client_cert: Option<PathBuf>,
+    /// Private key (PEM) of the client certificate for the target
+    #[arg(long, value_name = "FILE", requires = "dest_client_cert", help_heading = "Registries")]
+    pub dest_client_key: Option<PathBuf>,
+    /// false: accept any certificate and plain HTTP from the sources. Digests are verified all the same
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Registries")]
+    pub src_tls_verify: Option<bool>,
+    /// false: accept any certificate and plain HTTP from the target
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = "Registries")]
+    pub dest_tls_verify: Option<bool>,
+    /// Transfers at a time, 1 to 64 (default: 6)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Registries")]
+    pub parallel: Option<u8>,
+}
+
+impl BothSides {
+    /// The side images come from.
+    pub fn source(&self) -> Source {
+        let access = Access {
+            authfile: self.src_authfile.clone().or_else(|| self.authfile.clone()),
+            ca_file: self.src_ca_file.clone(),
+            client_cert: self.src_client_cert.clone(),
+            client_key: self.src_client_key.clone(),
+            parallel: self.parallel,
+        };
+        Source { access, src_tls_verify: self.src_tls_verify }
+    }
+
+    /// The side images go to.
+    pub fn target(&self) -> Target {
+        let access = Access {
+            authfile: self.dest_authfile.clone().or_else(|| self.authfile.clone()),
+            ca_file: self.dest_ca_file.clone(),
+            client_cert: self.dest_client_cert.clone(),
+            client_key: self.dest_client_key.clone(),
+            parallel: self.parallel,
+        };
+        Target { access, dest_tls_verify: self.dest_tls_verify }
+    }
+}
+
+/// How names are made at the target.
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct Nested {
+    /// Flatten repository names to this many path components, the prefix included, for registries that take no deeper ones
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
+    pub max_nested_paths: Option<u8>,
+}
+
+impl Nested {
+    /// As a number; 0 where names are not flattened.
+    pub fn paths(&self) -> usize {
+        self.max_nested_paths.map_or(0, usize::from)
+    }
+}
+
 /// What is taken of the images.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Selection {
@@ -129,6 +211,13 @@ pub struct Identity {
     pub labels: Vec<(String, String)>,
 }
 
+impl Identity {
+    /// Of a set that is never written: only its plan is looked at.
+    pub fn unwritten(stream: &str) -> Identity {
+        Identity { stream: stream.to_owned(), sequence: None, audience: Vec::new(), labels: Vec::new() }
+    }
+}
+
 /// How images become volumes.
 #[derive(Args, Clone, Debug)]
 pub struct Shape {
@@ -141,6 +230,13 @@ pub struct Shape {
     /// zstd level for what is compressed at all, 1 to 19
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "Volumes")]
     pub level: i32,
+}
+
+impl Shape {
+    /// Of a set that is never written.
+    pub fn unwritten() -> Shape {
+        Shape { volume_size: Some(crate::limits::VOLUME_BYTES_MAX), compression: Compression::Fast, level: 3 }
+    }
 }
 
 /// The ways to encode blobs.

@@ -106,7 +106,7 @@ fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
-fn save(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
+pub(super) fn save(path: &std::path::Path, bytes: &[u8]) -> Result<(), Error> {
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
     let name = path.file_name().and_then(|n| n.to_str());
     let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;

@@ -61,6 +61,29 @@ pub fn remember(receipt: &Receipt, bytes: &[u8], ctx: &Context) -> Result<(), Er
     Ok(())
 }
 
+/// Writes what is left of the receipts of a target after a deletion: `left` in the order of [`receipts_of`]. Those that name no image
+/// any more go.
+///
+/// # Errors
+/// As files fail; `IN_USE` when another run has changed them meanwhile.
+pub fn rewrite(target: &str, left: &[Receipt], ctx: &Context) -> Result<(), Error> {
+    let Some(dir) = folder(target, ctx)? else { return Ok(()) };
+    let _lock = dir.lock_waiting("lock")?;
+    let known = kept(&dir, target)?;
+    if known.len() != left.len() {
+        return Err(Error::new(Code::InUse, format!("the receipts of {} have changed meanwhile", shown(target)))
+            .remedy("run the same command again: what is gone already is found to be"));
+    }
+    for ((number, earlier), receipt) in known.iter().zip(left) {
+        if receipt.images.is_empty() {
+            dir.remove(&file(*number))?;
+        } else if receipt != earlier {
+            dir.publish_mode(&file(*number), &receipt.to_bytes()?, 0o600)?;
+        }
+    }
+    Ok(())
+}
+
 /// Reads receipts the person named: files, or folders whose `*.json` are receipts. What is signed (`NAME.sig` beside it)
 /// must be signed by whom this side trusts; what is not is taken with a warning.
 ///

@@ -1,21 +1,18 @@
 //! `sealift unpack`: from media into the inner registry.
 
-use super::connections::client;
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, now, options, receipts, resources, rfc3339, sets, values};
+use super::{Context, Outcome, connections, now, options, published, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
-use crate::error::{Code, Error, Side};
+use crate::error::{Code, Error};
 use crate::fs::Dir;
-use crate::layout::Layout;
 use crate::ledger::{Ledger, Log};
 use crate::progress::Level;
-use crate::sign::{Namespace, Signer, sign_detached};
+use crate::sign::Signer;
 use crate::text::shown;
-use crate::unpack::{self, LayoutTarget, RegistryTarget, Setting, Spool, Target, UnpackReport};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use crate::unpack::{self, Setting, Spool, Target};
+use std::path::PathBuf;
 
 /// The most a spool takes where nothing is said.
 const SPOOL_BYTES: u64 = 16_000_000_000;
@@ -52,10 +49,13 @@ pub struct Args {
     /// Folder for cluster resources (default: in the state folder); `sealift resources` writes them again at any time
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub resources: Option<PathBuf>,
+    /// Do not put a receipt into the registry (PREFIX/sealift/receipts); where, check and delete then work on this host only
+    #[arg(long)]
+    pub no_registry_receipt: bool,
     /// Which key signs the receipt.
     #[command(flatten)]
     pub signing: options::Signing,
-    /// Flatten repository names to this many path components below the prefix, for registries that take no deeper ones
+    /// Flatten repository names to this many path components, the prefix included, for registries that take no deeper ones
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..))]
     pub max_nested_paths: Option<u8>,
     /// How the target is spoken to.
@@ -79,7 +79,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     }
     refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
-    let (target, prefix) = target(&args, ctx)?;
+    let (target, prefix) = connections::target(ctx, &args.to, &args.target)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
     let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
@@ -135,17 +135,18 @@ impl Work<'_> {
             Ok(report) => {
                 told(&report, set, ctx);
                 tally.add(&report, set);
-                receipts::remember(&report.receipt, &report.receipt_bytes, ctx)?;
-                receipt(self.args, &report, self.signer)?;
+                if let Some(path) = &self.args.receipt {
+                    published::save(path, &report.receipt_bytes, self.signer)?;
+                }
+                let publish = !self.args.no_registry_receipt;
+                published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, publish, ctx);
                 Ok(report.waiting.is_empty())
             }
             Err(stopped) => {
                 if let Some(report) = &stopped.report {
                     told(report, set, ctx);
                     tally.add(report, set);
-                    if let Err(error) = receipts::remember(&report.receipt, &report.receipt_bytes, ctx) {
-                        ctx.output.warn(&format!("the receipt could not be kept: {}", error.what));
-                    }
+                    published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, false, ctx);
                 }
                 Err(Error::from(&stopped.error))
             }
@@ -200,39 +201,6 @@ fn refuse_forks(sets: &[OpenSet]) -> Result<(), Error> {
             let what = format!("stream {stream} has two different sets with sequence {sequence}, and both are here: {one} and {two}");
             return Err(Error::new(Code::Fork, what));
         }
-    }
-    Ok(())
-}
-
-/// Where the images go, and the prefix of their repositories.
-fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String), Error> {
-    match &args.to {
-        values::Destination::Registry { host, prefix } => {
-            let finishing = Arc::default();
-            let client = client(ctx, &args.target.access, args.target.dest_tls_verify, &finishing)?;
-            client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
-            Ok((Box::new(RegistryTarget::new(client, host, prefix, finishing)), prefix.clone()))
-        }
-        values::Destination::Layout(path) => {
-            let layout = Layout::create(path).map_err(|e| crate::error::layout(&e, Side::Target))?;
-            Ok((Box::new(LayoutTarget::new(layout)), String::new()))
-        }
-    }
-}
-
-/// The receipt, where one was asked for; signed when a key was given.
-fn receipt(args: &Args, report: &UnpackReport, signer: Option<&dyn Signer>) -> Result<(), Error> {
-    let Some(path) = &args.receipt else { return Ok(()) };
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().and_then(|n| n.to_str());
-    let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
-    let dir = Dir::open(parent)?;
-    let signature = signer.map(|signer| sign_detached(signer, Namespace::Receipt, &report.receipt_bytes)).transpose()?;
-    // The signature of an earlier receipt would make this one look forged.
-    dir.remove(&format!("{name}.sig"))?;
-    dir.publish(name, &report.receipt_bytes)?;
-    if let Some(signature) = signature {
-        dir.publish(&format!("{name}.sig"), signature.as_bytes())?;
     }
     Ok(())
 }

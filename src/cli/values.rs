@@ -76,6 +76,17 @@ pub enum Destination {
     Layout(PathBuf),
 }
 
+impl Destination {
+    /// How receipts and ledgers name it: `host[:port][/prefix]` or `oci:FOLDER`.
+    pub fn name(&self) -> String {
+        match self {
+            Destination::Registry { host, prefix } if prefix.is_empty() => host.clone(),
+            Destination::Registry { host, prefix } => format!("{host}/{prefix}"),
+            Destination::Layout(path) => format!("oci:{}", path.display()),
+        }
+    }
+}
+
 /// Reads `--to`: `host[:port][/prefix]`, or `oci:FOLDER`.
 pub fn destination(text: &str) -> Result<Destination, String> {
     if let Some(folder) = text.strip_prefix("oci:") {

@@ -63,6 +63,8 @@ impl From<&UnpackError> for Error {
             UnpackError::Name { repository: _ } => {
                 told(Code::Usage).remedy("choose a shorter prefix after --to: lower-case words of a-z 0-9 joined by . _ - and /")
             }
+            UnpackError::NoRoom { prefix, max_nested_paths: _ } => told(Code::Usage)
+                .remedy(format!("give --max-nested-paths {} or more, or a shorter prefix after --to", prefix.split('/').count() + 1)),
             UnpackError::OtherPlan { planned: _, here: _ } => told(Code::Bug),
             UnpackError::StalePlan { target: _ } => told(Code::InUse).remedy("run the same command again"),
             UnpackError::Collision(inner) => Error { remedy: "give a larger --max-nested-paths".into(), ..Error::from(inner.as_ref()) },

@@ -39,6 +39,8 @@ by_value!(
     crate::openshift::files::FilesError,
     crate::openshift::graph_image::GraphImageError,
     crate::origin::FetchError,
+    crate::inventory::InventoryError,
+    crate::mirror::MirrorError,
     crate::pack::Error,
     crate::openshift::fbc::FbcError,
     crate::origin::OriginError,

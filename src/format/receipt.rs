@@ -19,7 +19,7 @@ pub struct Receipt {
     /// The target as a person names it: `host[:port]/prefix` or `oci:DIR`.
     pub target: String,
     /// Names at the target were flattened to this many path components, prefix included; 0: they were not. Repositories in
-    /// this document are named as in the set all the same.
+    /// this document are named as they are at the target, flattened already: doing it again changes nothing.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub max_nested_paths: u8,
     /// The stream of the set.

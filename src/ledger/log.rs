@@ -22,6 +22,10 @@ pub enum Action {
     Unpack,
     /// A layout was pushed.
     Push,
+    /// Images were brought from registry to registry.
+    Mirror,
+    /// Images were deleted from a target.
+    Delete,
 }
 
 /// One line.

@@ -4,7 +4,7 @@ use super::media::{Media, MediaError, MediaTrouble, TakePart};
 use super::parallel::locked;
 use super::target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 use crate::archive::{self, OpenSet, PartId};
-use crate::blob::BlobSink;
+use crate::blob::{BlobSink, BlobSource};
 use crate::digest::Digest;
 use crate::format::{Contents, Index};
 use crate::fs::{Dir, Trouble};
@@ -134,6 +134,49 @@ impl Target for RegistryTarget {
 
     fn finishing(&self) {
         self.finishing.store(true, Ordering::Relaxed);
+    }
+
+    fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>, TargetError> {
+        let repository = self.repository(repository);
+        match repository.manifest(&ManifestRef::Digest(*digest)) {
+            Ok(fetched) => Ok(Some(fetched.bytes)),
+            Err(registry::Error::NotFound { .. }) => Ok(None),
+            Err(error) => nothing_if_closed::<()>(&repository, Err(error)).map(|_| None),
+        }
+    }
+
+    fn open_blob(&self, repository: &str, blob: &Descriptor) -> Result<Box<dyn io::Read + Send>, TargetError> {
+        let repository = self.repository(repository);
+        Ok(Box::new(repository.open_at(blob, 0).map_err(|e| refused(&repository, e))?))
+    }
+
+    fn tags(&self, repository: &str) -> Result<Vec<String>, TargetError> {
+        let repository = self.repository(repository);
+        match repository.tags() {
+            Err(registry::Error::NotFound { .. }) => Ok(Vec::new()),
+            tags => Ok(nothing_if_closed(&repository, tags)?.unwrap_or_default()),
+        }
+    }
+
+    fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<(), TargetError> {
+        let repository = self.repository(repository);
+        repository.delete_manifest(&ManifestRef::Digest(*digest)).map_err(|e| refused(&repository, e))
+    }
+
+    fn untag(&self, repository: &str, tag: &str) -> Result<bool, TargetError> {
+        let repository = self.repository(repository);
+        let named = ManifestRef::Tag(tag.to_owned());
+        match repository.delete_manifest(&named) {
+            // Distribution 2.8 answers 404 to a tag it has and would have to delete.
+            Ok(()) => Ok(repository.head_manifest(&named).map_err(|e| refused(&repository, e))?.is_none()),
+            Err(
+                registry::Error::Unsupported { .. }
+                | registry::Error::Refused { .. }
+                | registry::Error::Denied { .. }
+                | registry::Error::LoginRefused { .. },
+            ) => Ok(false),
+            Err(error) => Err(refused(&repository, error)),
+        }
     }
 }
 
@@ -278,6 +321,25 @@ impl Target for LayoutTarget {
 
     fn delete_tag(&self, _: &str, _: &str, _: &Digest) -> Result<bool, TargetError> {
         Ok(false)
+    }
+
+    fn manifest(&self, _: &str, digest: &Digest) -> Result<Option<Vec<u8>>, TargetError> {
+        match self.layout.manifest(digest) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(layout::Error::NoBlob { .. }) => Ok(None),
+            Err(error) => Err(layout_error(error)),
+        }
+    }
+
+    fn open_blob(&self, _: &str, blob: &Descriptor) -> Result<Box<dyn io::Read + Send>, TargetError> {
+        BlobSource::open(&self.layout, blob).map_err(layout_error)
+    }
+
+    fn tags(&self, repository: &str) -> Result<Vec<String>, TargetError> {
+        self.with_names(|names| {
+            let of = |name: &String| name.rsplit_once(':').filter(|(of, _)| *of == repository).map(|(_, tag)| tag.to_owned());
+            names.keys().filter_map(of).collect()
+        })
     }
 
     fn collects_garbage(&self) -> bool {

@@ -146,7 +146,7 @@ impl Board {
                 None => {
                     let held = plan.present.get(&planned.repository).cloned().unwrap_or_default();
                     let blobs = held.blobs.iter().filter_map(|d| blob_index.get(d).copied()).collect();
-                    let place = place(setting.options, &planned.repository)?;
+                    let place = place(&setting.options.prefix, setting.options.max_nested_paths, &planned.repository)?;
                     repos.push(Repo { place, blobs, manifests: held.manifests.into_iter().collect() });
                     by_name.insert(&planned.repository, repos.len() - 1);
                     repos.len() - 1

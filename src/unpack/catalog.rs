@@ -7,7 +7,7 @@ use crate::oci::{Kind, Manifest};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Contents with their manifests parsed and found by digest.
-pub(super) struct Catalog<'a> {
+pub(crate) struct Catalog<'a> {
     pub contents: &'a Contents,
     manifests: BTreeMap<Digest, Manifest>,
     data: HashMap<Digest, &'a ManifestData>,
@@ -16,7 +16,7 @@ pub(super) struct Catalog<'a> {
 
 /// Everything of one image that is in the set.
 #[derive(Clone, Debug)]
-pub(super) struct Tree {
+pub(crate) struct Tree {
     /// Manifests, children before parents, the root last.
     pub nodes: Vec<Digest>,
     /// Indexes into the contents' blobs.

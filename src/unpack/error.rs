@@ -71,6 +71,14 @@ pub enum UnpackError {
         /// The name they would make.
         repository: String,
     },
+    /// Flattened to so few components, names would not lie below the prefix any more.
+    #[error("{max_nested_paths} path components leave no room below the prefix {prefix:?}")]
+    NoRoom {
+        /// The prefix.
+        prefix: String,
+        /// As asked for.
+        max_nested_paths: usize,
+    },
     /// The plan was made for another set or another target.
     #[error("the plan is for {planned}, this is {here}")]
     OtherPlan {

@@ -28,20 +28,24 @@ mod spool;
 mod target;
 #[cfg(test)]
 #[allow(clippy::indexing_slicing)]
-mod tests;
+pub(crate) mod tests;
 mod work;
 
 pub use adapters::{LayoutTarget, RegistryTarget};
+pub(crate) use catalog::Catalog;
 pub use error::{Damage, ImageError, UnpackError};
 pub use media::{Media, MediaError, MediaTrouble, PartId, TakePart};
+pub(crate) use parallel::{ask_all, locked};
 pub use plan::{PlannedBlob, PlannedImage, PlannedVolume, Road, Space, UnpackPlan, plan};
+pub(crate) use plan::{completeness, planned_image};
+pub(crate) use probe::{Found, Probe, Wanted, trouble};
 pub use report::{Counts, DoneImage, FailedImage, UnpackReport, WaitingImage};
 pub use run::{Stopped, run};
 pub use spool::Spool;
 pub use target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 
 use crate::format::{Blob, SetId};
-use crate::image_set::max_nested_paths;
+use crate::image_set::max_nested_paths as flattened;
 use crate::ledger::Log;
 use crate::limits;
 use crate::oci::is_repository;
@@ -119,9 +123,24 @@ impl Setting<'_> {
     }
 }
 
-/// The full name of a repository at the target.
-fn place(options: &Options, repository: &str) -> Result<String, UnpackError> {
-    let name = if options.prefix.is_empty() { repository.to_owned() } else { format!("{}/{repository}", options.prefix) };
-    let name = max_nested_paths(&name, options.max_nested_paths);
-    if is_repository(&name) && name.len() <= limits::NAME_CHARS { Ok(name) } else { Err(UnpackError::Name { repository: name }) }
+/// The full name of a repository at the target: below `prefix`, flattened to `max_nested_paths` components unless that is 0.
+///
+/// # Errors
+/// [`UnpackError::Name`] when that is no repository name; [`UnpackError::NoRoom`] when flattening would eat into the prefix.
+pub fn place(prefix: &str, max_nested_paths: usize, repository: &str) -> Result<String, UnpackError> {
+    let name = if prefix.is_empty() { repository.to_owned() } else { format!("{prefix}/{repository}") };
+    let name = flattened(&name, max_nested_paths);
+    if !is_repository(&name) || name.len() > limits::NAME_CHARS {
+        return Err(UnpackError::Name { repository: name });
+    }
+    // Receipts name repositories below the prefix: a name that merges with it could not be found again.
+    if !prefix.is_empty() && below(prefix, &name).len() == name.len() {
+        return Err(UnpackError::NoRoom { prefix: prefix.to_owned(), max_nested_paths });
+    }
+    Ok(name)
+}
+
+/// A repository of the target as receipts name it: without the prefix and its slash.
+pub fn below<'a>(prefix: &str, place: &'a str) -> &'a str {
+    place.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')).filter(|_| !prefix.is_empty()).unwrap_or(place)
 }

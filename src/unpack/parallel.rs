@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Asks `ask` about every item on `threads` threads; answers in the order of the items. The first error ends it.
-pub(super) fn ask_all<T: Sync, R: Send, E: Send>(
+pub(crate) fn ask_all<T: Sync, R: Send, E: Send>(
     threads: usize,
     items: &[T],
     ask: impl Fn(&T) -> Result<R, E> + Sync,
@@ -39,7 +39,7 @@ pub(super) fn ask_all<T: Sync, R: Send, E: Send>(
 }
 
 /// Locks; a thread that died while holding the lock left whole values behind (none of ours are changed in steps).
-pub(super) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 

@@ -5,9 +5,9 @@ use super::error::UnpackError;
 use super::probe::{Found, Probe, Wanted};
 use super::select::select;
 use super::spool::Spool;
-use super::{Setting, place};
+use super::{Setting, below, place};
 use crate::digest::Digest;
-use crate::format::{Blob, Commit, Completeness, Holding, SetId, SkippedTag};
+use crate::format::{Blob, Commit, Completeness, Holding, Image, SetId, SkippedTag};
 use crate::image_set::{Destination, find_collision};
 use crate::ledger::Ledger;
 use crate::oci::keep_tag;
@@ -49,7 +49,7 @@ pub struct UnpackPlan {
 pub struct PlannedImage {
     /// Index into the contents' images.
     pub image: usize,
-    /// Repository of the set.
+    /// Repository below the prefix, flattened where that was asked for.
     pub repository: String,
     /// The tag it gets: its own, or its keep tag where a newer set wrote that.
     pub tag: String,
@@ -163,7 +163,7 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
     ledger.judge(&set, setting.options.first)?;
     let catalog = Catalog::new(setting.media.contents())?;
     let wanted = wanted(setting, &catalog)?;
-    refuse_collisions(&wanted)?;
+    refuse_collisions(&catalog, &wanted)?;
     let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress };
     let mut found = probe.find(&catalog, &wanted)?;
     let (tags, skipped_tags) = tags(&set, ledger, &wanted, &found);
@@ -194,22 +194,28 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
     Ok(plan)
 }
 
-fn wanted<'a>(setting: &Setting<'a>, catalog: &Catalog<'a>) -> Result<Vec<Wanted<'a>>, UnpackError> {
+/// From here on an image's repository is what it is called at the target below the prefix: where names are flattened, ledger, plan
+/// and receipt name what is there.
+fn wanted(setting: &Setting<'_>, catalog: &Catalog<'_>) -> Result<Vec<Wanted>, UnpackError> {
     let mut all = Vec::new();
     for index in select(catalog.contents, &setting.options.select)? {
         if let Some(image) = catalog.contents.images.get(index) {
-            all.push(Wanted { index, image, place: place(setting.options, &image.repository)?, tree: catalog.tree(image) });
+            let place = place(&setting.options.prefix, setting.options.max_nested_paths, &image.repository)?;
+            let repository = below(&setting.options.prefix, &place).to_owned();
+            let tree = catalog.tree(image);
+            all.push(Wanted { index, image: Image { repository, ..image.clone() }, place, tree });
         }
     }
     Ok(all)
 }
 
 /// Two images of a set never share a name; flattened, they may.
-fn refuse_collisions(wanted: &[Wanted<'_>]) -> Result<(), UnpackError> {
+fn refuse_collisions(catalog: &Catalog<'_>, wanted: &[Wanted]) -> Result<(), UnpackError> {
     let named: Vec<(String, Destination, Digest)> = wanted
         .iter()
         .map(|w| {
-            let from = format!("{}:{}", w.image.repository, w.image.tag);
+            let own = catalog.contents.images.get(w.index).map_or(&w.image.repository, |image| &image.repository);
+            let from = format!("{own}:{}", w.image.tag);
             (from, Destination { repository: w.place.clone(), tag: w.image.tag.clone() }, w.image.root.digest)
         })
         .collect();
@@ -217,7 +223,7 @@ fn refuse_collisions(wanted: &[Wanted<'_>]) -> Result<(), UnpackError> {
 }
 
 /// The tag each image gets. A tag that a newer set wrote stays, unless it points where this set wants it anyway.
-fn tags(set: &SetId, ledger: &Ledger, wanted: &[Wanted<'_>], found: &Found) -> (Vec<String>, Vec<SkippedTag>) {
+fn tags(set: &SetId, ledger: &Ledger, wanted: &[Wanted], found: &Found) -> (Vec<String>, Vec<SkippedTag>) {
     let mut skipped = Vec::new();
     let tags = wanted.iter().map(|w| {
         let root = w.image.root.digest;
@@ -235,7 +241,7 @@ fn tags(set: &SetId, ledger: &Ledger, wanted: &[Wanted<'_>], found: &Found) -> (
     (tags, skipped)
 }
 
-fn planned_image(catalog: &Catalog<'_>, w: &Wanted<'_>, tag: String, found: &Found) -> PlannedImage {
+pub(crate) fn planned_image(catalog: &Catalog<'_>, w: &Wanted, tag: String, found: &Found) -> PlannedImage {
     let root = w.image.root.digest;
     let pointed = found.tags.get(&(w.image.repository.clone(), tag.clone())).copied();
     let holding = found.holdings.get(&w.image.repository);
@@ -257,14 +263,14 @@ fn planned_image(catalog: &Catalog<'_>, w: &Wanted<'_>, tag: String, found: &Fou
     }
 }
 
-pub(super) fn completeness(catalog: &Catalog<'_>, nodes: &[Digest]) -> Completeness {
+pub(crate) fn completeness(catalog: &Catalog<'_>, nodes: &[Digest]) -> Completeness {
     if nodes.iter().any(|n| catalog.absent_members(n) > 0) { Completeness::Sparse } else { Completeness::Full }
 }
 
 fn planned_blobs(
     setting: &Setting<'_>,
     catalog: &Catalog<'_>,
-    wanted: &[Wanted<'_>],
+    wanted: &[Wanted],
     images: &[PlannedImage],
     found: &Found,
 ) -> Result<Vec<PlannedBlob>, UnpackError> {

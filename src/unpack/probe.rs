@@ -10,10 +10,11 @@ use crate::progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// One image with what it needs and where it goes.
-pub(super) struct Wanted<'a> {
+pub(crate) struct Wanted {
     /// Index into the contents' images.
     pub index: usize,
-    pub image: &'a Image,
+    /// The image; its repository is called as at the target below the prefix.
+    pub image: Image,
     /// Full repository name at the target.
     pub place: String,
     pub tree: Tree,
@@ -21,15 +22,15 @@ pub(super) struct Wanted<'a> {
 
 /// Answers of the target.
 #[derive(Default)]
-pub(super) struct Found {
-    /// By repository of the set (without prefix).
+pub(crate) struct Found {
+    /// By repository below the target's prefix.
     pub holdings: BTreeMap<String, Holding>,
-    /// By (repository of the set, tag).
+    /// By (repository below the target's prefix, tag).
     pub tags: BTreeMap<(String, String), Digest>,
 }
 
 /// Asks the target; every (repository, digest) once, on a few threads.
-pub(super) struct Probe<'a> {
+pub(crate) struct Probe<'a> {
     pub target: &'a dyn Target,
     pub threads: usize,
     pub progress: &'a dyn Progress,
@@ -38,10 +39,10 @@ pub(super) struct Probe<'a> {
 impl Probe<'_> {
     /// Roots and tags first: a registry that accepted a manifest had everything below it. Then the manifests of images whose
     /// root is not there, then the blobs of those that are not there either.
-    pub fn find(&self, catalog: &Catalog<'_>, wanted: &[Wanted<'_>]) -> Result<Found, UnpackError> {
+    pub fn find(&self, catalog: &Catalog<'_>, wanted: &[Wanted]) -> Result<Found, UnpackError> {
         let mut found = Found::default();
         self.tags(wanted.iter().map(|w| (w, w.image.tag.clone())), &mut found)?;
-        let sparse = |w: &Wanted<'_>| w.tree.nodes.iter().any(|n| catalog.absent_members(n) > 0);
+        let sparse = |w: &Wanted| w.tree.nodes.iter().any(|n| catalog.absent_members(n) > 0);
         self.believe_tags(wanted, &mut found);
         let roots = wanted.iter().map(|w| (w, w.image.root.digest));
         self.manifests(roots, &mut found)?;
@@ -50,14 +51,14 @@ impl Probe<'_> {
             hold_tree(&mut found, catalog, w);
         }
         // All roots have been asked for.
-        let below = |w: &&Wanted<'_>| w.tree.nodes.iter().copied().filter(|n| *n != w.image.root.digest).collect::<Vec<_>>();
+        let below = |w: &&Wanted| w.tree.nodes.iter().copied().filter(|n| *n != w.image.root.digest).collect::<Vec<_>>();
         self.manifests(open.iter().flat_map(|w| below(w).into_iter().map(|n| (*w, n))), &mut found)?;
         self.blobs(catalog, &open, &mut found)?;
         Ok(found)
     }
 
     /// A registry has the manifest a tag of it names; no need to ask twice. A layout is a folder anybody may have changed.
-    fn believe_tags(&self, wanted: &[Wanted<'_>], found: &mut Found) {
+    fn believe_tags(&self, wanted: &[Wanted], found: &mut Found) {
         if !self.target.collects_garbage() {
             return;
         }
@@ -70,7 +71,7 @@ impl Probe<'_> {
     }
 
     /// Looks tags up.
-    pub fn tags<'w>(&self, names: impl Iterator<Item = (&'w Wanted<'w>, String)>, found: &mut Found) -> Result<(), UnpackError> {
+    pub fn tags<'w>(&self, names: impl Iterator<Item = (&'w Wanted, String)>, found: &mut Found) -> Result<(), UnpackError> {
         let names: BTreeMap<(String, String), String> =
             names.map(|(w, tag)| ((w.image.repository.clone(), tag), w.place.clone())).collect();
         let asked: Vec<_> = names.into_iter().collect();
@@ -80,7 +81,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    fn manifests<'w>(&self, pairs: impl Iterator<Item = (&'w Wanted<'w>, Digest)>, found: &mut Found) -> Result<(), UnpackError> {
+    fn manifests<'w>(&self, pairs: impl Iterator<Item = (&'w Wanted, Digest)>, found: &mut Found) -> Result<(), UnpackError> {
         let asked: BTreeSet<(&str, &str, Digest)> = pairs
             .filter(|(w, digest)| !has(found, w, digest))
             .map(|(w, digest)| (w.image.repository.as_str(), w.place.as_str(), digest))
@@ -95,7 +96,7 @@ impl Probe<'_> {
         Ok(())
     }
 
-    fn blobs(&self, catalog: &Catalog<'_>, open: &[&Wanted<'_>], found: &mut Found) -> Result<(), UnpackError> {
+    fn blobs(&self, catalog: &Catalog<'_>, open: &[&Wanted], found: &mut Found) -> Result<(), UnpackError> {
         let mut asked = BTreeSet::new();
         for w in open {
             let (there, lacking): (Vec<&Digest>, Vec<&Digest>) = w.tree.nodes.iter().partition(|n| has(found, w, n));
@@ -127,14 +128,14 @@ impl Probe<'_> {
 }
 
 /// Names the subject of a failed request; a cancelled one is an interruption.
-pub(super) fn trouble(subject: String, error: TargetError) -> UnpackError {
+pub(crate) fn trouble(subject: String, error: TargetError) -> UnpackError {
     match error.trouble {
         super::target::TargetTrouble::Cancelled => UnpackError::Interrupted,
         _ => UnpackError::Target { subject, error },
     }
 }
 
-fn has(found: &Found, w: &Wanted<'_>, digest: &Digest) -> bool {
+fn has(found: &Found, w: &Wanted, digest: &Digest) -> bool {
     found.holdings.get(&w.image.repository).is_some_and(|h| h.manifests.contains(digest))
 }
 
@@ -142,7 +143,7 @@ fn digest_of(catalog: &Catalog<'_>, blob: usize) -> Digest {
     catalog.contents.blobs.get(blob).map_or_else(|| Digest::sha256(b""), |b| b.digest)
 }
 
-fn hold_tree(found: &mut Found, catalog: &Catalog<'_>, w: &Wanted<'_>) {
+fn hold_tree(found: &mut Found, catalog: &Catalog<'_>, w: &Wanted) {
     let holding = found.holdings.entry(w.image.repository.clone()).or_default();
     holding.manifests.extend(w.tree.nodes.iter().copied());
     holding.blobs.extend(w.tree.blobs.iter().map(|b| digest_of(catalog, *b)));

@@ -122,4 +122,27 @@ pub trait Target: Send + Sync {
         let _ = (repository, blob, dir, name);
         Ok(false)
     }
+    /// The bytes of a manifest; `None` when the repository does not have it. Proven: they have this digest.
+    fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>, TargetError> {
+        let _ = repository;
+        Err(TargetError::new(TargetTrouble::Refused, format!("{digest} cannot be read back from this target")))
+    }
+    /// A blob from its first byte, not verified.
+    fn open_blob(&self, repository: &str, blob: &Descriptor) -> Result<Box<dyn Read + Send>, TargetError> {
+        let _ = repository;
+        Err(TargetError::new(TargetTrouble::Refused, format!("{} cannot be read back from this target", blob.digest)))
+    }
+    /// The tags of a repository; none when there is no such repository.
+    fn tags(&self, repository: &str) -> Result<Vec<String>, TargetError> {
+        Err(TargetError::new(TargetTrouble::Refused, format!("{repository}: this target does not list its tags")))
+    }
+    /// Deletes a manifest, and with it every tag that names it. One that is not there is deleted already.
+    fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<(), TargetError> {
+        Err(TargetError::new(TargetTrouble::Refused, format!("{repository}@{digest}: nothing can be deleted from this target")))
+    }
+    /// Removes a tag and leaves what it names; false when the target cannot.
+    fn untag(&self, repository: &str, tag: &str) -> Result<bool, TargetError> {
+        let _ = (repository, tag);
+        Ok(false)
+    }
 }

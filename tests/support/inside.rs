@@ -187,6 +187,10 @@ impl Inventory {
         let files = walkdir::WalkDir::new(&top).into_iter().filter_map(Result::ok).filter(|e| e.file_name() == "link");
         for file in files {
             let below = text(file.path().strip_prefix(&top).unwrap()).to_owned();
+            // Receipts are about the images, not of them.
+            if below.starts_with("sealift/receipts/") {
+                continue;
+            }
             let digest = fs::read_to_string(file.path()).unwrap();
             if let Some((repository, rest)) = below.split_once("/_manifests/tags/") {
                 if let Some(tag) = rest.strip_suffix("/current/link") {

@@ -2,6 +2,7 @@
 
 pub mod operators;
 pub mod releases;
+pub mod tags;
 
 use super::{Context, Outcome};
 use crate::error::Error;
@@ -21,6 +22,7 @@ pub struct Args {
 pub enum What {
     Releases(releases::Args),
     Operators(operators::Args),
+    Tags(tags::Args),
 }
 
 /// Runs the command.
@@ -28,5 +30,6 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     match args.what {
         What::Releases(args) => releases::run(args, ctx),
         What::Operators(args) => operators::run(args, ctx),
+        What::Tags(args) => tags::run(args, ctx),
     }
 }

@@ -430,6 +430,32 @@ impl Target for Registry {
         })
     }
 
+    fn manifest(&self, repository: &str, digest: &Digest) -> Result<Option<Vec<u8>>, TargetError> {
+        self.operate(|inner| Ok(inner.manifests.get(repository).and_then(|m| m.get(digest)).map(|(_, bytes)| bytes.clone())))
+    }
+
+    fn open_blob(&self, repository: &str, blob: &Descriptor) -> Result<Box<dyn Read + Send>, TargetError> {
+        self.operate(|inner| match inner.blobs.get(repository).and_then(|b| b.get(&blob.digest)) {
+            Some(bytes) => Ok(Box::new(io::Cursor::new(bytes.clone())) as Box<dyn Read + Send>),
+            None => refuse(TargetTrouble::Refused, "BLOB_UNKNOWN"),
+        })
+    }
+
+    fn tags(&self, repository: &str) -> Result<Vec<String>, TargetError> {
+        self.operate(|inner| Ok(inner.tags.get(repository).into_iter().flat_map(|t| t.keys().cloned()).collect()))
+    }
+
+    fn delete_manifest(&self, repository: &str, digest: &Digest) -> Result<(), TargetError> {
+        self.operate(|inner| {
+            if !self.deletes {
+                return refuse(TargetTrouble::Refused, "UNSUPPORTED");
+            }
+            inner.tags.entry(repository.into()).or_default().retain(|_, named| named != digest);
+            inner.manifests.entry(repository.into()).or_default().remove(digest);
+            Ok(())
+        })
+    }
+
     fn collects_garbage(&self) -> bool {
         !self.layout
     }

@@ -1,6 +1,6 @@
 //! What unpacking promises, against a set and a registry in memory.
 
-mod doubles;
+pub(crate) mod doubles;
 mod interrupted;
 mod road;
 mod rules;

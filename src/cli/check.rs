@@ -1,0 +1,115 @@
+//! `sealift check`: whether a target has everything.
+
+use super::wishes::{Asked, Planned, detail, planned};
+use super::{Context, Outcome, connections, mirror, options, published, values};
+use crate::error::{Code, Detail, Error};
+use crate::inventory::{self, Expected, Lack, Lacking};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// Asks a target whether it has everything it should have
+///
+/// With WISH, the sources say what each image consists of. Without, no source is asked: the receipts of the target say what it should
+/// have. Every tag and every manifest is asked for; with --blobs every blob too.
+#[derive(clap::Args, Debug)]
+pub struct Args {
+    /// What should be there: an ImageSet file, a saved plan, or references; nothing: what the receipts say
+    #[arg(value_name = "WISH")]
+    pub wishes: Vec<OsString>,
+    /// Which target.
+    #[arg(long, help = "Target: host[:port][/prefix], or oci:FOLDER for an OCI layout", value_name = "TARGET", value_parser = values::destination)]
+    pub to: values::Destination,
+    /// Receipt files to read in place of those of this host and the registry
+    #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "wishes")]
+    pub receipts: Vec<PathBuf>,
+    /// Ask for every blob as well
+    #[arg(long)]
+    pub blobs: bool,
+    /// Names at the target.
+    #[command(flatten)]
+    pub nested: options::Nested,
+    /// What is taken of the images.
+    #[command(flatten)]
+    pub selection: options::Selection,
+    /// How both sides are spoken to.
+    #[command(flatten)]
+    pub sides: options::BothSides,
+    /// Releases, catalogs, charts.
+    #[command(flatten)]
+    pub openshift: options::OpenShift,
+    /// Where work in progress lies.
+    #[command(flatten)]
+    pub workspace: options::Workspace,
+}
+
+/// Runs the command.
+pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    let (target, prefix) = connections::target(ctx, &args.to, &args.sides.target())?;
+    let threads = args.sides.parallel.map_or(6, usize::from);
+    let progress = ctx.progress.as_ref();
+    let mut missing: Vec<Detail> = Vec::new();
+    let expected = match args.wishes.is_empty() {
+        true => {
+            let receipts = published::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx)?;
+            inventory::of_receipts(&receipts, &prefix, args.blobs.then_some(target.as_ref()), threads, progress)?
+        }
+        false => {
+            let (expected, failures) = of_wishes(&args, &prefix, ctx)?;
+            missing = failures;
+            expected
+        }
+    };
+    progress.begin("asking the target", 0);
+    let lacks = inventory::check(target.as_ref(), &expected, threads, progress);
+    progress.end();
+    let lacks = lacks?;
+    told(&expected, &lacks, ctx);
+    let details: Vec<Detail> = missing.into_iter().chain(lacks.iter().map(lack)).collect();
+    let shortfall = Error::partial(format!("{} things are not as they should be", details.len()), details)
+        .map(|e| e.remedy("unpack or mirror again what lacks: what is there is not pushed twice"));
+    Ok(Outcome::done()
+        .with("target", target.name())?
+        .with("tags", expected.tags.len())?
+        .with("manifests", expected.manifests.len())?
+        .with("blobs", expected.blobs.len())?
+        .with("lacking", &lacks)?
+        .but(shortfall))
+}
+
+fn of_wishes(args: &Args, prefix: &str, ctx: &Context) -> Result<(Expected, Vec<Detail>), Error> {
+    let wishes = args.wishes.iter().map(|w| values::Wish::sort(w)).collect::<Result<_, _>>()?;
+    let source = args.sides.source();
+    let (identity, shape) = (options::Identity::unwritten("check"), options::Shape::unwritten());
+    let asked = Asked {
+        wishes,
+        identity: &identity,
+        selection: &args.selection,
+        shape: &shape,
+        source: &source,
+        openshift: &args.openshift,
+        workspace: args.workspace.open(ctx)?,
+    };
+    let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
+    mirror::refuse_missing(args.selection.keep_going, plan.images.len(), &failures)?;
+    let expected = inventory::of_plan(&plan, prefix, args.nested.paths(), args.blobs)?;
+    Ok((expected, left_out.into_iter().chain(failures.iter().map(detail)).collect()))
+}
+
+fn told(expected: &Expected, lacks: &[Lack], ctx: &Context) {
+    let (tags, manifests, blobs) = (expected.tags.len(), expected.manifests.len(), expected.blobs.len());
+    let blobs = if blobs == 0 { "blobs were not asked for".to_owned() } else { format!("{blobs} blobs") };
+    match lacks.is_empty() {
+        true => ctx.output.line(&format!("everything is there: {tags} tags, {manifests} manifests, {blobs}")),
+        false => ctx.output.line(&format!("asked for {tags} tags, {manifests} manifests, {blobs}; {} lack", lacks.len())),
+    }
+}
+
+fn lack(lack: &Lack) -> Detail {
+    let error = match &lack.lacking {
+        Lacking::Tag => "there is no such tag".to_owned(),
+        Lacking::Moved { found } => format!("the tag names {found}"),
+        Lacking::Manifest => "the manifest is not there".to_owned(),
+        Lacking::Blob => "the blob is not there".to_owned(),
+    };
+    Detail { subject: lack.subject.clone(), code: Code::ContentNotFound, error }
+}

@@ -1,0 +1,112 @@
+//! Receipts beyond this host: put into the registry they are about, and read from there where this host has none.
+
+use super::receipts::{from_paths, receipts_of, remember};
+use super::{Context, options};
+use crate::error::{Code, Error};
+use crate::format::Receipt;
+use crate::fs::Dir;
+use crate::inventory::{self, join, tag_of};
+use crate::progress::Level;
+use crate::sign::{Namespace, Signer, sign_detached};
+use crate::text::shown;
+use crate::unpack::Target;
+use std::path::{Path, PathBuf};
+
+/// Receipts for a verb: the files named, else those of this host, else those in the registry itself.
+///
+/// # Errors
+/// A receipt that cannot be read; `FILE_MISSING` when there is none anywhere.
+pub fn gathered(
+    files: &[PathBuf],
+    target: Option<&dyn Target>,
+    name: Option<&str>,
+    prefix: &str,
+    nested: &options::Nested,
+    ctx: &Context,
+) -> Result<Vec<Receipt>, Error> {
+    if !files.is_empty() {
+        let mut receipts = from_paths(files, ctx)?;
+        receipts.retain(|receipt| name.is_none_or(|name| receipt.target == name));
+        return if receipts.is_empty() { Err(none(name.unwrap_or("any target"))) } else { Ok(receipts) };
+    }
+    let Some(name) = name else {
+        return Err(Error::new(Code::Usage, "neither --to nor --receipts is given").remedy("say with --to which target is meant"));
+    };
+    let mut receipts = receipts_of(name, ctx)?;
+    if let Some(target) = target.filter(|target| receipts.is_empty() && target.collects_garbage()) {
+        receipts = inventory::fetch(target, prefix, nested.paths())?;
+        receipts.retain(|receipt| receipt.target == name);
+        if !receipts.is_empty() {
+            let line = "this host has no receipts of the target: those in the registry are used, as trustworthy as the registry";
+            ctx.progress.say(Level::Info, line);
+        }
+    }
+    if receipts.is_empty() { Err(none(name)) } else { Ok(receipts) }
+}
+
+fn none(name: &str) -> Error {
+    Error::new(Code::FileMissing, format!("there is no receipt of {}", shown(name)))
+        .remedy("run this where sealift unpacked or mirrored into it, or give --receipts FILE")
+}
+
+/// Writes a receipt to a file; signed when there is a key.
+///
+/// # Errors
+/// The file, or the key.
+pub fn save(path: &Path, bytes: &[u8], signer: Option<&dyn Signer>) -> Result<(), Error> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|n| n.to_str());
+    let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
+    let dir = Dir::open(parent)?;
+    let signature = signer.map(|signer| sign_detached(signer, Namespace::Receipt, bytes)).transpose()?;
+    // The signature of an earlier receipt would make this one look forged.
+    dir.remove(&format!("{name}.sig"))?;
+    dir.publish(name, bytes)?;
+    if let Some(signature) = signature {
+        dir.publish(&format!("{name}.sig"), signature.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Keeps what a run found on this host, and in the registry when `publish` is set: together with what earlier runs of the same set
+/// found. What was done is done: a failure is a warning.
+pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, publish: bool, ctx: &Context) {
+    let same = |other: &Receipt| tag_of(other) == tag_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
+    let joined = |known: Vec<Receipt>| {
+        known.iter().filter(|r| same(r)).fold(None, |all: Option<Receipt>, r| Some(all.map_or(r.clone(), |all| join(&all, r))))
+    };
+    let before = joined(receipts_of(&receipt.target, ctx).unwrap_or_default());
+    if let Err(error) = remember(receipt, bytes, ctx) {
+        ctx.output.warn(&format!("the receipt could not be kept: {}", error.what));
+    }
+    if !publish || !target.collects_garbage() || receipt.images.is_empty() {
+        return;
+    }
+    let now = joined(receipts_of(&receipt.target, ctx).unwrap_or_default()).unwrap_or_else(|| receipt.clone());
+    // A run that found everything there writes nothing, unless the registry has lost the receipt.
+    let unchanged = before.is_some_and(|before| (&before.images, &before.repositories) == (&now.images, &now.repositories));
+    if !unchanged || !inventory::is_published(target, prefix, receipt) {
+        put(&now, target, prefix, ctx);
+    }
+}
+
+fn put(receipt: &Receipt, target: &dyn Target, prefix: &str, ctx: &Context) {
+    if let Err(error) = inventory::publish(target, prefix, receipt) {
+        let error = Error::from(error);
+        ctx.output.warn(&format!("the receipt could not be put into the registry: {}", error.what));
+    }
+}
+
+/// Replaces the receipts in the registry by what is left of them; a refusal is a warning.
+pub fn replace(left: &[Receipt], target: &dyn Target, prefix: &str, ctx: &Context) {
+    let mut joined: Vec<Receipt> = Vec::new();
+    for receipt in left {
+        match joined.iter_mut().find(|known| tag_of(known) == tag_of(receipt)) {
+            Some(known) => *known = join(known, receipt),
+            None => joined.push(receipt.clone()),
+        }
+    }
+    for receipt in joined.iter().filter(|_| target.collects_garbage()) {
+        put(receipt, target, prefix, ctx);
+    }
+}

@@ -1,0 +1,194 @@
+//! Whether a target has everything it should have.
+
+use super::InventoryError;
+use crate::digest::Digest;
+use crate::format::{Completeness, Receipt};
+use crate::oci::{Descriptor, Manifest};
+use crate::pack::PackPlan;
+use crate::progress::Progress;
+use crate::unpack::{Target, TargetError, UnpackError, ask_all, place};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything one target should have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Expected {
+    /// By full repository name and tag: what the tag should name, one of these.
+    pub tags: BTreeMap<(String, String), BTreeSet<Digest>>,
+    /// By full repository name: manifests.
+    pub manifests: BTreeSet<(String, Digest)>,
+    /// By full repository name: blobs with their sizes.
+    pub blobs: BTreeSet<(String, Digest, u64)>,
+}
+
+impl Expected {
+    /// How many questions that is.
+    pub fn len(&self) -> usize {
+        self.tags.len() + self.manifests.len() + self.blobs.len()
+    }
+
+    /// True when nothing is expected.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// What is not as it should be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Lack {
+    /// `repository:tag` or `repository@digest`.
+    pub subject: String,
+    /// What is wrong with it.
+    pub lacking: Lacking,
+}
+
+/// The ways something can be not as it should.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Lacking {
+    /// There is no such tag.
+    Tag,
+    /// The tag names something else.
+    Moved {
+        /// What it names.
+        found: Digest,
+    },
+    /// The manifest is not there.
+    Manifest,
+    /// The blob is not there, or has another size.
+    Blob,
+}
+
+/// What the images of a plan need at a target; their blobs too when `blobs` is set.
+///
+/// # Errors
+/// A name the target cannot have.
+pub fn of_plan(wish: &PackPlan, prefix: &str, max_nested_paths: usize, blobs: bool) -> Result<Expected, InventoryError> {
+    let parsed = |m: &crate::format::ManifestData| Some((m.digest, Manifest::parse(&m.bytes(), Some(&m.media_type)).ok()?));
+    let manifests: BTreeMap<Digest, Manifest> = wish.manifests.iter().filter_map(parsed).collect();
+    let in_plan: BTreeSet<Digest> = wish.blobs.iter().map(|b| b.digest).collect();
+    let mut expected = Expected::default();
+    for image in &wish.images {
+        let place = place(prefix, max_nested_paths, &image.repository)?;
+        let root = image.root.digest;
+        let nodes = nodes(root, &manifests);
+        let absent = manifests.get(&root).is_some_and(|m| m.children().iter().any(|c| !manifests.contains_key(&c.digest)));
+        let members: Vec<Digest> = nodes.iter().copied().filter(|n| *n != root).collect();
+        let mut tagged = BTreeSet::from([root]);
+        // A target that takes no sparse index has the one member that is carried under the tag.
+        if let (true, [member]) = (absent, members.as_slice()) {
+            tagged.insert(*member);
+        }
+        let single = tagged.len() > 1;
+        expected.tags.entry((place.clone(), image.tag.clone())).or_default().extend(tagged);
+        expected.manifests.extend(nodes.iter().filter(|n| !(single && **n == root)).map(|n| (place.clone(), *n)));
+        if blobs {
+            let of_nodes = nodes.iter().filter_map(|n| manifests.get(n)).flat_map(Manifest::blobs);
+            // Foreign layers that the registry need not have are not in the plan.
+            let carried = of_nodes.filter(|b| in_plan.contains(&b.digest) || b.urls.is_empty());
+            expected.blobs.extend(carried.map(|b| (place.clone(), b.digest, b.size)));
+        }
+    }
+    Ok(expected)
+}
+
+/// A root and all manifests below it that are known.
+pub(super) fn nodes(root: Digest, manifests: &BTreeMap<Digest, Manifest>) -> BTreeSet<Digest> {
+    let mut nodes = BTreeSet::new();
+    let mut pending = vec![root];
+    while let Some(digest) = pending.pop() {
+        if (digest == root || manifests.contains_key(&digest)) && nodes.insert(digest) {
+            pending.extend(manifests.get(&digest).into_iter().flat_map(Manifest::children).map(|c| c.digest));
+        }
+    }
+    nodes
+}
+
+/// What receipts (newest last) say a target holds. Sizes of blobs are not in them: those are asked of the target's own manifests
+/// when `blobs` is set.
+///
+/// # Errors
+/// What the target answers badly.
+pub fn of_receipts(
+    receipts: &[Receipt],
+    prefix: &str,
+    target: Option<&dyn Target>,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Expected, InventoryError> {
+    let full = |repository: &str| if prefix.is_empty() { repository.to_owned() } else { format!("{prefix}/{repository}") };
+    let mut expected = Expected::default();
+    for receipt in receipts {
+        for image in &receipt.images {
+            let digest = match image.completeness {
+                Completeness::SingleMember { member } => member,
+                Completeness::Full | Completeness::Sparse => image.digest,
+            };
+            // A newer receipt decides what a tag names.
+            expected.tags.insert((full(&image.repository), image.tag.clone()), BTreeSet::from([digest]));
+        }
+        for (repository, holding) in &receipt.repositories {
+            expected.manifests.extend(holding.manifests.iter().map(|digest| (full(repository), *digest)));
+        }
+    }
+    let Some(target) = target else { return Ok(expected) };
+    let asked: Vec<(String, Digest)> = expected.manifests.iter().cloned().collect();
+    let blobs = ask_all(threads, &asked, |(place, digest)| {
+        go_on(progress)?;
+        let bytes = target.manifest(place, digest).map_err(|error| about(place, '@', digest, error))?;
+        let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok());
+        let needed = |b: &&Descriptor| b.urls.is_empty();
+        Ok::<_, InventoryError>(
+            manifest.iter().flat_map(Manifest::blobs).filter(needed).map(|b| (place.clone(), b.digest, b.size)).collect::<Vec<_>>(),
+        )
+    })?;
+    expected.blobs = blobs.into_iter().flatten().collect();
+    Ok(expected)
+}
+
+/// Asks a target for everything; what lacks, in order of the names.
+///
+/// # Errors
+/// What the target answers badly, or an interruption.
+pub fn check(target: &dyn Target, expected: &Expected, threads: usize, progress: &dyn Progress) -> Result<Vec<Lack>, InventoryError> {
+    let tags: Vec<_> = expected.tags.iter().collect();
+    let wrong_tags = ask_all(threads, &tags, |((place, tag), wanted)| {
+        go_on(progress)?;
+        let found = target.tag(place, tag).map_err(|error| about(place, ':', tag, error))?;
+        let lacking = match found {
+            Some(found) if wanted.contains(&found) => None,
+            Some(found) => Some(Lacking::Moved { found }),
+            None => Some(Lacking::Tag),
+        };
+        Ok::<_, InventoryError>(lacking.map(|lacking| Lack { subject: format!("{place}:{tag}"), lacking }))
+    })?;
+    let manifests: Vec<_> = expected.manifests.iter().collect();
+    let no_manifests = ask_all(threads, &manifests, |(place, digest)| {
+        go_on(progress)?;
+        let there = target.has_manifest(place, digest).map_err(|error| about(place, '@', digest, error))?;
+        Ok::<_, InventoryError>((!there).then(|| Lack { subject: format!("{place}@{digest}"), lacking: Lacking::Manifest }))
+    })?;
+    let blobs: Vec<_> = expected.blobs.iter().collect();
+    let no_blobs = ask_all(threads, &blobs, |(place, digest, size)| {
+        go_on(progress)?;
+        let there = target.has_blob(place, &Descriptor::new("", *digest, *size)).map_err(|error| about(place, '@', digest, error))?;
+        Ok::<_, InventoryError>((!there).then(|| Lack { subject: format!("{place}@{digest}"), lacking: Lacking::Blob }))
+    })?;
+    Ok([wrong_tags, no_manifests, no_blobs].into_iter().flatten().flatten().collect())
+}
+
+pub(super) fn go_on(progress: &dyn Progress) -> Result<(), InventoryError> {
+    match progress.cancelled() {
+        true => Err(UnpackError::Interrupted.into()),
+        false => Ok(()),
+    }
+}
+
+/// Names the subject of a failed request.
+pub(super) fn about(place: &str, between: char, what: impl std::fmt::Display, error: TargetError) -> InventoryError {
+    match error.trouble {
+        crate::unpack::TargetTrouble::Cancelled => UnpackError::Interrupted.into(),
+        _ => InventoryError::Target { subject: format!("{place}{between}{what}"), error },
+    }
+}

@@ -1,0 +1,270 @@
+//! What receipts mean: found, resolved, counted by reference.
+
+use super::*;
+use crate::digest::Digest;
+use crate::format::{Completeness, Document, DocumentKind, Holding, Receipt, ReceiptImage, Role, SCHEMA};
+use crate::image_set::DeleteSet;
+use crate::oci::media;
+use crate::progress::Silent;
+use crate::unpack::tests::doubles::Registry;
+use crate::unpack::{PutAs, Target};
+use std::collections::BTreeMap;
+
+fn digest(text: &str) -> Digest {
+    Digest::sha256(text.as_bytes())
+}
+
+fn image(name: &str, source: &str, role: Role, part_of: &[&str]) -> ReceiptImage {
+    let (repository, tag) = name.split_once(':').unwrap();
+    ReceiptImage {
+        repository: repository.into(),
+        tag: tag.into(),
+        digest: digest(source),
+        media_type: media::OCI_MANIFEST.into(),
+        source: source.into(),
+        completeness: Completeness::Full,
+        role,
+        part_of: part_of.iter().map(|w| (*w).to_owned()).collect(),
+    }
+}
+
+fn receipt(sequence: u64, images: Vec<ReceiptImage>) -> Receipt {
+    let mut repositories: BTreeMap<String, Holding> = BTreeMap::new();
+    for image in &images {
+        repositories.entry(image.repository.clone()).or_default().manifests.insert(image.digest);
+    }
+    Receipt {
+        schema: SCHEMA,
+        target: "registry.test/p".into(),
+        max_nested_paths: 0,
+        stream: "s".into(),
+        sequence,
+        identity: digest(&sequence.to_string()),
+        written: format!("2026-01-0{sequence}T00:00:00Z"),
+        images,
+        repositories,
+        documents: vec![],
+        skipped_tags: vec![],
+        log_head: None,
+    }
+}
+
+fn disc(yaml: &str) -> DeleteSet {
+    let text = format!("kind: DeleteImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\ndelete:\n{yaml}");
+    DeleteSet::parse(text.as_bytes()).unwrap().0
+}
+
+fn names(resolved: &Resolved) -> Vec<String> {
+    let name = |item: &DeleteItem| item.image_reference.strip_prefix("docker://registry.test/p/").unwrap().to_owned();
+    resolved.list.items.iter().map(name).collect()
+}
+
+const CATALOG: &str = "r.test/redhat/index:v4.16";
+
+fn operators() -> Receipt {
+    let word = |package: &str, version: &str| format!("operator {CATALOG} {package} {package}.v{version} {version}");
+    let (a1, a2, b1) = (word("a", "1.0.0"), word("a", "2.0.0"), word("b", "1.0.0"));
+    receipt(
+        1,
+        vec![
+            image("redhat/index:v4.16", CATALOG, Role::Catalog, &[]),
+            image("o/a-bundle:1", "r.test/o/a-bundle:1", Role::Bundle, &[&a1]),
+            image("o/a-bundle:2", "r.test/o/a-bundle:2", Role::Bundle, &[&a2]),
+            image("o/b-bundle:1", "r.test/o/b-bundle:1", Role::Bundle, &[&b1]),
+            image("o/proxy:1", "r.test/o/proxy:1", Role::Related, &[&a1, &b1]),
+            image("o/tool:1", "r.test/o/tool:1", Role::Image, &[&a1]),
+        ],
+    )
+}
+
+#[test]
+fn operators_go_by_package_and_version_and_shared_images_stay() {
+    let receipts = [operators()];
+    let by = |packages: &str| resolve(&disc(&format!("  operators:\n  - catalog: {CATALOG}\n{packages}")), &receipts);
+    let one = by("    packages:\n    - {name: a, minVersion: 1.0.0, maxVersion: 1.5.0}\n");
+    assert_eq!(names(&one), ["o/a-bundle:1"]);
+    let told: Vec<&str> = one.stays.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(told, ["o/proxy:1", "o/tool:1"], "{:?}", one.stays);
+    assert!(one.stays[0].1.contains(" b b.v1.0.0 "), "{:?}", one.stays);
+    assert_eq!(names(&by("    packages:\n    - name: a\n")), ["o/a-bundle:1", "o/a-bundle:2"]);
+    // All of a catalog: the catalog goes too, and first.
+    assert_eq!(names(&by("")), ["redhat/index:v4.16", "o/a-bundle:1", "o/a-bundle:2", "o/b-bundle:1", "o/proxy:1"]);
+    let both = by("    packages:\n    - name: a\n    - name: b\n");
+    assert_eq!(names(&both)[0], "redhat/index:v4.16");
+    // Channels are in the catalog, not in the receipts: nothing is guessed.
+    let channel = by("    packages:\n    - name: a\n      channels:\n      - name: stable\n");
+    assert_eq!(names(&channel), Vec::<String>::new());
+    assert_eq!(channel.unresolved, [Unresolved::PackageChannel { package: "a".into(), channel: "stable".into() }]);
+    assert!(matches!(by("    packages:\n    - name: z\n").unresolved.as_slice(), [Unresolved::NotFound(_)]));
+}
+
+#[test]
+fn releases_go_by_version_architecture_and_channel() {
+    let release = |version: &str, arch: &str| {
+        let name = format!("openshift/release-images:{version}-{arch}");
+        image(&name, &format!("quay.io/ocp-release:{version}-{arch}"), Role::Release, &[&format!("release {version}-{arch}")])
+    };
+    let part = |version: &str, component: &str| {
+        let word = format!("release {version}-x86_64 {component}");
+        image(&format!("openshift/release:{version}-{component}"), &format!("quay.io/art@{version}"), Role::ReleaseContent, &[&word])
+    };
+    let images = vec![
+        release("4.15.9", "x86_64"),
+        release("4.16.1", "x86_64"),
+        release("4.16.2", "x86_64"),
+        release("4.16.2", "aarch64"),
+        release("4.17.0-rc.1", "x86_64"),
+        part("4.16.1", "etcd"),
+    ];
+    let mut receipts = vec![receipt(1, images)];
+    let by = |receipts: &[Receipt], rest: &str| {
+        resolve(&disc(&format!("  platform:\n    channels:\n    - name: stable-4.16\n{rest}")), receipts)
+    };
+    let range = by(&receipts, "      minVersion: 4.16.0\n      maxVersion: 4.16.1\n");
+    assert_eq!(names(&range), ["openshift/release:4.16.1-etcd", "openshift/release-images:4.16.1-x86_64"].map(str::to_owned));
+    assert_eq!(by(&receipts, "").unresolved, [Unresolved::ChannelHead("stable-4.16".into())]);
+    // An open end does not reach into other minors.
+    let open = by(&receipts, "      minVersion: 4.16.2\n");
+    assert_eq!(names(&open), ["openshift/release-images:4.16.2-x86_64"]);
+    assert_eq!(names(&by(&receipts, "      full: true\n")).len(), 3);
+    // A graph that was carried says what is in the channel, and what is newest.
+    let graph = br#"{"nodes":[{"version":"4.15.9"},{"version":"4.16.1"}],"edges":[]}"#;
+    receipts[0].documents = vec![Document::new(DocumentKind::UpdateGraph, "stable-4.16-amd64", graph)];
+    assert_eq!(names(&by(&receipts, "")), ["openshift/release:4.16.1-etcd", "openshift/release-images:4.16.1-x86_64"].map(str::to_owned));
+    assert_eq!(names(&by(&receipts, "      minVersion: 4.15.0\n      maxVersion: 4.16.9\n")).len(), 3);
+}
+
+#[test]
+fn charts_and_named_images() {
+    let images = vec![
+        image("c/one:1", "r.test/c/one:1", Role::Helm, &["chart web 1.2.0"]),
+        image("c/two:1", "r.test/c/two:1", Role::Helm, &["chart web 1.2.0", "chart web 1.3.0"]),
+        image("x/y:1", "r.test/x/y:1", Role::Image, &[]),
+    ];
+    let receipts = [receipt(1, images)];
+    let chart = resolve(
+        &disc("  helm:\n    repositories:\n    - name: n\n      url: https://c.test\n      charts:\n      - {name: web, version: 1.2.0}\n"),
+        &receipts,
+    );
+    assert_eq!((names(&chart), chart.stays.len()), (vec!["c/one:1".to_owned()], 1));
+    let named = resolve(&disc("  additionalImages:\n  - name: r.test/x/y:1\n  - name: r.test/x/z:1\n"), &receipts);
+    assert_eq!((names(&named), named.unresolved), (vec!["x/y:1".to_owned()], vec![Unresolved::NotFound("r.test/x/z:1".into())]));
+}
+
+#[test]
+fn lists_of_others_are_read_and_other_documents_are_not() {
+    let theirs = "apiVersion: mirror.openshift.io/v2alpha1\nitems:\n- imageName: r.test/a:1\n  imageReference: docker://registry.test/p/a:1\n  type: generic\nkind: DeleteImageList\n";
+    let list = DeleteList::parse(theirs.as_bytes()).unwrap();
+    assert_eq!(DeleteList::parse(&list.to_bytes().unwrap()).unwrap(), list);
+    for bad in [theirs.replace("DeleteImageList", "ImageList"), theirs.replace("type", "typo"), "x".into()] {
+        assert!(matches!(DeleteList::parse(bad.as_bytes()), Err(InventoryError::List(_))), "{bad}");
+    }
+}
+
+#[test]
+fn an_image_is_found_by_source_digest_and_name_and_the_newest_set_first() {
+    let old = image("a/b:1", "q.test/a/b:1", Role::Image, &[]);
+    let newer = ReceiptImage { digest: digest("newer"), ..old.clone() };
+    let receipts = [receipt(1, vec![old.clone()]), receipt(2, vec![newer])];
+    let found = |text: &str| find(&receipts, &Asked::parse(text).unwrap());
+    let both = found("q.test/a/b:1");
+    assert_eq!(both.iter().map(|p| (p.set.sequence, p.superseded)).collect::<Vec<_>>(), [(2, false), (1, true)]);
+    for text in ["registry.test/p/a/b:1", "a/b:1", "a/b", "q.test/a/b", "docker://registry.test/p/a/b:1"] {
+        assert_eq!(found(text).len(), 2, "{text}");
+    }
+    let by_digest = format!("q.test/a/b@{}", old.digest);
+    for text in [old.digest.to_string(), by_digest] {
+        assert_eq!(found(&text).iter().map(|p| p.set.sequence).collect::<Vec<_>>(), [1], "{text}");
+    }
+    for text in ["q.test/a/b:2", "other.test/a/b:1", "a/b:11", &digest("nothing").to_string()] {
+        assert!(found(text).is_empty(), "{text}");
+    }
+    assert!(Asked::parse("A B").is_err());
+}
+
+#[test]
+fn receipts_of_one_set_are_joined_whatever_order_they_come_in() {
+    let one = receipt(1, vec![image("a:1", "x", Role::Image, &[])]);
+    let two = receipt(1, vec![image("b:1", "y", Role::Image, &[])]);
+    let joined = join(&one, &two);
+    assert_eq!(joined.images.len(), 2);
+    assert_eq!(joined.images, join(&two, &one).images);
+    assert!(joined.holds(Some("a"), &digest("x")) && joined.holds(Some("b"), &digest("y")));
+    assert_eq!(Receipt::parse(&joined.to_bytes().unwrap()).unwrap(), joined);
+}
+
+/// Puts an image of one layer into a registry in memory.
+fn push(registry: &Registry, repository: &str, tag: &str, content: &str) -> Digest {
+    let blob = crate::oci::Descriptor::new("layer", digest(content), content.len() as u64);
+    let bytes = content.as_bytes().to_vec();
+    registry.put_blob(repository, &blob, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone())))).unwrap();
+    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob, "layers": []}).to_string();
+    registry.put_manifest(repository, PutAs::Tag(tag), media::OCI_MANIFEST, manifest.as_bytes()).unwrap();
+    Digest::sha256(manifest.as_bytes())
+}
+
+fn listed(registry: &Registry, receipts: &[Receipt], items: &[&str]) -> Deletion {
+    let item = |name: &&str| DeleteItem {
+        image_name: String::new(),
+        image_reference: format!("docker://registry.test/p/{name}"),
+        kind: String::new(),
+        digest: None,
+    };
+    let list = DeleteList::new(items.iter().map(item).collect());
+    plan(&list, receipts, registry, "p", 0, 2, &Silent::new()).unwrap()
+}
+
+#[test]
+fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
+    let registry = Registry::new();
+    let at = |name: &str, content: &str| {
+        let (repository, tag) = name.split_once(':').unwrap();
+        let digest = push(&registry, &format!("p/{repository}"), tag, content);
+        ReceiptImage { digest, ..image(name, &format!("q.test/{name}"), Role::Image, &[]) }
+    };
+    let app = at("a:1", "app");
+    let signature = ReceiptImage { role: Role::Signature, ..at(&format!("a:sha256-{}.sig", app.digest.hex()), "sig") };
+    let again = at("a:2", "app");
+    let receipts = [receipt(1, vec![app.clone(), again, signature.clone()])];
+    let one = listed(&registry, &receipts, &["a:1"]);
+    assert_eq!(one.images.iter().map(|i| i.manifests.len()).collect::<Vec<_>>(), [0], "{one:?}");
+    assert!(one.kept.iter().any(|k| k.stay == Stay::NeededBy("p/a:2".into())), "{one:?}");
+    // A registry that removes no tag alone: the receipts keep saying what is there.
+    let done = delete(&one, &registry, 2, &Silent::new()).unwrap();
+    let left = remaining(&receipts, &one, &done, "p");
+    assert_eq!((done.tags_left.as_slice(), &left[0]), (["p/a:1".to_owned()].as_slice(), &receipts[0]));
+    let both = listed(&registry, &receipts, &["a:1", "a:2"]);
+    let gone: Vec<Digest> = both.images.iter().flat_map(|i| i.manifests.clone()).collect();
+    assert_eq!(gone, [app.digest, signature.digest]);
+    let done = delete(&both, &registry, 2, &Silent::new()).unwrap();
+    let left = remaining(&receipts, &both, &done, "p");
+    assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{:?}", left);
+    assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_tag_that_was_moved_keeps_what_it_names_now() {
+    let registry = Registry::new();
+    let first = push(&registry, "p/a", "1", "first");
+    let receipts = [receipt(1, vec![ReceiptImage { digest: first, ..image("a:1", "q.test/a:1", Role::Image, &[]) }])];
+    let second = push(&registry, "p/a", "1", "second");
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    assert_eq!(deletion.kept, [Kept { name: "p/a:1".into(), stay: Stay::TagMoved(second) }]);
+    let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    let left = remaining(&receipts, &deletion, &done, "p");
+    assert_eq!(registry.tag_of("p/a", "1"), Some(second));
+    assert!(!registry.has_manifest("p/a", &first).unwrap() && left[0].images.is_empty());
+}
+
+#[test]
+fn receipts_come_back_from_a_registry_as_they_were() {
+    let registry = Registry::new();
+    let mine = operators();
+    publish(&registry, "p", &mine).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap(), [Receipt::parse(&mine.to_bytes().unwrap()).unwrap()]);
+    // What is left of it replaces it; nothing left removes it.
+    publish(&registry, "p", &Receipt { images: mine.images[..1].to_vec(), ..mine.clone() }).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), 1);
+    publish(&registry, "p", &Receipt { images: vec![], ..mine }).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap(), []);
+}
