@@ -188,7 +188,7 @@ impl Inventory {
         for file in files {
             let below = text(file.path().strip_prefix(&top).unwrap()).to_owned();
             // Receipts are about the images, not of them.
-            if below.starts_with("sealift/receipts/") {
+            if below.starts_with("sealift/receipts/") || below.starts_with("sealift-receipts/") {
                 continue;
             }
             let digest = fs::read_to_string(file.path()).unwrap();
