@@ -51,7 +51,7 @@ PY
 
 cat >"$run/make.py" <<'PY'
 """make.py FOLDER MEGABYTES yaml|json|one: packages of 1 MB, ten bundles each in a chain, twenty images per bundle."""
-import hashlib, json, os, sys
+import hashlib, json, os, random, sys
 folder, megabytes, form = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 words = "the operator installs and upgrades what it is told, watches it, and repairs what is broken ".split()
 
@@ -63,7 +63,7 @@ def package(name):
     yield {"schema": "olm.channel", "package": name, "name": "stable", "entries": entries}
     for n, bundle in enumerate(names):
         images = [f"registry.example/{name}/part-{i}@sha256:" + hashlib.sha256(f"{bundle}{i}".encode()).hexdigest() for i in range(20)]
-        text = " ".join(words[hashlib.md5(f"{bundle}{i}".encode()).digest()[0] % len(words)] for i in range(15500))
+        text = " ".join(random.Random(bundle).choices(words, k=15500))
         yield {
             "schema": "olm.bundle", "package": name, "name": bundle, "image": f"registry.example/{name}/bundle:{n}",
             "properties": [
