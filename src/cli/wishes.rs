@@ -5,12 +5,13 @@ use super::{Context, openshift, options, values};
 use crate::error::{Code, Detail, Error};
 use crate::format::Missing;
 use crate::fs::read_user_file;
-use crate::gather::{self, Gathered, World};
+use crate::gather::{self, GatherError, Gathered, World};
 use crate::image_set::ImageSet;
 use crate::layout::Layout;
 use crate::limits;
 use crate::pack::{self, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
+use crate::text::shown;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -181,7 +182,12 @@ fn add(wish: &mut Wish, gathered: Gathered, keep_going: bool, ctx: &Context) -> 
     for note in notes {
         ctx.progress.say(Level::Warning, &note);
     }
-    let failures: Vec<(String, Error)> = failures.into_iter().map(|(name, error)| (name, Error::from(&error))).collect();
+    let named = |(name, error): (String, GatherError)| {
+        let error = Error::from(&error);
+        let what = if error.what.contains(&name) { error.what } else { format!("{}: {}", shown(&name), error.what) };
+        (name, Error { what, ..error })
+    };
+    let failures: Vec<(String, Error)> = failures.into_iter().map(named).collect();
     let details: Vec<Detail> = failures.iter().map(|(name, error)| Detail::of(name, error)).collect();
     if !keep_going {
         let mut failures = failures;

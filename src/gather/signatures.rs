@@ -7,7 +7,7 @@ use crate::image_set::Source;
 use crate::oci::Manifest;
 use crate::origin::{Origin, OriginError};
 use crate::pack::Ask;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -35,9 +35,23 @@ pub fn sigstore(asks: &[Ask], world: &World<'_>) -> Vec<Ask> {
     });
     let mut found = found.into_inner().unwrap_or_default();
     found.sort_by_key(|(i, _)| *i);
-    let mut seen = BTreeSet::new();
-    let once = |ask: &Ask| seen.insert((ask.source.to_string(), ask.target_repo.clone()));
-    found.into_iter().flat_map(|(_, asks)| asks).filter(once).collect()
+    each_once(found.into_iter().flat_map(|(_, asks)| asks))
+}
+
+/// An image that several releases share has one signature, which all of them need.
+fn each_once(found: impl Iterator<Item = Ask>) -> Vec<Ask> {
+    let mut positions = BTreeMap::new();
+    let mut once: Vec<Ask> = Vec::new();
+    for ask in found {
+        match positions.get(&(ask.source.to_string(), ask.target_repo.clone())).and_then(|at: &usize| once.get_mut(*at)) {
+            Some(first) => first.part_of.extend(ask.part_of),
+            None => {
+                positions.insert((ask.source.to_string(), ask.target_repo.clone()), once.len());
+                once.push(ask);
+            }
+        }
+    }
+    once
 }
 
 fn of_image(ask: &Ask, world: &World<'_>) -> Result<Vec<Ask>, OriginError> {

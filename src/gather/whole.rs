@@ -4,6 +4,7 @@ use super::{GatherError, Gathered, World, charts, graph_image, operators, releas
 use crate::image_set::{Helm, ImageSet};
 use crate::pack::Ask;
 use crate::progress::Level;
+use crate::text::without_userinfo;
 
 /// Works out what an ImageSet asks for beside its plain images: releases, the graph image, operators, charts, and the signatures
 /// that lie beside all of these and beside the plain images. The parts do not wait for each other.
@@ -18,7 +19,12 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
     if let Some(platform) = platform {
         parts.push(Box::new(|| releases(platform, world)));
         if platform.graph {
-            parts.push(Box::new(|| graph_image(world, &platform.platforms)));
+            parts.push(Box::new(|| {
+                graph_image(world, &platform.platforms).or_else(|error| match error {
+                    GatherError::Interrupted => Err(GatherError::Interrupted),
+                    error => Ok(Gathered { failures: vec![(graph_data(world), error)], ..Gathered::default() }),
+                })
+            }));
         }
     }
     if !set.operators.is_empty() {
@@ -37,6 +43,14 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
     }
     let plain = set.additional_images.iter().cloned().map(Ask::from);
     with_signatures(gathered, plain, world)
+}
+
+/// The graph data, as it is told of.
+fn graph_data(world: &World<'_>) -> String {
+    match &world.releases.graph_data_file {
+        Some(file) => format!("graph data {}", file.display()),
+        None => format!("graph data {}", without_userinfo(&world.releases.graph_data_url)),
+    }
 }
 
 /// Works out one release by itself ([`single`]), with the signatures that lie beside its images.

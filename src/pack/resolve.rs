@@ -138,11 +138,11 @@ fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
     let destination = Destination::of(&ask.source, ref_name.as_deref(), ask.target_repo.as_deref(), ask.target_tag.as_deref())?;
     let (bytes, media_type) = origin.manifest(&digest)?;
     let root = Manifest::parse(&bytes, media_type.as_deref()).map_err(|error| OriginError::Manifest { digest, error })?;
-    check_platforms(&root, &ask.platforms)?;
-    let left_out = left_out(&root, &ask.platforms);
+    let chosen = chosen(&root, ask)?;
+    let left_out = left_out(&root, &chosen);
     let nodes = walk(origin.as_ref(), &Descriptor::new(root.media_type.clone(), digest, bytes.len() as u64), &left_out)?;
     // Those asked for; an attestation goes along, and its `unknown/unknown` is no platform of anything.
-    let asked_for = |found: &Platform| ask.platforms.iter().any(|asked| asked.selects(found));
+    let asked_for = |found: &Platform| chosen.iter().any(|asked| asked.selects(found));
     let carried = root.children().iter().filter_map(|c| c.platform.clone()).filter(asked_for);
     let platforms = if left_out.is_empty() { Vec::new() } else { distinct(carried) };
     let image = Image {
@@ -182,6 +182,21 @@ pub(super) fn left_out(root: &Manifest, platforms: &[Platform]) -> BTreeSet<Dige
         about.is_some_and(|about| chosen.contains(&about))
     };
     root.children().iter().filter(|c| !chosen.contains(&c.digest) && !attests(c)).map(|c| c.digest).collect()
+}
+
+/// The platforms to carry. What operators need is chosen by their catalog's platforms, not one by one: of those an image has what it
+/// has, and it must have one.
+fn chosen(root: &Manifest, ask: &Ask) -> Result<Vec<Platform>, OriginError> {
+    if !matches!(ask.role, Role::Bundle | Role::Related) || !root.is_index() {
+        check_platforms(root, &ask.platforms)?;
+        return Ok(ask.platforms.clone());
+    }
+    let has = |asked: &&Platform| root.children().iter().any(|c| c.platform.as_ref().is_some_and(|found| asked.selects(found)));
+    let there: Vec<Platform> = ask.platforms.iter().filter(has).cloned().collect();
+    if there.is_empty() {
+        check_platforms(root, &ask.platforms)?;
+    }
+    Ok(there)
 }
 
 /// Each platform asked for must be there: an image that lacks it would be missed inside.

@@ -42,10 +42,11 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], from: Option<S
     Answer { status, code, message, from, digest: digest_in(&text), retry_after }
 }
 
-/// `{"errors":[{code,message,detail}]}`, `{"details":"..."}`, `{"error":"..."}`, `{"message":"..."}`.
+/// `{"errors":[{code,message,detail}]}`, `{"details":"..."}`, `{"error":"..."}`, `{"message":"..."}`; update services: `{"kind","value"}`.
 fn from_json(value: &Value) -> (Option<String>, String) {
     let Some(errors) = value.get("errors").and_then(Value::as_array) else {
-        let words = ["message", "error_description", "details", "error", "detail"].iter().filter_map(|k| value.get(k)).find_map(words_of);
+        let words =
+            ["message", "error_description", "details", "error", "detail", "value"].iter().filter_map(|k| value.get(k)).find_map(words_of);
         return (None, words.unwrap_or_default());
     };
     let codes: Vec<&str> = errors.iter().filter_map(|e| e.get("code")?.as_str()).collect();

@@ -326,8 +326,9 @@ fn a_release_is_mirrored_by_its_reference_and_the_fragments_are_printed() {
     let wish = format!("release:{}", world.release_image(&release.tag));
     let told = journey.mirror(world, &wish, &["--print-mirror-instructions", "idms"]).expect(0);
     let expected = ["imageDigestSources:", "kind: ImageDigestMirrorSet", "name: example", &format!("source: {}/{RELEASES}", world.host())];
+    let out = told.out.replace('"', "");
     for words in expected {
-        assert!(told.out.contains(words), "{words:?} is missing:\n{}", told.out);
+        assert!(out.contains(words), "{words:?} is missing:\n{}", told.out);
     }
     release_arrived(world, release, &journey.target(), &journey.resources());
 }
@@ -343,8 +344,8 @@ fn other_architectures_and_the_payload_of_all_of_them_keep_their_names() {
     for architecture in ["arm64", "multi"] {
         release_arrived(world, world.release("4.14.1", architecture), &journey.target(), &resources);
     }
-    let tags: Vec<String> = journey.inner.inventory("ocp/openshift/release-images").tags.into_keys().collect();
-    assert!(tags.contains(&":4.14.1-aarch64".to_owned()) || tags.iter().any(|tag| tag.ends_with("4.14.1-aarch64")), "{tags:?}");
+    let tags: Vec<String> = journey.content().tags.into_keys().collect();
+    assert!(tags.contains(&"openshift/release-images:4.14.1-aarch64".to_owned()), "{tags:?}");
 }
 
 /// For every ImageSet of the reference filter: the whole real catalog, filtered, packed, carried; what arrives keeps exactly what

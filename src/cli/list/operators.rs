@@ -1,25 +1,31 @@
 //! `sealift list operators`: packages, channels and versions of a catalog, and what an ImageSet keeps of it.
 
-use crate::cli::{Context, Outcome};
+use crate::cli::{Context, Outcome, connections, options};
 use crate::error::{Code, Error};
 use crate::fs::{Dir, FsError, read_user_file};
-use crate::image_set::{ImageSet, Operator};
+use crate::image_set::{ImageSet, Operator, Source};
+use crate::openshift::catalog::CatalogImage;
 use crate::openshift::fbc::{Catalog, Folder, Kept, Options, filter, write};
 use crate::openshift::files::Files;
+use crate::origin::Origins;
 use crate::text::nearest;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Lists packages, channels and versions of an operator catalog
 ///
 /// Without --package all packages with their default channel; with --package its channels and their heads; with --channel as
 /// well, the versions in it. With --config it is shown what an ImageSet keeps of the catalog.
 #[derive(clap::Args, Debug)]
-#[command(group(clap::ArgGroup::new("where").required(true).args(["catalog_dir", "catalogs"])))]
+#[command(group(clap::ArgGroup::new("where").required(true).args(["catalog", "catalog_dir", "catalogs"])))]
 pub struct Args {
+    /// Catalog image: a reference, or oci:FOLDER[:TAG]
+    #[arg(long, value_name = "REFERENCE")]
+    pub catalog: Option<String>,
     /// Folder with a file-based catalog (as in the folder /configs of a catalog image)
     #[arg(long, value_name = "DIR")]
     pub catalog_dir: Option<PathBuf>,
@@ -36,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "NAME", requires = "package")]
     pub channel: Option<String>,
     /// ImageSet with one catalog: show what it keeps, whatever catalog it names
-    #[arg(long, value_name = "FILE", requires = "catalog_dir", conflicts_with_all = ["package", "channel"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["catalogs", "package", "channel"])]
     pub config: Option<PathBuf>,
     /// How that is shown
     #[arg(long, value_enum, value_name = "FORM", default_value = "table", requires = "config")]
@@ -53,6 +59,12 @@ pub struct Args {
     /// Show what can be kept even if something asked for cannot
     #[arg(long, requires = "config")]
     pub keep_going: bool,
+    /// How the registry of the catalog is spoken to.
+    #[command(flatten)]
+    pub source: options::Source,
+    /// Where layers of the catalog are kept that had to be fetched.
+    #[command(flatten)]
+    pub workspace: options::Workspace,
 }
 
 /// How what is kept is shown.
@@ -77,9 +89,27 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     if let Some((major, minor)) = args.version {
         return default_catalogs(major, minor, ctx);
     }
-    let Some(dir) = &args.catalog_dir else { return Err(Error::bug("no catalog was named")) };
-    let files = Folder::new(Dir::open(dir)?);
-    of_catalog(&args, &files, "", ctx)
+    match (&args.catalog, &args.catalog_dir) {
+        (Some(reference), _) => of_image(&args, reference, ctx),
+        (None, Some(dir)) => of_catalog(&args, &Folder::new(Dir::open(dir)?), "", ctx),
+        (None, None) => Err(Error::bug("no catalog was named")),
+    }
+}
+
+/// Looks into a catalog image; a layer that was fetched for that is there for a later pack.
+fn of_image(args: &Args, reference: &str, ctx: &Context) -> Result<Outcome, Error> {
+    let source = Source::parse(reference)?;
+    let client = connections::client(ctx, &args.source.access, args.source.src_tls_verify, &Arc::default())?;
+    let sources = connections::Sources::new(client, args.workspace.open(ctx)?);
+    let origin = sources.open(&source)?;
+    let (digest, _) = origin.resolve(&source)?;
+    let stopped = || ctx.progress.cancelled();
+    let progress = ctx.progress.as_ref();
+    progress.begin("reading the catalog", 0);
+    let image = CatalogImage::open(origin.as_ref(), digest, sources.workspace(), &[], &stopped, progress);
+    let outcome = image.map_err(Error::from).and_then(|image| of_catalog(args, &image.files(), "", ctx));
+    progress.end();
+    outcome
 }
 
 /// What the command shows of a catalog, wherever its files are.

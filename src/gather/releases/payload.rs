@@ -1,6 +1,6 @@
 //! One release image: proven, looked into, and turned into what has to be carried.
 
-use super::proof::ReleaseProof;
+use super::proof::{Proof, ReleaseProof};
 use super::{GatherError, World};
 use crate::digest::Digest;
 use crate::format::{Document, DocumentKind, Role};
@@ -13,6 +13,7 @@ use crate::openshift::signature::SignatureError;
 use crate::origin::{Origin, OriginError};
 use crate::pack::Ask;
 use crate::progress::Level;
+use crate::text::shown;
 use semver::Version;
 
 /// A release image to carry.
@@ -67,29 +68,36 @@ impl Payload {
         let origin = world.origins.open(&source)?;
         let (digest, _) = origin.resolve(&source)?;
         let mut carried = Carried::default();
-        self.prove(&digest, world, proof, &mut carried)?;
+        let proofs = self.prove(&digest, world, proof, &mut carried)?;
         world.progress.say(Level::Detail, &format!("looking into {}", self.name));
         let known = self.look_into(origin.as_ref(), digest, world)?;
+        carried.notes.extend(proofs.iter().filter_map(|proof| other_name(proof, &known.name)));
         self.ask_for(&known, &mut carried)?;
         Ok(carried)
     }
 
     /// Before anything in the image is looked at.
-    fn prove(&self, digest: &Digest, world: &World<'_>, proof: &dyn ReleaseProof, carried: &mut Carried) -> Result<(), GatherError> {
+    fn prove(
+        &self,
+        digest: &Digest,
+        world: &World<'_>,
+        proof: &dyn ReleaseProof,
+        carried: &mut Carried,
+    ) -> Result<Vec<Proof>, GatherError> {
         match proof.prove(digest) {
             Ok(signatures) => {
-                let document = |(number, raw): (u32, Vec<u8>)| {
-                    Document::new(DocumentKind::ReleaseSignature, format!("sha256-{}-{number}", digest.hex()), &raw)
+                let document = |proof: &Proof| {
+                    Document::new(DocumentKind::ReleaseSignature, format!("sha256-{}-{}", digest.hex(), proof.number), &proof.raw)
                 };
-                carried.documents.extend(signatures.into_iter().map(document));
-                Ok(())
+                carried.documents.extend(signatures.iter().map(document));
+                Ok(signatures)
             }
             Err(SignatureError::Cancelled) => Err(GatherError::Interrupted),
             Err(error) if world.releases.ignore_signature => {
                 let line = format!("{} IS NOT PROVEN and carried all the same, as asked for: {error}", self.name);
                 world.progress.say(Level::Warning, &line);
                 carried.notes.push(line);
-                Ok(())
+                Ok(Vec::new())
             }
             Err(error) => Err(error.into()),
         }
@@ -177,6 +185,12 @@ impl Payload {
         }
         Ok(())
     }
+}
+
+/// A signature binds a digest; what it calls it is a label, which a store can have wrong. Whoever reads it elsewhere is told.
+fn other_name(proof: &Proof, name: &str) -> Option<String> {
+    let tag = proof.reference.rsplit_once(':').map_or(proof.reference.as_str(), |(_, tag)| tag);
+    (tag != name).then(|| format!("release {name}: its signature {} calls it {}; the digest decides", proof.number, shown(tag)))
 }
 
 fn content_tag(tag: &str, component: &str) -> Result<String, ReleaseError> {

@@ -2,12 +2,22 @@
 
 use super::{GatherError, World};
 use crate::digest::Digest;
-use crate::openshift::signature::{KeyError, Keyring, SignatureError, find};
+use crate::openshift::signature::{KeyError, Keyring, ReleaseSignature, SignatureError, find};
 
 /// Proves that a digest was released. Tests have a proof of their own, since nobody outside of the publisher can sign.
 pub(super) trait ReleaseProof: Sync {
-    /// The signatures that hold for exactly this digest, with their numbers in the store; at least one.
-    fn prove(&self, digest: &Digest) -> Result<Vec<(u32, Vec<u8>)>, SignatureError>;
+    /// The signatures that hold for exactly this digest; at least one.
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError>;
+}
+
+/// A signature that holds.
+pub(super) struct Proof {
+    /// Its number in the store.
+    pub(super) number: u32,
+    /// What it calls the release. A label: nothing follows from it.
+    pub(super) reference: String,
+    /// As the store has it.
+    pub(super) raw: Vec<u8>,
 }
 
 /// The signature stores, with the keys that count.
@@ -30,12 +40,17 @@ impl<'a> Stores<'a> {
 }
 
 impl ReleaseProof for Stores<'_> {
-    fn prove(&self, digest: &Digest) -> Result<Vec<(u32, Vec<u8>)>, SignatureError> {
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError> {
         if self.keyring.is_empty() {
             return Err(SignatureError::NoKeys);
         }
         let settings = &self.world.releases;
         let found = find(digest, &settings.stores, self.world.web, &self.keyring, settings.now)?;
-        Ok(found.into_iter().map(|(number, signature)| (number, signature.raw().to_vec())).collect())
+        let proof = |(number, signature): (u32, ReleaseSignature)| Proof {
+            number,
+            reference: signature.docker_reference().to_owned(),
+            raw: signature.raw().to_vec(),
+        };
+        Ok(found.into_iter().map(proof).collect())
     }
 }

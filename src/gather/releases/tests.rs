@@ -1,5 +1,6 @@
 //! Releases from a registry and an update service in memory, every request counted.
 
+use super::proof::Proof;
 use super::*;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
@@ -156,11 +157,14 @@ impl Web for Outside {
 }
 
 impl ReleaseProof for Outside {
-    fn prove(&self, digest: &Digest) -> Result<Vec<(u32, Vec<u8>)>, SignatureError> {
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError> {
         self.note(format!("proof {digest}"));
         match self.unsigned.contains(digest) {
             true => Err(SignatureError::Missing { digest: *digest, stores: vec!["https://store.example".into()] }),
-            false => Ok(vec![(1, b"first".to_vec()), (3, b"third".to_vec())]),
+            false => {
+                let proof = |(number, raw): (u32, &[u8])| Proof { number, reference: "r:4.16.0-x86_64".into(), raw: raw.to_vec() };
+                Ok([(1, &b"first"[..]), (3, b"third")].map(proof).into())
+            }
         }
     }
 }

@@ -10,6 +10,10 @@ use std::path::Path;
 /// The chart with another version; its image exists under the same version.
 pub fn chart(store: &Store, data: &Path, version: &str) -> Vec<u8> {
     store.tiny("stefanprodan/podinfo", &[version], &format!("podinfo {version}"));
+    // Its hooks name images too.
+    for (repository, tag) in [("curlimages/curl", "7.69.0"), ("stefanprodan/grpc_health_probe", "v0.3.0"), ("alpine", "3.11")] {
+        store.tiny(repository, &[tag], repository);
+    }
     let file = fs::File::open(data.join("charts/podinfo-5.0.0.tgz")).unwrap();
     let mut archive = tar::Archive::new(GzDecoder::new(file));
     let mut out = tar::Builder::new(Vec::new());
@@ -22,6 +26,10 @@ pub fn chart(store: &Store, data: &Path, version: &str) -> Vec<u8> {
         if path.ends_with("values.yaml") || path.ends_with("Chart.yaml") {
             let text = String::from_utf8(bytes).unwrap();
             bytes = text.replace("ghcr.io/", &format!("{}/", store.host())).replace("5.0.0", version).into_bytes();
+        }
+        if path.parent().is_some_and(|folder| folder.ends_with("templates/tests")) {
+            let text = String::from_utf8(bytes).unwrap();
+            bytes = text.replace(" image: ", &format!(" image: {}/", store.host())).into_bytes();
         }
         header.set_size(bytes.len() as u64);
         out.append_data(&mut header, path, &bytes[..]).unwrap();
