@@ -2,7 +2,7 @@
 
 use super::{Context, now, options};
 use crate::gather::{HelmSettings, OperatorSettings, ReleaseSettings};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The public update graph of OpenShift.
 const GRAPH: &str = "https://api.openshift.com/api/upgrades_info/v1/graph";
@@ -58,7 +58,7 @@ pub fn helm(asked: &options::OpenShift, ctx: &Context) -> HelmSettings {
     HelmSettings { program, values: asked.helm_values.clone() }
 }
 
-/// Key files, and whether the person named them.
+/// Key files and folders of such, and whether the person named them.
 fn keys(asked: &options::OpenShift, ctx: &Context) -> (Vec<PathBuf>, bool) {
     if !asked.release_key.is_empty() {
         return (asked.release_key.clone(), true);
@@ -68,15 +68,7 @@ fn keys(asked: &options::OpenShift, ctx: &Context) -> (Vec<PathBuf>, bool) {
     }
     let own = ctx.environment.config().ok().map(|config| config.join(OWN_KEYS));
     let folders = [Some(PathBuf::from(SYSTEM_KEYS)), own];
-    (folders.into_iter().flatten().flat_map(|folder| files(&folder)).collect(), false)
-}
-
-/// The files of a folder by name; none where there is no folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let Ok(dir) = crate::fs::Dir::open(folder) else { return Vec::new() };
-    let mut names: Vec<String> = dir.list().unwrap_or_default().into_iter().map(|entry| entry.name).collect();
-    names.sort();
-    names.into_iter().map(|name| folder.join(name)).collect()
+    (folders.into_iter().flatten().collect(), false)
 }
 
 fn is_url(text: &str) -> bool {

@@ -64,7 +64,7 @@ pub struct ReleaseSettings {
     pub okd_graph_url: String,
     /// Signature stores, in the order they are asked: `http(s)://...` or a folder; below each lie `sha256=HEX/signature-N`.
     pub stores: Vec<String>,
-    /// Files that may hold OpenPGP keys; those that do not exist are passed over, unless `key_required`.
+    /// Files that may hold OpenPGP keys, or folders of such; those that do not exist are passed over, unless `keys_named`.
     pub keys: Vec<PathBuf>,
     /// The keys were named by the person: only they count, and each must be there.
     pub keys_named: bool,

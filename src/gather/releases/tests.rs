@@ -162,7 +162,7 @@ impl ReleaseProof for Outside {
         match self.unsigned.contains(digest) {
             true => Err(SignatureError::Missing { digest: *digest, stores: vec!["https://store.example".into()] }),
             false => {
-                let proof = |(number, raw): (u32, &[u8])| Proof { number, reference: "r:4.16.0-x86_64".into(), raw: raw.to_vec() };
+                let proof = |(number, raw): (u32, &[u8])| Proof { number, reference: "r:4.16.3-x86_64".into(), raw: raw.to_vec() };
                 Ok([(1, &b"first"[..]), (3, b"third")].map(proof).into())
             }
         }
