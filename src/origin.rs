@@ -1,5 +1,9 @@
 //! Where images come from: a repository of a registry, a layout on disk, or what this program made itself, behind one face.
 
+mod mirrored;
+
+pub use mirrored::{AllTried, Mirrored, Told, Tried};
+
 use crate::blob::{BlobSink, Wrong};
 use crate::digest::Digest;
 use crate::image_set::Source;
@@ -7,6 +11,7 @@ use crate::layout::PartialBlob;
 use crate::layout::{self, Layout};
 use crate::oci::{Descriptor, ManifestError};
 use crate::progress::Progress;
+use crate::registry::mirrors::NoPlace;
 use crate::registry::{ManifestRef, Repository};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -50,6 +55,12 @@ pub enum OriginError {
     /// A layout.
     #[error(transparent)]
     Layout(#[from] layout::Error),
+    /// `registries.conf` leaves no place to ask.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
+    /// No place that `registries.conf` names delivers it.
+    #[error("no place delivers it: {0}")]
+    Places(Box<AllTried>),
     /// The repository answers, but has no such tag.
     #[error("{name} has no image {tag:?}")]
     NoImage {

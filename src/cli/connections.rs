@@ -4,11 +4,13 @@ use super::{Context, options};
 use crate::error::Error;
 use crate::image_set::Source;
 use crate::layout::Layout;
-use crate::origin::{MadeOrigin, Origin, OriginError, Origins, Remembering};
+use crate::origin::{MadeOrigin, Mirrored, Origin, OriginError, Origins, Remembering, Told};
 use crate::progress::Level;
 use crate::registry::certs::CertDirs;
 use crate::registry::credentials::{self, AuthFiles, auth_files};
-use crate::registry::{Client, Options, Repository};
+use crate::registry::mirrors::{Conf, ConfFiles};
+use crate::registry::{Client, Options};
+use crate::text::shown;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,10 +19,37 @@ use std::sync::{Arc, Mutex};
 /// Places where podman, CRI-O and docker keep certificates per host; the user's own first.
 const SYSTEM_CERTS: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
 
+/// Folders of `registries.conf` that do not belong to a user: the administrator's, the packager's.
+const SYSTEM_CONF: [&str; 2] = ["/etc/containers", "/usr/share/containers"];
+
+/// What `registries.conf` says, wherever it lies.
+pub fn registries(ctx: &Context, access: &options::Access) -> Result<Conf, Error> {
+    let environment = &ctx.environment;
+    let last = environment.registries_conf_override.clone().filter(|_| access.registries_conf.is_none());
+    let files = ConfFiles {
+        named: access.registries_conf.clone().or_else(|| environment.registries_conf.clone()),
+        user: environment.user_config.as_ref().map(|config| config.join("containers")),
+        system: SYSTEM_CONF.map(PathBuf::from).to_vec(),
+        last,
+    };
+    let loaded = files.load()?;
+    loaded.notices.iter().for_each(|notice| ctx.output.warn(notice));
+    for file in loaded.files {
+        ctx.progress.say(Level::Detail, &format!("registries.conf: {}", shown(&file.display().to_string())));
+    }
+    Ok(loaded.conf)
+}
+
 /// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.
 ///
 /// `finishing` is set when requests must pass although the person asked to stop: what has arrived is held.
-pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, finishing: &Arc<AtomicBool>) -> Result<Client, Error> {
+pub fn client(
+    ctx: &Context,
+    access: &options::Access,
+    conf: &Conf,
+    verify: Option<bool>,
+    finishing: &Arc<AtomicBool>,
+) -> Result<Client, Error> {
     let environment = &ctx.environment;
     let own_certs = environment.user_config.iter().map(|config| config.join("containers/certs.d"));
     let tls = CertDirs {
@@ -28,7 +57,7 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
         ca_files: access.ca_file.iter().cloned().collect(),
         client_cert: access.client_cert.clone(),
         client_key: access.client_key.clone(),
-        insecure_hosts: Vec::new(),
+        insecure_hosts: conf.insecure_hosts(),
     };
     let files = auth_files(&credentials::Environment {
         authfile: access.authfile.clone(),
@@ -59,7 +88,9 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
 /// The sources of a pack: each repository and each layout opened once.
 pub struct Sources {
     client: Client,
-    repositories: Mutex<HashMap<(String, String), Arc<Remembering<Repository>>>>,
+    conf: Arc<Conf>,
+    told: Told,
+    repositories: Mutex<HashMap<(String, String), Arc<Remembering<Mirrored>>>>,
     workspace: Option<Layout>,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
 }
@@ -67,7 +98,16 @@ pub struct Sources {
 impl Sources {
     /// Sources spoken to by `client`.
     pub fn new(client: Client) -> Sources {
-        Sources { client, repositories: Mutex::default(), workspace: None, layouts: Mutex::default() }
+        let told: Told = Arc::new(|_| {});
+        let conf = Arc::default();
+        Sources { client, conf, told, repositories: Mutex::default(), workspace: None, layouts: Mutex::default() }
+    }
+
+    /// With mirrors and the like; `told` hears which place serves a source.
+    pub fn with_mirrors(mut self, conf: Conf, told: Told) -> Sources {
+        self.conf = Arc::new(conf);
+        self.told = told;
+        self
     }
 
     /// With a workspace, images this program makes can be had too.
@@ -81,8 +121,8 @@ impl Sources {
         &self.client
     }
 
-    fn repository(&self, host: &str, name: &str) -> Arc<Remembering<Repository>> {
-        let fresh = || Arc::new(Remembering::new(self.client.repository(host, name)));
+    fn repository(&self, host: &str, name: &str) -> Arc<Remembering<Mirrored>> {
+        let fresh = || Arc::new(Remembering::new(Mirrored::new(self.client.clone(), self.conf.clone(), host, name, self.told.clone())));
         match self.repositories.lock() {
             Ok(mut known) => known.entry((host.to_owned(), name.to_owned())).or_insert_with(fresh).clone(),
             Err(_) => fresh(),

@@ -23,6 +23,10 @@ pub struct Access {
     /// places
     #[arg(long, value_name = "FILE", help_heading = "Registry")]
     pub authfile: Option<PathBuf>,
+    /// registries.conf (version 2) with mirrors, blocked and insecure registries; only this one is read then. Default:
+    /// CONTAINERS_REGISTRIES_CONF, else the usual places with their drop-ins
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    pub registries_conf: Option<PathBuf>,
     /// Certificates (PEM) of authorities to trust beside the system's
     #[arg(long, value_name = "FILE", help_heading = "Registry")]
     pub ca_file: Option<PathBuf>,

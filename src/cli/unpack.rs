@@ -1,6 +1,6 @@
 //! `sealift unpack`: from media into the inner registry.
 
-use super::connections::client;
+use super::connections::{client, registries};
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
 use super::{Context, Outcome, now, options, rfc3339, sets, values};
@@ -198,7 +198,8 @@ fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String), Error
     match &args.to {
         values::Destination::Registry { host, prefix } => {
             let finishing = Arc::default();
-            let client = client(ctx, &args.target.access, args.target.dest_tls_verify, &finishing)?;
+            let conf = registries(ctx, &args.target.access)?;
+            let client = client(ctx, &args.target.access, &conf, args.target.dest_tls_verify, &finishing)?;
             client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
             Ok((Box::new(RegistryTarget::new(client, host, prefix, finishing)), prefix.clone()))
         }

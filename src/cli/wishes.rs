@@ -1,6 +1,6 @@
 //! From the words of `plan` and `pack` to a plan.
 
-use super::connections::{Sources, client};
+use super::connections::{Sources, client, registries};
 use super::{Context, options, values};
 use crate::error::{Code, Detail, Error};
 use crate::fs::read_user_file;
@@ -8,6 +8,7 @@ use crate::image_set::ImageSet;
 use crate::limits;
 use crate::pack::{self, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
+use crate::text::shown;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -39,7 +40,7 @@ pub struct Asked<'a> {
 
 /// Reads what the wishes name, asks the sources, and plans.
 pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
-    let sources = Sources::new(client(ctx, &asked.source.access, asked.source.src_tls_verify, &Arc::default())?);
+    let sources = sources(ctx, asked.source)?;
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;
@@ -67,6 +68,14 @@ pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
         ctx.progress.say(Level::Warning, &line);
     }
     Ok(Planned { plan, failures, sources, parallel })
+}
+
+/// The sources, reached as the options and `registries.conf` say.
+pub fn sources(ctx: &Context, source: &options::Source) -> Result<Sources, Error> {
+    let conf = registries(ctx, &source.access)?;
+    let client = client(ctx, &source.access, &conf, source.src_tls_verify, &Arc::default())?;
+    let progress = ctx.progress.clone();
+    Ok(Sources::new(client).with_mirrors(conf, Arc::new(move |line| progress.say(Level::Detail, &shown(line).to_string()))))
 }
 
 /// The stable code of a failure, as the index lists it.

@@ -31,6 +31,8 @@ by_value!(
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,
+    crate::registry::mirrors::ConfError,
+    crate::registry::mirrors::NoPlace,
     crate::sign::SignError,
     crate::sign::TrustFileError,
     crate::web::WebError,

@@ -92,7 +92,7 @@ impl Host {
     async fn discover(&self, core: &Core) -> Result<Entrance, Error> {
         let settings = core.settings(&self.name)?;
         let pair = core.pair(&self.name, &settings, self.loopback)?;
-        let plain_allowed = self.loopback || !core.options.verify_tls;
+        let plain_allowed = self.loopback || !settings.verify;
         let open = |scheme, tries| self.open(core, scheme, &settings, &pair, tries);
         // Where there is another way, TLS gets one try.
         let secure = open("https", if plain_allowed { 1 } else { FIRST_TRIES }).await;

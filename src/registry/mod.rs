@@ -20,6 +20,7 @@ mod headers;
 mod host;
 mod location;
 mod manifests;
+pub mod mirrors;
 mod options;
 mod reply;
 mod request;

@@ -226,7 +226,7 @@ impl Core {
                 return Err(Error::Protocol { target: call.target.clone(), what: "a redirect without a usable Location".to_owned() });
             };
             reply.drain(self).await;
-            if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && self.options.verify_tls {
+            if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && entrance.settings.verify {
                 return Err(Error::Redirect { target: call.target.clone(), to: location::authority(&place.url) });
             }
             if !location::same_origin(&url, &place.url) {

@@ -70,7 +70,8 @@ impl Repository {
 impl Session {
     /// The session an answer names.
     pub async fn of(reply: &Reply, core: &Core, host: &Host, target: &Arc<Target>) -> Result<Session, Error> {
-        let base = &host.enter(core).await?.base;
+        let entrance = host.enter(core).await?;
+        let base = &entrance.base;
         let place = reply.header(LOCATION).and_then(|to| location::resolve(&reply.url, to, base));
         let Some(place) = place else {
             return Err(Error::Protocol { target: target.clone(), what: "an upload without a usable Location".to_owned() });
@@ -78,7 +79,7 @@ impl Session {
         if place.mended && !host.mended.swap(true, Ordering::Relaxed) {
             core.warn(&host.name, "the registry names itself with another scheme or port; its proxy should set X-Forwarded-Proto and Host");
         }
-        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && core.options.verify_tls {
+        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && entrance.settings.verify {
             return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
         }
         let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);

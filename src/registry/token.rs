@@ -129,7 +129,7 @@ impl TokenRequest<'_> {
         }
         url.set_username("").map_err(|()| bad())?;
         url.set_password(None).map_err(|()| bad())?;
-        if url.scheme() == "http" && self.entrance.base.scheme() == "https" && self.core.options.verify_tls {
+        if url.scheme() == "http" && self.entrance.base.scheme() == "https" && self.entrance.settings.verify {
             return Err(Error::InsecureRealm { host: self.host.name.clone(), realm: location::authority(&url) });
         }
         Ok(url)
