@@ -19,6 +19,7 @@ mod pack_kill;
 mod pack_media;
 mod pack_sources;
 mod proxy;
+mod registries_conf;
 mod registry_client;
 mod registry_servers;
 mod ssh;
