@@ -1,6 +1,6 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
-use super::{demo, explain, inspect, key, pack, plan, sign, trust, unpack, verify};
+use super::{demo, explain, inspect, key, pack, plan, preflight, sign, trust, unpack, verify};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -55,6 +55,7 @@ pub enum Command {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Preflight(preflight::Args),
     Unpack(unpack::Args),
     Explain(explain::Args),
     Demo(demo::Args),

@@ -20,6 +20,7 @@ pub mod pack;
 pub mod panic;
 pub mod passphrase;
 pub mod plan;
+pub mod preflight;
 pub mod progress;
 pub mod sets;
 pub mod sign;
@@ -171,6 +172,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Sign(args) => sign::run(args, ctx),
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
+        Command::Preflight(args) => preflight::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),

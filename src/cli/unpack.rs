@@ -3,7 +3,7 @@
 use super::connections::{client, registries};
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, now, options, rfc3339, sets, values};
+use super::{Context, Outcome, now, options, preflight, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error, Side};
@@ -11,6 +11,7 @@ use crate::fs::Dir;
 use crate::layout::Layout;
 use crate::ledger::{Ledger, Log};
 use crate::progress::Level;
+use crate::registry::Client;
 use crate::sign::{Namespace, Signer, sign_detached};
 use crate::text::shown;
 use crate::unpack::{self, LayoutTarget, RegistryTarget, Setting, Spool, Target, UnpackReport};
@@ -58,6 +59,12 @@ pub struct Args {
     /// How the target is spoken to.
     #[command(flatten)]
     pub target: options::Target,
+    /// Do not look at the target with a few small requests before a long push
+    #[arg(long)]
+    pub no_preflight: bool,
+    /// What counts as a long push: more bytes than this are to be uploaded
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = values::size)]
+    pub preflight_above: u64,
     /// Folder for proven blobs on their way (default: in the state folder)
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub spool: Option<PathBuf>,
@@ -76,9 +83,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     }
     refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
-    let (target, prefix) = target(&args, ctx)?;
+    let (target, prefix, client) = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
-    let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
+    let work = Work { args: &args, ctx, target: target.as_ref(), client, prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
     for set in &sets {
         if let Err(error) = work.unpack(set, &mut tally) {
@@ -93,6 +100,8 @@ struct Work<'a> {
     args: &'a Args,
     ctx: &'a Context,
     target: &'a dyn Target,
+    /// Of a registry.
+    client: Option<Client>,
     prefix: String,
     state: &'a Dir,
     signer: Option<&'a dyn Signer>,
@@ -124,6 +133,7 @@ impl Work<'_> {
             tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
             return Ok(false);
         }
+        self.look_ahead(&plan)?;
         match unpack::run(&setting, &mut ledger, &plan) {
             Ok(report) => {
                 told(&report, set, ctx);
@@ -138,6 +148,18 @@ impl Work<'_> {
                 }
                 Err(Error::from(&stopped.error))
             }
+        }
+    }
+
+    /// Before a long push: what would fail in the night.
+    fn look_ahead(&self, plan: &unpack::UnpackPlan) -> Result<(), Error> {
+        match (&self.client, &self.args.to) {
+            (Some(client), values::Destination::Registry { host, prefix })
+                if !self.args.no_preflight && plan.upload_bytes > self.args.preflight_above =>
+            {
+                preflight::before(self.ctx, client, host, prefix, plan)
+            }
+            _ => Ok(()),
         }
     }
 
@@ -194,18 +216,18 @@ fn refuse_forks(sets: &[OpenSet]) -> Result<(), Error> {
 }
 
 /// Where the images go, and the prefix of their repositories.
-fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String), Error> {
+fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String, Option<Client>), Error> {
     match &args.to {
         values::Destination::Registry { host, prefix } => {
             let finishing = Arc::default();
             let conf = registries(ctx, &args.target.access)?;
             let client = client(ctx, &args.target.access, &conf, args.target.dest_tls_verify, &finishing)?;
             client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
-            Ok((Box::new(RegistryTarget::new(client, host, prefix, finishing)), prefix.clone()))
+            Ok((Box::new(RegistryTarget::new(client.clone(), host, prefix, finishing)), prefix.clone(), Some(client)))
         }
         values::Destination::Layout(path) => {
             let layout = Layout::create(path).map_err(|e| crate::error::layout(&e, Side::Target))?;
-            Ok((Box::new(LayoutTarget::new(layout)), String::new()))
+            Ok((Box::new(LayoutTarget::new(layout)), String::new(), None))
         }
     }
 }

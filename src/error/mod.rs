@@ -16,6 +16,7 @@ mod from_layout;
 mod from_ledger;
 mod from_oci;
 mod from_pack;
+mod from_preflight;
 mod from_registry;
 mod from_sign;
 mod from_unpack;
@@ -26,6 +27,7 @@ pub use code::{Entry, FAMILIES, family};
 pub use from_archive::archive;
 pub use from_io::{Side, io};
 pub use from_layout::layout;
+pub use from_preflight::finding as preflight_finding;
 pub use from_registry::{source, target};
 pub use table::Code;
 

@@ -20,6 +20,8 @@ pub(super) enum Asked {
     Upload,
     PutManifest { index: bool },
     Delete,
+    /// The product's own interface.
+    Projects,
 }
 
 /// Characters of a server's words that are kept.
@@ -99,7 +101,7 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
     let code = answer.code.clone().unwrap_or_default();
     let status = answer.status;
     let answer = Box::new(answer);
-    let pushing = matches!(asked, Asked::Upload | Asked::PutManifest { .. } | Asked::Delete);
+    let pushing = matches!(asked, Asked::Upload | Asked::PutManifest { .. } | Asked::Delete | Asked::Projects);
     match status {
         429 => Error::RateLimited { target, answer },
         401 => Error::LoginRefused { target, credentials_sent, answer },

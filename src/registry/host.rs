@@ -141,9 +141,14 @@ impl Host {
         answer::classify(asked, target, credentials, answer::read(status, &headers, &body, from))
     }
 
+    /// The challenges of an answer.
+    pub fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
+        challenge::parse(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()))
+    }
+
     /// Keeps the challenges of an answer, if it has any that can be followed.
     pub fn learn(&self, headers: &HeaderMap) -> Vec<Challenge> {
-        let found = challenge::parse(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()));
+        let found = Host::challenges(headers);
         let mut known = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
         if challenge::choose(&known).is_none() && challenge::choose(&found).is_some() {
             known.clone_from(&found);

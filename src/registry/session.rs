@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub url: Url,
     /// The registry itself, which may see the login.
     pub own: bool,
+    /// Scheme or port had to be put back.
+    pub mended: bool,
     pub min_piece: u64,
 }
 
@@ -83,7 +85,7 @@ impl Session {
             return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
         }
         let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        Ok(Session { url: place.url, own: place.own, min_piece })
+        Ok(Session { url: place.url, own: place.own, mended: place.mended, min_piece })
     }
 }
 
