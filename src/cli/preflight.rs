@@ -3,10 +3,11 @@
 use super::connections::{client, registries};
 use super::{Context, Outcome, options, values};
 use crate::error::{Code, Detail, Error, preflight_finding};
+use crate::image_set::max_nested_paths;
 use crate::preflight::{self, Findings, Verdict};
 use crate::progress::Level;
 use crate::registry::{Client, Repository};
-use crate::unpack::UnpackPlan;
+use crate::unpack::{self, UnpackPlan};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -121,13 +122,14 @@ fn worst(findings: &Findings, target: &str) -> Option<Error> {
 
 /// The short look before a long push: one repository of each project that something goes to. Notes are told; only when nothing can
 /// be pushed anywhere the run ends here.
-pub(super) fn before(ctx: &Context, client: &Client, host: &str, prefix: &str, plan: &UnpackPlan) -> Result<(), Error> {
+pub(super) fn before(ctx: &Context, client: &Client, host: &str, options: &unpack::Options, plan: &UnpackPlan) -> Result<(), Error> {
     let mut projects: BTreeMap<String, Repository> = BTreeMap::new();
     for image in plan.images.iter().filter(|image| image.present.is_none()) {
-        let name = match prefix {
+        let name = match options.prefix.as_str() {
             "" => image.repository.clone(),
             prefix => format!("{prefix}/{}", image.repository),
         };
+        let name = max_nested_paths(&name, options.max_nested_paths);
         let project = name.split('/').next().unwrap_or_default().to_owned();
         if projects.len() < SHORT {
             projects.entry(project).or_insert_with(|| client.repository(host, &name).for_writing());

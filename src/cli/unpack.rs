@@ -154,10 +154,10 @@ impl Work<'_> {
     /// Before a long push: what would fail in the night.
     fn look_ahead(&self, plan: &unpack::UnpackPlan) -> Result<(), Error> {
         match (&self.client, &self.args.to) {
-            (Some(client), values::Destination::Registry { host, prefix })
+            (Some(client), values::Destination::Registry { host, prefix: _ })
                 if !self.args.no_preflight && plan.upload_bytes > self.args.preflight_above =>
             {
-                preflight::before(self.ctx, client, host, prefix, plan)
+                preflight::before(self.ctx, client, host, &self.options(), plan)
             }
             _ => Ok(()),
         }

@@ -18,6 +18,7 @@ mod pack_journey;
 mod pack_kill;
 mod pack_media;
 mod pack_sources;
+mod preflight;
 mod proxy;
 mod registries_conf;
 mod registry_client;
