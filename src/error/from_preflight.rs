@@ -66,10 +66,13 @@ fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Op
 fn push(software: Software, error: &RegistryError) -> Option<&'static str> {
     match (software, error) {
         (_, RegistryError::ForeignLocation { .. }) => Some(location(software)),
-        (Software::Quay, RegistryError::LoginRefused { credentials_sent: true, .. }) => Some(
+        (Software::Quay, RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::Denied { .. }) => Some(
             "create the organization (--create-projects) or set CREATE_NAMESPACE_ON_PUSH: true; the account needs the role Creator there",
         ),
-        (Software::Harbor, RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::NotFound { .. }) => {
+        (
+            Software::Harbor,
+            RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::NotFound { .. } | RegistryError::Denied { .. },
+        ) => {
             Some("create the project (--create-projects); the account needs the role Developer or a higher one there")
         }
         (Software::Artifactory, RegistryError::NotFound { .. }) => {

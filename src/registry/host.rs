@@ -156,6 +156,11 @@ impl Host {
         found
     }
 
+    /// True while the host wants a pause.
+    pub fn pauses(&self) -> bool {
+        self.not_before.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
+    }
+
     /// The challenge to follow when a request has none of its own: the ping's.
     pub fn challenge(&self) -> Option<Challenge> {
         challenge::choose(&self.challenges.lock().unwrap_or_else(PoisonError::into_inner)).cloned()
