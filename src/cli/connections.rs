@@ -1,13 +1,14 @@
 //! Registries and layouts as the options and the environment say they are to be spoken to.
 
 use super::{Context, options};
-use crate::error::Error;
+use crate::error::{Code, Error};
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::origin::{MadeOrigin, Mirrored, Origin, OriginError, Origins, Remembering, Told};
 use crate::progress::Level;
 use crate::registry::certs::CertDirs;
 use crate::registry::credentials::{self, AuthFiles, auth_files};
+use crate::registry::hosts::HostTable;
 use crate::registry::mirrors::{Conf, ConfFiles};
 use crate::registry::{Client, Options};
 use crate::text::shown;
@@ -71,6 +72,7 @@ pub fn client(
     let helper_path = environment.path.as_deref().map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
     let parallel = access.parallel.map(usize::from);
     let defaults = Options::default();
+    let hosts = hosts(ctx, access)?;
     let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
@@ -78,11 +80,28 @@ pub fn client(
         verify_tls: verify.unwrap_or(true),
         downloads: parallel.unwrap_or(defaults.downloads),
         uploads: parallel.unwrap_or(defaults.uploads),
+        gentle: parallel.is_none(),
+        hosts,
         cancelled: Arc::new(move || cancel.load(Ordering::Relaxed) && !finishing.load(Ordering::Relaxed)),
         warn: Arc::new(move |line| progress.say(Level::Warning, line)),
         ..defaults
     };
     Client::new(options).map_err(|e| crate::error::source(&e))
+}
+
+/// Settings of single hosts: the file, over it `--parallel`, over that `--host-setting`.
+fn hosts(ctx: &Context, access: &options::Access) -> Result<HostTable, Error> {
+    let mut hosts = match ctx.environment.config() {
+        Ok(config) => HostTable::load(&config.join("hosts.toml"))?,
+        Err(_) => HostTable::default(),
+    };
+    if let Some(transfers) = access.parallel {
+        hosts.parallel(transfers.into());
+    }
+    for setting in &access.host_settings {
+        hosts.set(setting).map_err(|fault| Error::new(Code::Usage, format!("--host-setting: {fault}")))?;
+    }
+    Ok(hosts)
 }
 
 /// The sources of a pack: each repository and each layout opened once.

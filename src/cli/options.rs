@@ -36,7 +36,11 @@ pub struct Access {
     /// Private key (PEM) of the client certificate
     #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "Registry")]
     pub client_key: Option<PathBuf>,
-    /// Transfers at a time, 1 to 64 (default: 6 downloads, 4 uploads)
+    /// Setting of one host: downloads=N, uploads=N, chunk=SIZE or header.NAME=VALUE. May be given several times; over hosts.toml in
+    /// the config folder, where headers that are secret belong (sealift-hosts(5))
+    #[arg(long = "host-setting", value_name = "HOST:KEY=VALUE", value_parser = values::host_setting, help_heading = "Registry")]
+    pub host_settings: Vec<String>,
+    /// Transfers at a time, 1 to 64 (default: 6 downloads, 4 uploads; 2 uploads to a mirror-registry)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Registry")]
     pub parallel: Option<u8>,
 }

@@ -4,6 +4,7 @@ use super::from_io::{Side, io};
 use super::{Code, Error};
 use crate::registry::certs::TlsError;
 use crate::registry::credentials::CredentialError;
+use crate::registry::hosts::HostsError;
 use crate::registry::mirrors::{ConfError, Fault, NoPlace};
 use crate::registry::{Answer, Error as RegistryError, Missing, Reason, Target};
 
@@ -266,6 +267,18 @@ impl From<&ConfError> for Error {
             | Fault::BothPulls(_)
             | Fault::Contradiction { name: _, what: _ } => {
                 told.remedy(format!("correct {path} (registries.conf, version 2), or give another file with --registries-conf"))
+            }
+        }
+    }
+}
+
+impl From<&HostsError> for Error {
+    fn from(error: &HostsError) -> Error {
+        let told = Error::new(Code::BadDocument, error.to_string());
+        match error {
+            HostsError::File(inner) => inner.into(),
+            HostsError::Syntax { path, line: _, why: _ } | HostsError::Value { path, host: _, fault: _ } => {
+                told.remedy(format!("correct {}: sealift-hosts(5) describes it", path.display()))
             }
         }
     }

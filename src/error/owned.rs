@@ -31,6 +31,7 @@ by_value!(
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,
+    crate::registry::hosts::HostsError,
     crate::registry::mirrors::ConfError,
     crate::registry::mirrors::NoPlace,
     crate::sign::SignError,

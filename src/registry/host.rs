@@ -6,21 +6,25 @@ use super::challenge::{self, Challenge};
 use super::client::Core;
 use super::credentials::Credential;
 use super::error::{Error, Reason, Target};
+use super::hosts::HostSettings;
 use super::options::Options;
 use super::reply::Reply;
 use super::request::Call;
+use super::software::{self, Software};
 use super::tls::Pair;
 use super::token::Tokens;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// Tries for the first contact: a mistyped name shall not take minutes.
 const FIRST_TRIES: u32 = 3;
+/// Uploads at a time to a mirror-registry: a Quay on SQLite with one worker, whose database is soon locked.
+const MIRROR_REGISTRY_UPLOADS: usize = 2;
 
 /// State of a registry host, shared by all its repositories.
 pub(super) struct Host {
@@ -39,6 +43,7 @@ pub(super) struct Host {
     pub not_before: Mutex<Option<Instant>>,
     pub downloads: Semaphore,
     pub uploads: Semaphore,
+    pub settings: HostSettings,
     /// Largest body known to pass, once one was too large; 0 while none was.
     pub body_limit: AtomicU64,
     pub warned: AtomicBool,
@@ -67,6 +72,7 @@ impl Host {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             other => other,
         };
+        let settings = options.hosts.for_host(name);
         Host {
             name: name.to_owned(),
             api: api.to_owned(),
@@ -76,8 +82,9 @@ impl Host {
             logins: Mutex::default(),
             tokens: Tokens::default(),
             not_before: Mutex::default(),
-            downloads: Semaphore::new(options.downloads.max(1)),
-            uploads: Semaphore::new(options.uploads.max(1)),
+            downloads: Semaphore::new(settings.downloads.unwrap_or(options.downloads).max(1)),
+            uploads: Semaphore::new(settings.uploads.unwrap_or(options.uploads).max(1)),
+            settings,
             body_limit: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             mended: AtomicBool::new(false),
@@ -120,7 +127,8 @@ impl Host {
         // With HTTP/2 a refusal that follows the handshake may be lost in the connection's own start.
         call.blob = true;
         let reply = core.bare(self, &entrance, call, tries.min(core.options.timing.tries), &[200, 401, 403, 404, 400]).await?;
-        self.learn(reply.response.headers());
+        let challenges = self.learn(reply.response.headers());
+        self.suit(core, software::recognise(reply.response.headers(), &challenges));
         match reply.response.status().as_u16() {
             200 | 401 | 403 => {
                 reply.drain(core).await;
@@ -130,6 +138,20 @@ impl Host {
             400 if scheme == "http" => Err(Error::Unreachable { host: self.api.clone(), reason: Reason::PlainHttp }),
             _ => Err(self.refusal(core, reply, &target, Asked::Ping).await),
         }
+    }
+
+    /// Fewer uploads where the host is known to stand no more, unless somebody said how many.
+    fn suit(&self, core: &Core, software: Software) {
+        let mirror_registry = software == Software::Quay && self.api.ends_with(":8443");
+        if mirror_registry && core.options.gentle && self.settings.uploads.is_none() {
+            self.uploads.forget_permits(self.uploads.available_permits().saturating_sub(MIRROR_REGISTRY_UPLOADS));
+        }
+    }
+
+    /// The largest body to send at once; none where nothing limits it.
+    pub fn piece(&self) -> Option<u64> {
+        let found = Some(self.body_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0);
+        found.into_iter().chain(self.settings.chunk).min()
     }
 
     /// Reads a refusal's body and says what it means.

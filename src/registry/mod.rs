@@ -18,6 +18,7 @@ mod download;
 mod error;
 mod headers;
 mod host;
+pub mod hosts;
 mod location;
 mod manifests;
 pub mod mirrors;

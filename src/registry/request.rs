@@ -251,6 +251,9 @@ impl Core {
         let pair = self.pair_for(host, entrance, url)?;
         let client = if call.blob { &pair.blob } else { &pair.api };
         let mut request = client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        if location::same_origin(url, &entrance.base) {
+            request = request.headers(host.settings.headers.clone());
+        }
         if let Some(login) = login {
             request = request.header(AUTHORIZATION, login.clone());
         }
