@@ -172,12 +172,15 @@ impl Fetching<'_> {
     }
 }
 
+/// Bytes, and what the source calls their type.
+type Document = (Vec<u8>, Option<String>);
+
 /// An origin whose answers about names and manifests are remembered: each is asked for once in a run, and a tag means one image
 /// from its beginning to its end. What is remembered is what the plan keeps anyway.
 pub struct Remembering<O> {
     inner: O,
     names: Mutex<HashMap<String, (Digest, Option<String>)>>,
-    manifests: Mutex<HashMap<Digest, (Vec<u8>, Option<String>)>>,
+    manifests: Mutex<HashMap<Digest, Document>>,
 }
 
 impl<O> Remembering<O> {

@@ -104,12 +104,15 @@ fn hosts(ctx: &Context, access: &options::Access) -> Result<HostTable, Error> {
     Ok(hosts)
 }
 
+/// A repository, each of whose answers about names and manifests is asked for once.
+type Connection = Arc<Remembering<Mirrored>>;
+
 /// The sources of a pack: each repository and each layout opened once.
 pub struct Sources {
     client: Client,
     conf: Arc<Conf>,
     told: Told,
-    repositories: Mutex<HashMap<(String, String), Arc<Remembering<Mirrored>>>>,
+    repositories: Mutex<HashMap<(String, String), Connection>>,
     workspace: Option<Layout>,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
 }
@@ -140,7 +143,7 @@ impl Sources {
         &self.client
     }
 
-    fn repository(&self, host: &str, name: &str) -> Arc<Remembering<Mirrored>> {
+    fn repository(&self, host: &str, name: &str) -> Connection {
         let fresh = || Arc::new(Remembering::new(Mirrored::new(self.client.clone(), self.conf.clone(), host, name, self.told.clone())));
         match self.repositories.lock() {
             Ok(mut known) => known.entry((host.to_owned(), name.to_owned())).or_insert_with(fresh).clone(),

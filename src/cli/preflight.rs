@@ -56,14 +56,17 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         prefix => format!("{prefix}/{}", args.repository),
     };
     let conf = registries(ctx, &args.target.access)?;
-    let client = client(ctx, &args.target.access, &conf, args.target.dest_tls_verify, &Arc::default())?;
+    let finishing = Arc::default();
+    let client = client(ctx, &args.target.access, &conf, args.target.dest_tls_verify, &finishing)?;
     let mut seed = [0; 16];
     getrandom::fill(&mut seed).map_err(|e| Error::new(Code::Unclassified, "there is no randomness on this machine").because(e))?;
     ctx.progress.begin("looking at the target", 0);
-    let findings = preflight::full(&client.repository(host, &name).for_writing(), seed, args.create_projects, ctx.progress.as_ref());
+    let repository = client.repository(host, &name).for_writing();
+    let findings = preflight::full(&repository, seed, args.create_projects, &finishing, ctx.progress.as_ref());
     ctx.progress.end();
-    ctx.go_on()?;
+    // Also of a look that was broken off: something may have been left.
     show(&findings, ctx);
+    ctx.go_on()?;
     let list: Vec<Value> = findings.list.iter().map(|finding| entry(&findings, finding)).collect();
     Ok(Outcome::done()
         .with("target", format!("{host}/{name}"))?

@@ -83,7 +83,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     }
     refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
-    let (target, prefix, client) = target(&args, ctx)?;
+    let Place { target, prefix, client } = target(&args, ctx)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
     let work = Work { args: &args, ctx, target: target.as_ref(), client, prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
@@ -215,19 +215,29 @@ fn refuse_forks(sets: &[OpenSet]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Where images go.
+struct Place {
+    target: Box<dyn Target>,
+    /// In front of all repositories.
+    prefix: String,
+    /// Of a registry.
+    client: Option<Client>,
+}
+
 /// Where the images go, and the prefix of their repositories.
-fn target(args: &Args, ctx: &Context) -> Result<(Box<dyn Target>, String, Option<Client>), Error> {
+fn target(args: &Args, ctx: &Context) -> Result<Place, Error> {
     match &args.to {
         values::Destination::Registry { host, prefix } => {
             let finishing = Arc::default();
             let conf = registries(ctx, &args.target.access)?;
             let client = client(ctx, &args.target.access, &conf, args.target.dest_tls_verify, &finishing)?;
             client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
-            Ok((Box::new(RegistryTarget::new(client.clone(), host, prefix, finishing)), prefix.clone(), Some(client)))
+            let target = RegistryTarget::new(client.clone(), host, prefix, finishing);
+            Ok(Place { target: Box::new(target), prefix: prefix.clone(), client: Some(client) })
         }
         values::Destination::Layout(path) => {
             let layout = Layout::create(path).map_err(|e| crate::error::layout(&e, Side::Target))?;
-            Ok((Box::new(LayoutTarget::new(layout)), String::new(), None))
+            Ok(Place { target: Box::new(LayoutTarget::new(layout)), prefix: String::new(), client: None })
         }
     }
 }

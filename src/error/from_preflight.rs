@@ -72,9 +72,7 @@ fn push(software: Software, error: &RegistryError) -> Option<&'static str> {
         (
             Software::Harbor,
             RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::NotFound { .. } | RegistryError::Denied { .. },
-        ) => {
-            Some("create the project (--create-projects); the account needs the role Developer or a higher one there")
-        }
+        ) => Some("create the project (--create-projects); the account needs the role Developer or a higher one there"),
         (Software::Artifactory, RegistryError::NotFound { .. }) => {
             Some("create a local Docker repository whose key is the first component of the name")
         }

@@ -239,8 +239,9 @@ impl From<&NoPlace> for Error {
     fn from(error: &NoPlace) -> Error {
         let told = Error::new(Code::SourceMissing, error.to_string());
         match error {
-            NoPlace::Blocked { name: _, prefix: _ } => told
-                .remedy("remove `blocked` from that entry of registries.conf, add a mirror that may be asked, or give another --registries-conf"),
+            NoPlace::Blocked { name: _, prefix: _ } => told.remedy(
+                "remove `blocked` from that entry of registries.conf, add a mirror that may be asked, or give another --registries-conf",
+            ),
             NoPlace::NoReference { name: _, into: _ } => {
                 Error { code: Code::BadDocument, ..told }.remedy("correct the location in registries.conf: HOST[:PORT]/PATH")
             }

@@ -97,13 +97,8 @@ impl Mirrored {
     /// Where content of this digest may be had: first where its manifest came from.
     fn holders(&self, digest: &Digest) -> Result<Vec<Arc<Repository>>, OriginError> {
         let first = self.served.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-        let reference = Reference {
-            host: self.host.clone(),
-            repository: self.name.clone(),
-            path: self.name.clone(),
-            tag: None,
-            digest: Some(*digest),
-        };
+        let reference =
+            Reference { host: self.host.clone(), repository: self.name.clone(), path: self.name.clone(), tag: None, digest: Some(*digest) };
         let others = match (self.places(&reference), &first) {
             (Ok(places), _) => places,
             // A mirror for tags only has served it; by digest nobody may be asked.
@@ -198,7 +193,9 @@ impl Origin for Mirrored {
         let reader = reader.ok_or(OriginError::NoWorkspace)?;
         match holders.get(next..).filter(|others| !others.is_empty()) {
             None => Ok(reader),
-            Some(others) => Ok(Box::new(Falling { reader, blob: blob.clone(), at: offset, others: others.iter().rev().cloned().collect() })),
+            Some(others) => {
+                Ok(Box::new(Falling { reader, blob: blob.clone(), at: offset, others: others.iter().rev().cloned().collect() }))
+            }
         }
     }
 }

@@ -71,8 +71,7 @@ impl Content {
     }
 
     fn image(&self, kind: &'static str, config: &str, layers: [Value; 2]) -> Doc {
-        let document =
-            json!({ "schemaVersion": 2, "mediaType": kind, "config": described(config, &self.config), "layers": layers });
+        let document = json!({ "schemaVersion": 2, "mediaType": kind, "config": described(config, &self.config), "layers": layers });
         Doc::new(kind, &document)
     }
 }

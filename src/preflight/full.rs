@@ -7,10 +7,12 @@ use crate::digest::Digest;
 use crate::progress::Progress;
 use crate::registry::{Error, ManifestRef, Project, Repository};
 use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Tries everything in `repository`, which is used for nothing else. `seed` makes tags and content unique. With
-/// `create_projects` the project or organisation is made where it is missing (Harbor, Quay).
-pub fn full(repository: &Repository, seed: [u8; 16], create_projects: bool, progress: &dyn Progress) -> Findings {
+/// `create_projects` the project or organisation is made where it is missing (Harbor, Quay). `finishing` is set before what was
+/// made is removed: a client that stops when the person asks to lets these requests pass.
+pub fn full(repository: &Repository, seed: [u8; 16], create_projects: bool, finishing: &AtomicBool, progress: &dyn Progress) -> Findings {
     let mut findings = Findings::default();
     if !greet(repository, &mut findings) || create_projects && !project(repository, &mut findings) || !push(repository, &mut findings) {
         return findings;
@@ -20,6 +22,7 @@ pub fn full(repository: &Repository, seed: [u8; 16], create_projects: bool, prog
         Trials { repository, tag: format!("sealift-preflight-{hex}"), content: Content::new(seed), made: Vec::new(), findings, progress };
     if trials.blobs() {
         trials.manifests(seed);
+        finishing.store(true, Ordering::Relaxed);
         trials.clean_up();
     }
     trials.findings
@@ -159,7 +162,9 @@ impl Trials<'_> {
             }
         }
         match refused {
-            None => self.findings.fine(Trial::Delete, "what was pushed on trial is removed; its 2 MiB of blobs go with the next collection"),
+            None => {
+                self.findings.fine(Trial::Delete, "what was pushed on trial is removed; its 2 MiB of blobs go with the next collection")
+            }
             Some(error) => self.findings.note(Trial::Delete, format!("what was pushed on trial cannot be removed: {error}")),
         }
     }

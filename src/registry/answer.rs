@@ -18,7 +18,9 @@ pub(super) enum Asked {
     Blob,
     Tags,
     Upload,
-    PutManifest { index: bool },
+    PutManifest {
+        index: bool,
+    },
     Delete,
     /// The product's own interface.
     Projects,

@@ -217,7 +217,27 @@ pub(super) fn is_loopback(api: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use super::super::client::Client;
+    use super::super::hosts::HostTable;
+    use super::super::software::Software;
+    use super::{Host, Options, is_loopback};
+
+    #[test]
+    fn a_mirror_registry_gets_two_uploads_unless_somebody_says_how_many() {
+        let uploads = |name: &str, software, options: Options| {
+            let client = Client::new(options).unwrap();
+            let host = Host::new(name, &client.shared.core.options);
+            host.suit(&client.shared.core, software);
+            host.uploads.available_permits()
+        };
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options::default()), 2);
+        assert_eq!(uploads("quay.io", Software::Quay, Options::default()), 4);
+        assert_eq!(uploads("h.lan:8443", Software::Harbor, Options::default()), 4);
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options { gentle: false, uploads: 8, ..Options::default() }), 8);
+        let mut hosts = HostTable::default();
+        hosts.set("m.lan:8443:uploads=3").unwrap();
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options { hosts, ..Options::default() }), 3);
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {

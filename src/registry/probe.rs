@@ -81,11 +81,7 @@ impl Repository {
             let session = Session::of(&reply, core, &self.host, &target).await;
             reply.drain(core).await;
             let session = session?;
-            let place = UploadPlace {
-                host: location::authority(&session.url),
-                own: session.own,
-                mended: session.mended || mended,
-            };
+            let place = UploadPlace { host: location::authority(&session.url), own: session.own, mended: session.mended || mended };
             cancel(core, &self.host, &target, self.push(), session).await;
             Ok(place)
         })

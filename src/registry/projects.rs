@@ -75,14 +75,7 @@ impl Repository {
         })
     }
 
-    async fn api(
-        &self,
-        method: Method,
-        path: &str,
-        given: Option<HeaderValue>,
-        body: Payload,
-        accept: &[u16],
-    ) -> Result<u16, Error> {
+    async fn api(&self, method: Method, path: &str, given: Option<HeaderValue>, body: Payload, accept: &[u16]) -> Result<u16, Error> {
         let core = &self.shared.core;
         let entrance = self.host.enter(core).await?;
         let target = self.target("");

@@ -1,9 +1,9 @@
 //! What the target has already.
 
+use super::board::STRIKES;
 use super::catalog::{Catalog, Tree};
 use super::error::UnpackError;
 use super::parallel::ask_all;
-use super::board::STRIKES;
 use super::target::{Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::format::{Holding, Image};
@@ -78,8 +78,7 @@ impl Probe<'_> {
         let names: BTreeMap<(String, String), String> =
             names.map(|(w, tag)| ((w.image.repository.clone(), tag), w.place.clone())).collect();
         let asked: Vec<_> = names.into_iter().collect();
-        let answers =
-            self.ask(&asked, |((_, tag), place)| self.or_nothing(|| format!("{place}:{tag}"), self.target.tag(place, tag)))?;
+        let answers = self.ask(&asked, |((_, tag), place)| self.or_nothing(|| format!("{place}:{tag}"), self.target.tag(place, tag)))?;
         found.tags.extend(asked.into_iter().zip(answers).filter_map(|((name, _), digest)| Some((name, digest?))));
         Ok(())
     }
@@ -90,9 +89,8 @@ impl Probe<'_> {
             .map(|(w, digest)| (w.image.repository.as_str(), w.place.as_str(), digest))
             .collect();
         let asked: Vec<_> = asked.into_iter().collect();
-        let answers = self.ask(&asked, |(_, place, digest)| {
-            self.or_nothing(|| format!("{place}@{digest}"), self.target.has_manifest(place, digest))
-        })?;
+        let answers = self
+            .ask(&asked, |(_, place, digest)| self.or_nothing(|| format!("{place}@{digest}"), self.target.has_manifest(place, digest)))?;
         for ((repository, _, digest), _) in asked.into_iter().zip(answers).filter(|(_, there)| *there) {
             found.holdings.entry(repository.to_owned()).or_default().manifests.insert(digest);
         }

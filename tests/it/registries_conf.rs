@@ -178,3 +178,36 @@ fn the_environment_names_files_too() {
     fs::copy(user.at("r.conf"), user.at(".config/containers/registries.conf")).unwrap();
     user.run(plan).expect(0);
 }
+
+/// A proxy that lets in only whoever sends a header, and one behind it that must not see it.
+#[test]
+fn headers_of_a_host_go_to_that_host_alone() {
+    let Some(registry) = DockerRegistry::start(Server::default()) else { return };
+    push(&registry.host(), &small("a/b", "1", 3));
+    let data = registry.data().join("docker/registry/v2/blobs").display().to_string();
+    let Some(cdn) = Nginx::start(|listen, _| {
+        format!("server {{ listen {listen}; if ($http_x_tenant) {{ return 400 'leaked'; }} location /cdn/ {{ alias {data}/; }} }}")
+    }) else {
+        return;
+    };
+    let (upstream, to) = (registry.host(), cdn.host());
+    let front = Nginx::start(|listen, _| {
+        format!(
+            "server {{ listen {listen}; if ($http_x_tenant != 'blue') {{ return 403; }} \
+             location ~ ^/v2/(.+)/blobs/sha256:(..)([0-9a-f]+)$ {{ return 307 http://{to}/cdn/sha256/$2/$2$3/data; }} \
+             location / {{ proxy_pass http://{upstream}; proxy_set_header Host $http_host; }} }}"
+        )
+    })
+    .unwrap();
+    let user = user("");
+    let what = format!("{}/a/b:1", front.host());
+    pack(&user, &what).refused(21, "LOGIN_REFUSED", &["403"]);
+    user.run(&format!("plan {what} --registries-conf r.conf --host-setting {}:header.x-tenant=blue", front.host())).expect(0);
+    fs::create_dir_all(user.home().join("config")).unwrap();
+    let file = user.home().join("config/hosts.toml");
+    fs::write(&file, format!("[\"{}\".headers]\nX-Tenant = \"blue\"\n", front.host())).unwrap();
+    pack(&user, &what).expect(0);
+    fs::write(&file, "[\"x.lan\"]\ndownload = 3\n").unwrap();
+    pack(&user, &what).refused(2, "BAD_DOCUMENT", &["hosts.toml", "download", "sealift-hosts(5)"]);
+    user.run(&format!("plan {what} --host-setting x.lan:uploads=many")).expect(2);
+}

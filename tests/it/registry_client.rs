@@ -788,3 +788,19 @@ fn a_failure_that_is_a_refusal_is_not_asked_again() {
     assert!(matches!(repository.put_manifest(b"{}", media::OCI_MANIFEST, &tag("x")), Err(Error::Server { .. })));
     assert_eq!(server.seen("PUT", "/manifests/").len(), 1);
 }
+
+#[test]
+fn a_host_with_a_chunk_size_gets_pieces_from_the_start() {
+    let server = Lying::start(Guard::Open);
+    let mut hosts = sealift::registry::hosts::HostTable::default();
+    hosts.set(&format!("{}:chunk=1MiB", server.host())).unwrap();
+    let repository = at(&server, Options { hosts, ..options() });
+    for (seed, len, pieces) in [(43, 1 << 20, 1), (44, (2 << 20) + 5, 3)] {
+        let before = server.seen("PATCH", "/uploads/").len();
+        let content = bytes(seed, len);
+        put(&repository, &blob(&content), &content).unwrap();
+        assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+        assert_eq!(server.seen("PATCH", "/uploads/").len() - before, pieces);
+    }
+    assert_eq!(repository.body_limit(), None, "nothing was refused");
+}

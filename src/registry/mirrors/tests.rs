@@ -97,7 +97,10 @@ fn a_wildcard_stands_for_a_part_of_a_host_only() {
     );
     assert_eq!(places(&conf, "a.example.com/x:1"), ["m.lan/all/x:1", "=a.example.com/x:1"]);
     let with_port = conf.places(&Reference::parse("a.b.example.com:5000/x:1").unwrap());
-    assert!(matches!(with_port, Err(NoPlace::NoReference { into, .. }) if into == "m.lan/all:5000/x:1"), "a port stays behind the location");
+    assert!(
+        matches!(with_port, Err(NoPlace::NoReference { into, .. }) if into == "m.lan/all:5000/x:1"),
+        "a port stays behind the location"
+    );
     assert_eq!(places(&conf, "example.com/x:1"), ["=example.com/x:1"]);
     assert_eq!(places(&conf, "evil.com/a.example.com:1"), ["=evil.com/a.example.com:1"]);
     assert_eq!(places(&conf, "a.example.com.evil.com/x:1"), ["=a.example.com.evil.com/x:1"]);
@@ -161,7 +164,8 @@ fn what_cannot_hold_is_refused() {
 #[test]
 fn entries_that_contradict_each_other_are_refused() {
     let two = |one: &str, other: &str| {
-        let text = format!("[[registry]]\nprefix='p.io/a'\nlocation='l.io'\n{one}\n[[registry]]\nprefix='p.io/b'\nlocation='l.io'\n{other}");
+        let text =
+            format!("[[registry]]\nprefix='p.io/a'\nlocation='l.io'\n{one}\n[[registry]]\nprefix='p.io/b'\nlocation='l.io'\n{other}");
         Conf::parse(Path::new("r.conf"), &text).err().map(|e| e.to_string())
     };
     assert_eq!(two("insecure = true", "insecure = true"), None);
