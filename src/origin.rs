@@ -1,5 +1,9 @@
 //! Where images come from: a repository of a registry, a layout on disk, or what this program made itself, behind one face.
 
+mod mirrored;
+
+pub use mirrored::{AllTried, Mirrored, Told, Tried};
+
 use crate::blob::{BlobSink, Wrong};
 use crate::digest::Digest;
 use crate::image_set::Source;
@@ -7,6 +11,7 @@ use crate::layout::PartialBlob;
 use crate::layout::{self, Layout};
 use crate::oci::{Descriptor, ManifestError};
 use crate::progress::Progress;
+use crate::registry::mirrors::NoPlace;
 use crate::registry::{ManifestRef, Repository};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -55,6 +60,12 @@ pub enum OriginError {
     /// A layout.
     #[error(transparent)]
     Layout(#[from] layout::Error),
+    /// `registries.conf` leaves no place to ask.
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
+    /// No place that `registries.conf` names delivers it.
+    #[error("no place delivers it: {0}")]
+    Places(Box<AllTried>),
     /// The repository answers, but has no such tag.
     #[error("{name} has no image {tag:?}")]
     NoImage {
@@ -165,6 +176,9 @@ impl Fetching<'_> {
         Ok(partial.finish()?)
     }
 }
+
+/// Bytes, and what the source calls their type.
+type Document = (Vec<u8>, Option<String>);
 
 /// An origin whose answers about names and manifests are remembered: each is asked for once in a run, and a tag means one image
 /// from its beginning to its end. What is remembered is what the plan keeps anyway.

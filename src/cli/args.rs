@@ -1,6 +1,8 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
-use super::{check, delete, demo, explain, inspect, key, list, mirror, pack, plan, resources, sign, trust, unpack, verify, where_};
+use super::{
+    check, delete, demo, explain, inspect, key, list, mirror, pack, plan, preflight, resources, sign, trust, unpack, verify, where_,
+};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -55,6 +57,7 @@ pub enum Command {
     Sign(sign::Args),
     Verify(verify::Args),
     Inspect(inspect::Args),
+    Preflight(preflight::Args),
     Unpack(unpack::Args),
     Mirror(mirror::Args),
     Where(where_::Args),

@@ -1,14 +1,17 @@
 //! Registries and layouts as the options and the environment say they are to be spoken to.
 
 use super::{Context, options, values};
-use crate::error::{Error, Side};
+use crate::error::{Code, Error, Side};
 use crate::image_set::Source;
 use crate::layout::Layout;
-use crate::origin::{MadeOrigin, Origin, OriginError, Origins, Remembering};
+use crate::origin::{MadeOrigin, Mirrored, Origin, OriginError, Origins, Remembering, Told};
 use crate::progress::Level;
 use crate::registry::certs::CertDirs;
 use crate::registry::credentials::{self, AuthFiles, auth_files};
-use crate::registry::{Client, Options, Repository};
+use crate::registry::hosts::HostTable;
+use crate::registry::mirrors::{Conf, ConfFiles};
+use crate::registry::{Client, Options};
+use crate::text::shown;
 use crate::unpack::{LayoutTarget, RegistryTarget, Target};
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -18,10 +21,37 @@ use std::sync::{Arc, Mutex};
 /// Places where podman, CRI-O and docker keep certificates per host; the user's own first.
 const SYSTEM_CERTS: [&str; 2] = ["/etc/containers/certs.d", "/etc/docker/certs.d"];
 
+/// Folders of `registries.conf` that do not belong to a user: the administrator's, the packager's.
+const SYSTEM_CONF: [&str; 2] = ["/etc/containers", "/usr/share/containers"];
+
+/// What `registries.conf` says, wherever it lies.
+pub fn registries(ctx: &Context, access: &options::Access) -> Result<Conf, Error> {
+    let environment = &ctx.environment;
+    let last = environment.registries_conf_override.clone().filter(|_| access.registries_conf.is_none());
+    let files = ConfFiles {
+        named: access.registries_conf.clone().or_else(|| environment.registries_conf.clone()),
+        user: environment.user_config.as_ref().map(|config| config.join("containers")),
+        system: SYSTEM_CONF.map(PathBuf::from).to_vec(),
+        last,
+    };
+    let loaded = files.load()?;
+    loaded.notices.iter().for_each(|notice| ctx.output.warn(notice));
+    for file in loaded.files {
+        ctx.progress.say(Level::Detail, &format!("registries.conf: {}", shown(&file.display().to_string())));
+    }
+    Ok(loaded.conf)
+}
+
 /// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.
 ///
 /// `finishing` is set when requests must pass although the person asked to stop: what has arrived is held.
-pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, finishing: &Arc<AtomicBool>) -> Result<Client, Error> {
+pub fn client(
+    ctx: &Context,
+    access: &options::Access,
+    conf: &Conf,
+    verify: Option<bool>,
+    finishing: &Arc<AtomicBool>,
+) -> Result<Client, Error> {
     let environment = &ctx.environment;
     let own_certs = environment.user_config.iter().map(|config| config.join("containers/certs.d"));
     let tls = CertDirs {
@@ -29,7 +59,7 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
         ca_files: access.ca_file.iter().cloned().collect(),
         client_cert: access.client_cert.clone(),
         client_key: access.client_key.clone(),
-        insecure_hosts: Vec::new(),
+        insecure_hosts: conf.insecure_hosts(),
     };
     let files = auth_files(&credentials::Environment {
         authfile: access.authfile.clone(),
@@ -43,6 +73,7 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
     let helper_path = environment.path.as_deref().map(|path| std::env::split_paths(path).collect()).unwrap_or_default();
     let parallel = access.parallel.map(usize::from);
     let defaults = Options::default();
+    let hosts = hosts(ctx, access)?;
     let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
@@ -50,6 +81,8 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
         verify_tls: verify.unwrap_or(true),
         downloads: parallel.unwrap_or(defaults.downloads),
         uploads: parallel.unwrap_or(defaults.uploads),
+        gentle: parallel.is_none(),
+        hosts,
         cancelled: Arc::new(move || cancel.load(Ordering::Relaxed) && !finishing.load(Ordering::Relaxed)),
         warn: Arc::new(move |line| progress.say(Level::Warning, line)),
         ..defaults
@@ -57,29 +90,60 @@ pub fn client(ctx: &Context, access: &options::Access, verify: Option<bool>, fin
     Client::new(options).map_err(|e| crate::error::source(&e))
 }
 
-/// A target, and the prefix of its repositories. A registry is spoken to at once: a wrong name or password is told before anything is
-/// done.
-pub fn target(ctx: &Context, to: &values::Destination, options: &options::Target) -> Result<(Box<dyn Target>, String), Error> {
+/// Where images go.
+pub struct Place {
+    /// The target.
+    pub target: Box<dyn Target>,
+    /// In front of all repositories.
+    pub prefix: String,
+    /// Of a registry.
+    pub client: Option<Client>,
+}
+
+/// Opens a target. A registry is spoken to at once: a wrong name or password is told before anything is done.
+pub fn target(ctx: &Context, to: &values::Destination, options: &options::Target) -> Result<Place, Error> {
     match to {
         values::Destination::Registry { host, prefix } => {
             let finishing = Arc::default();
-            let client = client(ctx, &options.access, options.dest_tls_verify, &finishing)?;
+            let conf = registries(ctx, &options.access)?;
+            let client = client(ctx, &options.access, &conf, options.dest_tls_verify, &finishing)?;
             client.repository(host, prefix).ping().map_err(|e| crate::error::target(&e))?;
-            Ok((Box::new(RegistryTarget::new(client, host, prefix, finishing)), prefix.clone()))
+            let target = RegistryTarget::new(client.clone(), host, prefix, finishing);
+            Ok(Place { target: Box::new(target), prefix: prefix.clone(), client: Some(client) })
         }
         values::Destination::Layout(path) => {
             let layout = Layout::create(path).map_err(|e| crate::error::layout(&e, Side::Target))?;
-            Ok((Box::new(LayoutTarget::new(layout)), String::new()))
+            Ok(Place { target: Box::new(LayoutTarget::new(layout)), prefix: String::new(), client: None })
         }
     }
 }
 
+/// Settings of single hosts: the file, over it `--parallel`, over that `--host-setting`.
+fn hosts(ctx: &Context, access: &options::Access) -> Result<HostTable, Error> {
+    let mut hosts = match ctx.environment.config() {
+        Ok(config) => HostTable::load(&config.join("hosts.toml"))?,
+        Err(_) => HostTable::default(),
+    };
+    if let Some(transfers) = access.parallel {
+        hosts.parallel(transfers.into());
+    }
+    for setting in &access.host_settings {
+        hosts.set(setting).map_err(|fault| Error::new(Code::Usage, format!("--host-setting: {fault}")))?;
+    }
+    Ok(hosts)
+}
+
+/// A repository, each of whose answers about names and manifests is asked for once.
+type Connection = Arc<Remembering<Mirrored>>;
+
 /// Repositories by host and name.
-type Repositories = HashMap<(String, String), Arc<Remembering<Repository>>>;
+type Repositories = HashMap<(String, String), Connection>;
 
 /// The sources of a pack: each repository and each layout opened once.
 pub struct Sources {
     client: Client,
+    conf: Arc<Conf>,
+    told: Told,
     repositories: Mutex<Repositories>,
     workspace: Layout,
     layouts: Mutex<HashMap<PathBuf, Arc<Layout>>>,
@@ -88,7 +152,16 @@ pub struct Sources {
 impl Sources {
     /// Sources spoken to by `client`; what this program makes itself lies in `workspace`.
     pub fn new(client: Client, workspace: Layout) -> Sources {
-        Sources { client, repositories: Mutex::default(), workspace, layouts: Mutex::default() }
+        let told: Told = Arc::new(|_| {});
+        let conf = Arc::default();
+        Sources { client, conf, told, repositories: Mutex::default(), workspace, layouts: Mutex::default() }
+    }
+
+    /// With mirrors and the like; `told` hears which place serves a source.
+    pub fn with_mirrors(mut self, conf: Conf, told: Told) -> Sources {
+        self.conf = Arc::new(conf);
+        self.told = told;
+        self
     }
 
     /// The workspace.
@@ -101,8 +174,8 @@ impl Sources {
         &self.client
     }
 
-    fn repository(&self, host: &str, name: &str) -> Arc<Remembering<Repository>> {
-        let fresh = || Arc::new(Remembering::new(self.client.repository(host, name)));
+    fn repository(&self, host: &str, name: &str) -> Connection {
+        let fresh = || Arc::new(Remembering::new(Mirrored::new(self.client.clone(), self.conf.clone(), host, name, self.told.clone())));
         match self.repositories.lock() {
             Ok(mut known) => known.entry((host.to_owned(), name.to_owned())).or_insert_with(fresh).clone(),
             Err(_) => fresh(),

@@ -25,6 +25,7 @@ pub mod pack;
 pub mod panic;
 pub mod passphrase;
 pub mod plan;
+pub mod preflight;
 pub mod progress;
 pub mod published;
 pub mod receipts;
@@ -181,6 +182,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Sign(args) => sign::run(args, ctx),
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
+        Command::Preflight(args) => preflight::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
         Command::Mirror(args) => mirror::run(args, ctx),
         Command::Where(args) => where_::run(args, ctx),

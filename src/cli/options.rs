@@ -25,6 +25,10 @@ pub struct Access {
     /// places
     #[arg(long, value_name = "FILE", help_heading = "Registry")]
     pub authfile: Option<PathBuf>,
+    /// registries.conf (version 2) with mirrors, blocked and insecure registries; only this one is read then. Default:
+    /// CONTAINERS_REGISTRIES_CONF, else the usual places with their drop-ins
+    #[arg(long, value_name = "FILE", help_heading = "Registry")]
+    pub registries_conf: Option<PathBuf>,
     /// Certificates (PEM) of authorities to trust beside the system's
     #[arg(long, value_name = "FILE", help_heading = "Registry")]
     pub ca_file: Option<PathBuf>,
@@ -34,7 +38,11 @@ pub struct Access {
     /// Private key (PEM) of the client certificate
     #[arg(long, value_name = "FILE", requires = "client_cert", help_heading = "Registry")]
     pub client_key: Option<PathBuf>,
-    /// Transfers at a time, 1 to 64 (default: 6 downloads, 4 uploads)
+    /// Setting of one host: downloads=N, uploads=N, chunk=SIZE or header.NAME=VALUE. May be given several times; over hosts.toml in
+    /// the config folder, where headers that are secret belong (sealift-hosts(5))
+    #[arg(long = "host-setting", value_name = "HOST:KEY=VALUE", value_parser = values::host_setting, help_heading = "Registry")]
+    pub host_settings: Vec<String>,
+    /// Transfers at a time, 1 to 64 (default: 6 downloads, 4 uploads; 2 uploads to a mirror-registry)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Registry")]
     pub parallel: Option<u8>,
 }
@@ -100,6 +108,14 @@ pub struct BothSides {
     /// Transfers at a time, 1 to 64 (default: 6)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64), help_heading = "Registries")]
     pub parallel: Option<u8>,
+    /// registries.conf (version 2) with mirrors, blocked and insecure registries; only this one is read then. Default:
+    /// CONTAINERS_REGISTRIES_CONF, else the usual places with their drop-ins
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub registries_conf: Option<PathBuf>,
+    /// Setting of one host: downloads=N, uploads=N, chunk=SIZE or header.NAME=VALUE. May be given several times; over hosts.toml in
+    /// the config folder, where headers that are secret belong (sealift-hosts(5))
+    #[arg(long = "host-setting", value_name = "HOST:KEY=VALUE", value_parser = values::host_setting, help_heading = "Registries")]
+    pub host_settings: Vec<String>,
 }
 
 impl BothSides {
@@ -111,6 +127,8 @@ impl BothSides {
             client_cert: self.src_client_cert.clone(),
             client_key: self.src_client_key.clone(),
             parallel: self.parallel,
+            registries_conf: self.registries_conf.clone(),
+            host_settings: self.host_settings.clone(),
         };
         Source { access, src_tls_verify: self.src_tls_verify }
     }
@@ -123,6 +141,8 @@ impl BothSides {
             client_cert: self.dest_client_cert.clone(),
             client_key: self.dest_client_key.clone(),
             parallel: self.parallel,
+            registries_conf: self.registries_conf.clone(),
+            host_settings: self.host_settings.clone(),
         };
         Target { access, dest_tls_verify: self.dest_tls_verify }
     }

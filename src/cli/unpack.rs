@@ -1,14 +1,16 @@
 //! `sealift unpack`: from media into the inner registry.
 
+use super::connections::{self, Place};
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, connections, now, options, published, resources, rfc3339, sets, values};
+use super::{Context, Outcome, now, options, preflight, published, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
 use crate::fs::Dir;
 use crate::ledger::{Ledger, Log};
 use crate::progress::Level;
+use crate::registry::Client;
 use crate::sign::Signer;
 use crate::text::shown;
 use crate::unpack::{self, Setting, Spool, Target};
@@ -61,6 +63,12 @@ pub struct Args {
     /// How the target is spoken to.
     #[command(flatten)]
     pub target: options::Target,
+    /// Do not look at the target with a few small requests before a long push
+    #[arg(long)]
+    pub no_preflight: bool,
+    /// What counts as a long push: more bytes than this are to be uploaded
+    #[arg(long, value_name = "SIZE", default_value = "1GB", value_parser = values::size)]
+    pub preflight_above: u64,
     /// Folder for proven blobs on their way (default: in the state folder)
     #[arg(long, value_name = "DIR", help_heading = "Files")]
     pub spool: Option<PathBuf>,
@@ -79,9 +87,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     }
     refuse_forks(&sets)?;
     let signer = args.signing.signer(ctx)?;
-    let (target, prefix) = connections::target(ctx, &args.to, &args.target)?;
+    let Place { target, prefix, client } = connections::target(ctx, &args.to, &args.target)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
-    let work = Work { args: &args, ctx, target: target.as_ref(), prefix, state: &state, signer: signer.as_deref() };
+    let work = Work { args: &args, ctx, target: target.as_ref(), client, prefix, state: &state, signer: signer.as_deref() };
     let mut tally = Tally::default();
     let done = sets.iter().try_for_each(|set| work.unpack(set, &mut tally));
     // What has arrived counts, however the run ended.
@@ -100,6 +108,8 @@ struct Work<'a> {
     args: &'a Args,
     ctx: &'a Context,
     target: &'a dyn Target,
+    /// Of a registry.
+    client: Option<Client>,
     prefix: String,
     state: &'a Dir,
     signer: Option<&'a dyn Signer>,
@@ -131,6 +141,7 @@ impl Work<'_> {
             tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
             return Ok(false);
         }
+        self.look_ahead(&plan)?;
         match unpack::run(&setting, &mut ledger, &plan) {
             Ok(report) => {
                 told(&report, set, ctx);
@@ -150,6 +161,18 @@ impl Work<'_> {
                 }
                 Err(Error::from(&stopped.error))
             }
+        }
+    }
+
+    /// Before a long push: what would fail in the night.
+    fn look_ahead(&self, plan: &unpack::UnpackPlan) -> Result<(), Error> {
+        match (&self.client, &self.args.to) {
+            (Some(client), values::Destination::Registry { host, prefix: _ })
+                if !self.args.no_preflight && plan.upload_bytes > self.args.preflight_above =>
+            {
+                preflight::before(self.ctx, client, host, &self.options(), plan)
+            }
+            _ => Ok(()),
         }
     }
 

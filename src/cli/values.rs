@@ -41,6 +41,11 @@ pub fn label(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// Checks a `--host-setting`.
+pub fn host_setting(text: &str) -> Result<String, String> {
+    crate::registry::hosts::HostTable::default().set(text).map(|()| text.to_owned()).map_err(|fault| fault.to_string())
+}
+
 /// Where a signing key is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyChoice {

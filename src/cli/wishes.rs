@@ -1,6 +1,6 @@
 //! From the words of `plan` and `pack` to a plan.
 
-use super::connections::{Sources, client};
+use super::connections::{Sources, client, registries};
 use super::{Context, openshift, options, values};
 use crate::error::{Code, Detail, Error};
 use crate::format::Missing;
@@ -49,8 +49,7 @@ pub struct Asked<'a> {
 
 /// Reads what the wishes name, asks the sources, and plans.
 pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
-    let client = client(ctx, &asked.source.access, asked.source.src_tls_verify, &Arc::default())?;
-    let sources = Sources::new(client, asked.workspace.clone());
+    let sources = sources(ctx, asked.source, asked.workspace.clone())?;
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;
@@ -82,6 +81,14 @@ pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
         ctx.progress.say(Level::Warning, &line);
     }
     Ok(Planned { plan, failures, left_out, sources, parallel })
+}
+
+/// The sources, reached as the options and `registries.conf` say.
+pub fn sources(ctx: &Context, source: &options::Source, workspace: Layout) -> Result<Sources, Error> {
+    let conf = registries(ctx, &source.access)?;
+    let client = client(ctx, &source.access, &conf, source.src_tls_verify, &Arc::default())?;
+    let progress = ctx.progress.clone();
+    Ok(Sources::new(client, workspace).with_mirrors(conf, Arc::new(move |line| progress.say(Level::Detail, &shown(line).to_string()))))
 }
 
 /// The stable code of a failure, as the index lists it.

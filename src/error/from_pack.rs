@@ -14,6 +14,12 @@ impl From<&OriginError> for Error {
         match error {
             OriginError::Registry(inner) => source(inner),
             OriginError::Layout(inner) => layout(inner, Side::Source),
+            OriginError::NoPlace(inner) => inner.into(),
+            // The source itself is the last one; what a mirror lacks matters less.
+            OriginError::Places(tried) => match tried.last() {
+                Some(last) => Error { what: error.to_string(), ..Error::from(last) },
+                None => Error::new(Code::SourceMissing, error.to_string()),
+            },
             OriginError::NoImage { name: _, tag: _ } => Error::new(Code::SourceMissing, error.to_string()),
             OriginError::Manifest { digest: _, error: inner } => Error::new(manifest_code(inner), error.to_string()),
             OriginError::Platform { wanted: _, there: _ } => {

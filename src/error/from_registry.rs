@@ -4,6 +4,8 @@ use super::from_io::{Side, io};
 use super::{Code, Error};
 use crate::registry::certs::TlsError;
 use crate::registry::credentials::CredentialError;
+use crate::registry::hosts::HostsError;
+use crate::registry::mirrors::{ConfError, Fault, NoPlace};
 use crate::registry::{Answer, Error as RegistryError, Missing, Reason, Target};
 
 /// What an error of a registry that images are taken from means.
@@ -229,6 +231,56 @@ impl From<&CredentialError> for Error {
             CredentialError::HelperTimeout { helper: name, host, seconds: _ } => helper(name, host),
             CredentialError::HelperFailed { helper: name, host, status: _ } => helper(name, host),
             CredentialError::HelperAnswer { helper: name, host } => helper(name, host),
+        }
+    }
+}
+
+impl From<&NoPlace> for Error {
+    fn from(error: &NoPlace) -> Error {
+        let told = Error::new(Code::SourceMissing, error.to_string());
+        match error {
+            NoPlace::Blocked { name: _, prefix: _ } => told.remedy(
+                "remove `blocked` from that entry of registries.conf, add a mirror that may be asked, or give another --registries-conf",
+            ),
+            NoPlace::NoReference { name: _, into: _ } => {
+                Error { code: Code::BadDocument, ..told }.remedy("correct the location in registries.conf: HOST[:PORT]/PATH")
+            }
+        }
+    }
+}
+
+impl From<&ConfError> for Error {
+    fn from(error: &ConfError) -> Error {
+        let (path, fault) = match error {
+            ConfError::File(inner) => return inner.into(),
+            ConfError::Content { path, fault } => (path.display(), fault),
+        };
+        let told = Error::new(Code::BadDocument, error.to_string());
+        match fault {
+            Fault::Version1 => told.remedy(format!("write {path} in version 2 of the format: a [[registry]] table for each registry")),
+            Fault::Syntax { line: _, why: _ }
+            | Fault::Nameless
+            | Fault::Location(_)
+            | Fault::NoLocation(_)
+            | Fault::Wildcard(_)
+            | Fault::PullOfPrimary(_)
+            | Fault::Pull(_)
+            | Fault::BothPulls(_)
+            | Fault::Contradiction { name: _, what: _ } => {
+                told.remedy(format!("correct {path} (registries.conf, version 2), or give another file with --registries-conf"))
+            }
+        }
+    }
+}
+
+impl From<&HostsError> for Error {
+    fn from(error: &HostsError) -> Error {
+        let told = Error::new(Code::BadDocument, error.to_string());
+        match error {
+            HostsError::File(inner) => inner.into(),
+            HostsError::Syntax { path, line: _, why: _ } | HostsError::Value { path, host: _, fault: _ } => {
+                told.remedy(format!("correct {}: sealift-hosts(5) describes it", path.display()))
+            }
         }
     }
 }

@@ -22,6 +22,7 @@ mod from_ledger;
 mod from_mirror;
 mod from_oci;
 mod from_pack;
+mod from_preflight;
 mod from_registry;
 mod from_release_signature;
 mod from_releases;
@@ -34,6 +35,7 @@ pub use code::{Entry, FAMILIES, family};
 pub use from_archive::archive;
 pub use from_io::{Side, io};
 pub use from_layout::layout;
+pub use from_preflight::finding as preflight_finding;
 pub use from_registry::{source, target};
 pub use table::Code;
 

@@ -7,6 +7,7 @@ use crate::image_set::{Destination, find_collision};
 use crate::unpack::{self, Catalog, Found, PlannedImage, Probe, UnpackError, Wanted, below, place, planned_image};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU32;
 
 /// What is to be done to have the images at the target.
 #[derive(Clone, Debug, Serialize)]
@@ -83,7 +84,7 @@ pub fn plan(setting: &Setting<'_>) -> Result<MirrorPlan, MirrorError> {
     let catalog = Catalog::new(&contents)?;
     let wanted = wanted(setting, &catalog)?;
     refuse_collisions(&wanted)?;
-    let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress };
+    let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress, strikes: AtomicU32::new(0) };
     let found = probe.find(&catalog, &wanted)?;
     let images: Vec<PlannedImage> = wanted.iter().map(|w| planned_image(&catalog, w, w.image.tag.clone(), &found)).collect();
     let blobs = lacking(setting, &wanted, &images, &found);

@@ -24,6 +24,8 @@ pub(super) enum Asked {
         index: bool,
     },
     Delete,
+    /// The product's own interface.
+    Projects,
 }
 
 /// Characters of a server's words that are kept.
@@ -104,11 +106,13 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
     let code = answer.code.clone().unwrap_or_default();
     let status = answer.status;
     let answer = Box::new(answer);
-    let pushing = matches!(asked, Asked::Upload | Asked::PutManifest { .. } | Asked::Delete);
+    let pushing = matches!(asked, Asked::Upload | Asked::PutManifest { .. } | Asked::Delete | Asked::Projects);
     match status {
         429 => Error::RateLimited { target, answer },
         401 => Error::LoginRefused { target, credentials_sent, answer },
-        403 if pushing && code == "DENIED" => Error::Denied { target, answer },
+        // Who has shown a login and is known by it lacks the right, or the place has a policy or a quota: another login of the same
+        // account changes nothing, whatever code the registry puts beside the status.
+        403 if credentials_sent && asked != Asked::Token || pushing && code == "DENIED" => Error::Denied { target, answer },
         403 => Error::LoginRefused { target, credentials_sent, answer },
         400 if asked == Asked::Token => Error::LoginRefused { target, credentials_sent, answer },
         404 if asked == Asked::Ping => Error::NotARegistry { host: target.host.clone(), answer },
@@ -141,6 +145,8 @@ fn put_manifest(asked: Asked, target: Arc<Target>, code: &str, answer: Box<Answe
         _ if blob => Error::BlobUnknown { target, answer },
         409 | 412 => Error::ImmutableTag { target, answer },
         400 if matches!(code, "TAG_IMMUTABLE" | "ImageTagAlreadyExistsException") => Error::ImmutableTag { target, answer },
+        // Nexus with a redeploy policy has no code for it.
+        400 if words.contains("does not allow updating assets") => Error::ImmutableTag { target, answer },
         400 if words.contains("request body too large") => Error::TooLarge { target, answer },
         404 => Error::NotFound { target, what: Missing::Repository, answer },
         _ => Error::Refused { target, answer },
@@ -186,7 +192,13 @@ mod tests {
         assert!(matches!(meaning(put, 409, &code("TAG_IMMUTABLE")), Error::ImmutableTag { .. }));
         assert!(matches!(meaning(put, 412, &code("PRECONDITION")), Error::ImmutableTag { .. }));
         assert!(matches!(meaning(Asked::Upload, 403, &code("DENIED")), Error::Denied { .. }));
-        assert!(matches!(meaning(Asked::Blob, 403, &code("DENIED")), Error::LoginRefused { .. }));
+        for body in [code("DENIED"), code("UNAUTHORIZED"), String::new()] {
+            for asked in [Asked::Blob, Asked::Upload, put, Asked::Tags] {
+                assert!(matches!(meaning(asked, 403, &body), Error::Denied { .. }), "{asked:?} {body}");
+            }
+            assert!(matches!(meaning(Asked::Token, 403, &body), Error::LoginRefused { .. }));
+        }
+        assert!(matches!(meaning(put, 400, "Repository does not allow updating assets: docker-hosted"), Error::ImmutableTag { .. }));
         assert!(matches!(meaning(Asked::Manifest, 404, &code("NAME_UNKNOWN")), Error::NotFound { what: Missing::Repository, .. }));
         assert!(matches!(meaning(Asked::Manifest, 404, ""), Error::NotFound { what: Missing::Manifest, .. }));
         assert!(matches!(meaning(Asked::Ping, 404, ""), Error::NotARegistry { .. }));

@@ -109,7 +109,8 @@ pub struct CertDirs {
     pub client_cert: Option<PathBuf>,
     /// Its key; may be left out when it lies in the same file.
     pub client_key: Option<PathBuf>,
-    /// Hosts (with port) whose certificate is not verified, by the person's own decision.
+    /// Hosts whose certificate is not verified, by the person's own decision: `host:port`, `host` (with any port), or
+    /// `*.domain`.
     pub insecure_hosts: Vec<String>,
 }
 
@@ -127,9 +128,23 @@ impl TlsLookup for CertDirs {
         if let Some(identity) = self.named_identity()? {
             settings.identity_pem = Some(identity);
         }
-        settings.verify = !self.insecure_hosts.iter().any(|name| name.eq_ignore_ascii_case(host));
+        settings.verify = !self.insecure_hosts.iter().any(|pattern| is_meant(pattern, host));
         Ok(settings)
     }
+}
+
+/// True when a pattern of [`CertDirs::insecure_hosts`] means `host`.
+fn is_meant(pattern: &str, host: &str) -> bool {
+    let (pattern, host) = (pattern.to_ascii_lowercase(), host.to_ascii_lowercase());
+    let bare = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host.as_str(),
+    };
+    let one = |host: &str| match pattern.strip_prefix('*') {
+        Some(suffix) => host.strip_suffix(suffix).is_some_and(|rest| !rest.is_empty()),
+        None => pattern == host,
+    };
+    one(&host) || one(bare)
 }
 
 impl CertDirs {

@@ -157,7 +157,7 @@ pub enum Error {
         /// What it said.
         answer: Box<Answer>,
     },
-    /// 401, or 403 without a better reason.
+    /// 401, or 403 to somebody who showed no login.
     #[error("{target}: access refused ({}): {answer}", sent(.credentials_sent))]
     LoginRefused {
         /// What was asked for.
@@ -287,7 +287,7 @@ pub enum Error {
         /// What it said.
         answer: Box<Answer>,
     },
-    /// 403 with a reason: quota, project policy.
+    /// 403 in spite of a login: no right, a quota, a policy.
     #[error("{target}: denied: {answer}")]
     Denied {
         /// What was asked for.
@@ -408,7 +408,8 @@ impl Error {
             // 501 and 505 are about the request. distribution answers 500 to layers with `urls` it does not
             // allow; asking again changes nothing.
             Error::Server { answer, .. } => {
-                matches!(answer.status, 408 | 499 | 500 | 502 | 503 | 504 | 522) && answer.code.as_deref() != Some("MANIFEST_BLOB_UNKNOWN")
+                let permanent = answer.code.as_deref() == Some("MANIFEST_BLOB_UNKNOWN") || answer.message.contains("invalid URL on layer");
+                matches!(answer.status, 408 | 499 | 500 | 502 | 503 | 504 | 522) && !permanent
             }
             _ => false,
         }

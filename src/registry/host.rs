@@ -6,21 +6,25 @@ use super::challenge::{self, Challenge};
 use super::client::Core;
 use super::credentials::Credential;
 use super::error::{Error, Reason, Target};
+use super::hosts::HostSettings;
 use super::options::Options;
 use super::reply::Reply;
 use super::request::Call;
+use super::software::{self, Software};
 use super::tls::Pair;
 use super::token::Tokens;
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
 /// Tries for the first contact: a mistyped name shall not take minutes.
 const FIRST_TRIES: u32 = 3;
+/// Uploads at a time to a mirror-registry: a Quay on SQLite with one worker, whose database is soon locked.
+const MIRROR_REGISTRY_UPLOADS: usize = 2;
 
 /// State of a registry host, shared by all its repositories.
 pub(super) struct Host {
@@ -39,6 +43,7 @@ pub(super) struct Host {
     pub not_before: Mutex<Option<Instant>>,
     pub downloads: Semaphore,
     pub uploads: Semaphore,
+    pub settings: HostSettings,
     /// Largest body known to pass, once one was too large; 0 while none was.
     pub body_limit: AtomicU64,
     pub warned: AtomicBool,
@@ -67,6 +72,7 @@ impl Host {
             "docker.io" | "index.docker.io" => "registry-1.docker.io",
             other => other,
         };
+        let settings = options.hosts.for_host(name);
         Host {
             name: name.to_owned(),
             api: api.to_owned(),
@@ -76,8 +82,9 @@ impl Host {
             logins: Mutex::default(),
             tokens: Tokens::default(),
             not_before: Mutex::default(),
-            downloads: Semaphore::new(options.downloads.max(1)),
-            uploads: Semaphore::new(options.uploads.max(1)),
+            downloads: Semaphore::new(settings.downloads.unwrap_or(options.downloads).max(1)),
+            uploads: Semaphore::new(settings.uploads.unwrap_or(options.uploads).max(1)),
+            settings,
             body_limit: AtomicU64::new(0),
             warned: AtomicBool::new(false),
             mended: AtomicBool::new(false),
@@ -92,7 +99,7 @@ impl Host {
     async fn discover(&self, core: &Core) -> Result<Entrance, Error> {
         let settings = core.settings(&self.name)?;
         let pair = core.pair(&self.name, &settings, self.loopback)?;
-        let plain_allowed = self.loopback || !core.options.verify_tls;
+        let plain_allowed = self.loopback || !settings.verify;
         let open = |scheme, tries| self.open(core, scheme, &settings, &pair, tries);
         // Where there is another way, TLS gets one try.
         let secure = open("https", if plain_allowed { 1 } else { FIRST_TRIES }).await;
@@ -120,7 +127,8 @@ impl Host {
         // With HTTP/2 a refusal that follows the handshake may be lost in the connection's own start.
         call.blob = true;
         let reply = core.bare(self, &entrance, call, tries.min(core.options.timing.tries), &[200, 401, 403, 404, 400]).await?;
-        self.learn(reply.response.headers());
+        let challenges = self.learn(reply.response.headers());
+        self.suit(core, software::recognise(reply.response.headers(), &challenges));
         match reply.response.status().as_u16() {
             200 | 401 | 403 => {
                 reply.drain(core).await;
@@ -132,6 +140,20 @@ impl Host {
         }
     }
 
+    /// Fewer uploads where the host is known to stand no more, unless somebody said how many.
+    fn suit(&self, core: &Core, software: Software) {
+        let mirror_registry = software == Software::Quay && self.api.ends_with(":8443");
+        if mirror_registry && core.options.gentle && self.settings.uploads.is_none() {
+            self.uploads.forget_permits(self.uploads.available_permits().saturating_sub(MIRROR_REGISTRY_UPLOADS));
+        }
+    }
+
+    /// The largest body to send at once; none where nothing limits it.
+    pub fn piece(&self) -> Option<u64> {
+        let found = Some(self.body_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0);
+        found.into_iter().chain(self.settings.chunk).min()
+    }
+
     /// Reads a refusal's body and says what it means.
     pub async fn refusal(&self, core: &Core, reply: Reply, target: &Arc<Target>, asked: Asked) -> Error {
         let status = reply.response.status().as_u16();
@@ -141,14 +163,24 @@ impl Host {
         answer::classify(asked, target, credentials, answer::read(status, &headers, &body, from))
     }
 
+    /// The challenges of an answer.
+    pub fn challenges(headers: &HeaderMap) -> Vec<Challenge> {
+        challenge::parse(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()))
+    }
+
     /// Keeps the challenges of an answer, if it has any that can be followed.
     pub fn learn(&self, headers: &HeaderMap) -> Vec<Challenge> {
-        let found = challenge::parse(headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|v| v.to_str().ok()));
+        let found = Host::challenges(headers);
         let mut known = self.challenges.lock().unwrap_or_else(PoisonError::into_inner);
         if challenge::choose(&known).is_none() && challenge::choose(&found).is_some() {
             known.clone_from(&found);
         }
         found
+    }
+
+    /// True while the host wants a pause.
+    pub fn pauses(&self) -> bool {
+        self.not_before.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
     }
 
     /// The challenge to follow when a request has none of its own: the ping's.
@@ -185,7 +217,27 @@ pub(super) fn is_loopback(api: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use super::super::client::Client;
+    use super::super::hosts::HostTable;
+    use super::super::software::Software;
+    use super::{Host, Options, is_loopback};
+
+    #[test]
+    fn a_mirror_registry_gets_two_uploads_unless_somebody_says_how_many() {
+        let uploads = |name: &str, software, options: Options| {
+            let client = Client::new(options).unwrap();
+            let host = Host::new(name, &client.shared.core.options);
+            host.suit(&client.shared.core, software);
+            host.uploads.available_permits()
+        };
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options::default()), 2);
+        assert_eq!(uploads("quay.io", Software::Quay, Options::default()), 4);
+        assert_eq!(uploads("h.lan:8443", Software::Harbor, Options::default()), 4);
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options { gentle: false, uploads: 8, ..Options::default() }), 8);
+        let mut hosts = HostTable::default();
+        hosts.set("m.lan:8443:uploads=3").unwrap();
+        assert_eq!(uploads("m.lan:8443", Software::Quay, Options { hosts, ..Options::default() }), 3);
+    }
 
     #[test]
     fn only_this_machine_is_loopback() {

@@ -2,6 +2,7 @@
 
 use super::certs::{TlsError, TlsLookup, TlsSettings};
 use super::credentials::{CredentialLookup, NoCredentials};
+use super::hosts::HostTable;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ pub struct Options {
     pub downloads: usize,
     /// Blobs written to one host at the same time.
     pub uploads: usize,
+    /// What is set for single hosts.
+    pub hosts: HostTable,
+    /// Hosts for which nothing is set may be treated more gently than `uploads` says, by what they are found to be.
+    pub gentle: bool,
     /// Waiting and retrying.
     pub timing: Timing,
     /// What the client calls itself.
@@ -71,6 +76,8 @@ impl Default for Options {
             verify_tls: true,
             downloads: 6,
             uploads: 4,
+            hosts: HostTable::default(),
+            gentle: true,
             timing: Timing::default(),
             user_agent: concat!("sealift/", env!("CARGO_PKG_VERSION")).to_owned(),
             cancelled: Arc::new(|| false),

@@ -226,7 +226,7 @@ impl Core {
                 return Err(Error::Protocol { target: call.target.clone(), what: "a redirect without a usable Location".to_owned() });
             };
             reply.drain(self).await;
-            if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && self.options.verify_tls {
+            if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && entrance.settings.verify {
                 return Err(Error::Redirect { target: call.target.clone(), to: location::authority(&place.url) });
             }
             if !location::same_origin(&url, &place.url) {
@@ -251,6 +251,9 @@ impl Core {
         let pair = self.pair_for(host, entrance, url)?;
         let client = if call.blob { &pair.blob } else { &pair.api };
         let mut request = client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
+        if location::same_origin(url, &entrance.base) {
+            request = request.headers(host.settings.headers.clone());
+        }
         if let Some(login) = login {
             request = request.header(AUTHORIZATION, login.clone());
         }

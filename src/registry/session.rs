@@ -22,6 +22,8 @@ pub(super) struct Session {
     pub url: Url,
     /// The registry itself, which may see the login.
     pub own: bool,
+    /// Scheme or port had to be put back.
+    pub mended: bool,
     pub min_piece: u64,
 }
 
@@ -70,7 +72,8 @@ impl Repository {
 impl Session {
     /// The session an answer names.
     pub async fn of(reply: &Reply, core: &Core, host: &Host, target: &Arc<Target>) -> Result<Session, Error> {
-        let base = &host.enter(core).await?.base;
+        let entrance = host.enter(core).await?;
+        let base = &entrance.base;
         let place = reply.header(LOCATION).and_then(|to| location::resolve(&reply.url, to, base));
         let Some(place) = place else {
             return Err(Error::Protocol { target: target.clone(), what: "an upload without a usable Location".to_owned() });
@@ -78,11 +81,11 @@ impl Session {
         if place.mended && !host.mended.swap(true, Ordering::Relaxed) {
             core.warn(&host.name, "the registry names itself with another scheme or port; its proxy should set X-Forwarded-Proto and Host");
         }
-        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && core.options.verify_tls {
+        if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && entrance.settings.verify {
             return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
         }
         let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        Ok(Session { url: place.url, own: place.own, min_piece })
+        Ok(Session { url: place.url, own: place.own, mended: place.mended, min_piece })
     }
 }
 

@@ -121,6 +121,9 @@ impl TokenRequest<'_> {
     fn realm(&self) -> Result<Url, Error> {
         let target = self.target();
         let realm = self.challenge.get("realm").unwrap_or_default();
+        // Nexus 3.77 forgets the scheme of its own address.
+        let named = realm.strip_prefix("null://").map(|rest| format!("{}://{rest}", self.entrance.base.scheme()));
+        let realm = named.as_deref().unwrap_or(realm);
         let bad =
             || Error::Protocol { target: target.clone(), what: format!("token realm {realm:?} is no URL").chars().take(300).collect() };
         let mut url = self.entrance.base.join(realm).map_err(|_| bad())?;
@@ -129,7 +132,7 @@ impl TokenRequest<'_> {
         }
         url.set_username("").map_err(|()| bad())?;
         url.set_password(None).map_err(|()| bad())?;
-        if url.scheme() == "http" && self.entrance.base.scheme() == "https" && self.core.options.verify_tls {
+        if url.scheme() == "http" && self.entrance.base.scheme() == "https" && self.entrance.settings.verify {
             return Err(Error::InsecureRealm { host: self.host.name.clone(), realm: location::authority(&url) });
         }
         Ok(url)

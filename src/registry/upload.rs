@@ -127,8 +127,8 @@ struct Upload<'a> {
 
 impl<'a> Upload<'a> {
     fn new(repository: &'a Repository, blob: &'a Descriptor, open: Open<'a>) -> Upload<'a> {
-        let limit = repository.host.body_limit.load(Ordering::Relaxed);
-        let way = if limit > 0 && blob.size > limit { Way::Pieces(limit) } else { Way::Patch };
+        let piece = repository.host.piece().filter(|piece| blob.size > *piece);
+        let way = piece.map_or(Way::Patch, Way::Pieces);
         let (core, target) = (repository.shared.core.clone(), repository.target(blob.digest));
         Upload { repository, core, blob, open, small: None, proven: false, target, way, session: None }
     }
@@ -157,7 +157,9 @@ impl<'a> Upload<'a> {
             Way::Pieces(size) => self.pieces(size).map_err(at(Step::Send))?,
         }
         self.commit().map_err(at(Step::Commit))?;
-        if let Way::Pieces(size) = self.way {
+        if let Way::Pieces(size) = self.way
+            && self.repository.host.settings.chunk != Some(size)
+        {
             self.repository.host.body_limit.store(size, Ordering::Relaxed);
         }
         Ok(())

@@ -124,7 +124,8 @@ pub(super) async fn send(core: Arc<Core>, host: Arc<Host>, mut call: Call, flow:
         if let Ok(answer) = tokio::time::timeout(every, exchange.as_mut()).await {
             return answer;
         }
-        if flow.waits_for_reader() {
+        // A pause the host asked for is no stall either.
+        if flow.waits_for_reader() || host.pauses() {
             flow.touch();
         }
         let limit = if flow.done.load(Ordering::Relaxed) { commit } else { stall };

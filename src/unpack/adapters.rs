@@ -183,6 +183,9 @@ impl Target for RegistryTarget {
 /// A question about a repository that lets nobody in finds nothing: Quay and Harbor say so of repositories that do not exist yet,
 /// and whether something can be pushed there only a push tells.
 fn nothing_if_closed<T>(repository: &Repository, answer: Result<T, registry::Error>) -> Result<Option<T>, TargetError> {
+    if matches!(answer, Err(registry::Error::Denied { .. })) {
+        return Ok(None);
+    }
     match answer.map_err(|e| refused(repository, e)) {
         Ok(answer) => Ok(Some(answer)),
         Err(error) if error.trouble == TargetTrouble::Closed => Ok(None),
@@ -215,6 +218,8 @@ fn meaning(error: &registry::Error, tokens: bool) -> TargetTrouble {
             _ => TargetTrouble::Closed,
         },
         E::InsecureRealm { .. } | E::Credential { .. } => TargetTrouble::Login,
+        // No rights in this repository. With a code of its own it is a policy or a quota, which may let other content pass.
+        E::Denied { answer, .. } if answer.code.as_deref() != Some("DENIED") => TargetTrouble::Closed,
         E::Cancelled => TargetTrouble::Cancelled,
         E::BlobUnknown { .. } => TargetTrouble::BlobUnknown,
         E::ChildMissing { .. } => TargetTrouble::ChildMissing,

@@ -17,7 +17,7 @@ const READS: u32 = 3;
 const ATTEMPTS: u32 = 3;
 /// So many requests that fail one after the other, each after all its tries, end the run: the target is out of order. Fewer are
 /// the trouble of single blobs, and the night's other images go on.
-const STRIKES: u32 = 8;
+pub(super) const STRIKES: u32 = 8;
 
 /// Work for an upload thread.
 pub(super) enum Job {

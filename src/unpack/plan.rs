@@ -13,6 +13,7 @@ use crate::ledger::Ledger;
 use crate::oci::keep_tag;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU32;
 
 /// What is to be done to have the selected images at the target.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -164,7 +165,7 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
     let catalog = Catalog::new(setting.media.contents())?;
     let wanted = wanted(setting, &catalog)?;
     refuse_collisions(&catalog, &wanted)?;
-    let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress };
+    let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress, strikes: AtomicU32::new(0) };
     let mut found = probe.find(&catalog, &wanted)?;
     let (tags, skipped_tags) = tags(&set, ledger, &wanted, &found);
     probe.tags(wanted.iter().zip(&tags).filter(|(w, tag)| **tag != w.image.tag).map(|(w, tag)| (w, tag.clone())), &mut found)?;

@@ -1,13 +1,15 @@
 //! What the target has already.
 
+use super::board::STRIKES;
 use super::catalog::{Catalog, Tree};
 use super::error::UnpackError;
 use super::parallel::ask_all;
-use super::target::{Target, TargetError};
+use super::target::{Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::format::{Holding, Image};
-use crate::progress::Progress;
+use crate::progress::{Level, Progress};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// One image with what it needs and where it goes.
 pub(crate) struct Wanted {
@@ -34,6 +36,8 @@ pub(crate) struct Probe<'a> {
     pub target: &'a dyn Target,
     pub threads: usize,
     pub progress: &'a dyn Progress,
+    /// Questions the target failed at in a row.
+    pub strikes: AtomicU32,
 }
 
 impl Probe<'_> {
@@ -75,8 +79,7 @@ impl Probe<'_> {
         let names: BTreeMap<(String, String), String> =
             names.map(|(w, tag)| ((w.image.repository.clone(), tag), w.place.clone())).collect();
         let asked: Vec<_> = names.into_iter().collect();
-        let answers =
-            self.ask(&asked, |((_, tag), place)| self.target.tag(place, tag).map_err(|error| trouble(format!("{place}:{tag}"), error)))?;
+        let answers = self.ask(&asked, |((_, tag), place)| self.or_nothing(|| format!("{place}:{tag}"), self.target.tag(place, tag)))?;
         found.tags.extend(asked.into_iter().zip(answers).filter_map(|((name, _), digest)| Some((name, digest?))));
         Ok(())
     }
@@ -87,9 +90,8 @@ impl Probe<'_> {
             .map(|(w, digest)| (w.image.repository.as_str(), w.place.as_str(), digest))
             .collect();
         let asked: Vec<_> = asked.into_iter().collect();
-        let answers = self.ask(&asked, |(_, place, digest)| {
-            self.target.has_manifest(place, digest).map_err(|error| trouble(format!("{place}@{digest}"), error))
-        })?;
+        let answers = self
+            .ask(&asked, |(_, place, digest)| self.or_nothing(|| format!("{place}@{digest}"), self.target.has_manifest(place, digest)))?;
         for ((repository, _, digest), _) in asked.into_iter().zip(answers).filter(|(_, there)| *there) {
             found.holdings.entry(repository.to_owned()).or_default().manifests.insert(digest);
         }
@@ -111,7 +113,7 @@ impl Probe<'_> {
         let answers = self.ask(&asked, |(_, place, b)| match catalog.contents.blobs.get(*b) {
             Some(blob) => {
                 let subject = || format!("{place}@{}", blob.digest);
-                self.target.has_blob(place, &blob.descriptor()).map_err(|error| trouble(subject(), error))
+                self.or_nothing(subject, self.target.has_blob(place, &blob.descriptor()))
             }
             None => Ok(false),
         })?;
@@ -120,6 +122,24 @@ impl Probe<'_> {
             found.holdings.entry(repository.to_owned()).or_default().blobs.insert(digest);
         }
         Ok(())
+    }
+
+    /// What the target fails at counts as not there: at worst it is pushed once more, or fails again and is told then. A night's work
+    /// does not end for one question; for one after the other it does.
+    fn or_nothing<T: Default>(&self, subject: impl Fn() -> String, answer: Result<T, TargetError>) -> Result<T, UnpackError> {
+        match answer {
+            Ok(answer) => {
+                self.strikes.store(0, Ordering::Relaxed);
+                Ok(answer)
+            }
+            Err(error) if error.trouble == TargetTrouble::Failing && self.strikes.fetch_add(1, Ordering::Relaxed) + 1 < STRIKES => {
+                let told = error.to_string();
+                let told = if told.contains(&subject()) { told } else { format!("{}: {told}", subject()) };
+                self.progress.say(Level::Warning, &format!("{told}; taken as not there"));
+                Ok(T::default())
+            }
+            Err(error) => Err(trouble(subject(), error)),
+        }
     }
 
     fn ask<T: Sync, R: Send>(&self, items: &[T], ask: impl Fn(&T) -> Result<R, UnpackError> + Sync) -> Result<Vec<R>, UnpackError> {

@@ -16,7 +16,7 @@ const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive
 /// Layer 4: images, wherever they come from.
 const ORIGIN: &[&str] = &["origin"];
 /// Layer 5: the verbs and what they are told by others. They meet through values of `format`, never through each other.
-const VERBS: &[&str] = &["pack", "unpack", "openshift", "helm", "cluster"];
+const VERBS: &[&str] = &["pack", "unpack", "preflight", "openshift", "helm", "cluster"];
 /// Layer 6: verbs made of verbs.
 const WHOLE: &[&str] = &["gather", "mirror", "inventory"];
 

@@ -79,7 +79,10 @@ fn see_also(roff: &mut Roff, command: &clap::Command, name: &str) {
         pages.push((above.to_owned(), "1"));
     }
     pages.extend(command.get_subcommands().map(|below| (format!("{name}-{}", below.get_name()), "1")));
-    pages.extend([("sealift-archive", "5"), ("sealift-errors", "7"), ("sealift-security", "7")].map(|(n, s)| (n.to_owned(), s)));
+    pages.extend(
+        [("sealift-archive", "5"), ("sealift-hosts", "5"), ("sealift-errors", "7"), ("sealift-security", "7")]
+            .map(|(n, s)| (n.to_owned(), s)),
+    );
     roff.control("SH", ["SEE ALSO"]);
     let mut line: Vec<Inline> = Vec::new();
     for (i, (page, section)) in pages.iter().enumerate() {
@@ -159,7 +162,7 @@ fn no_page_is_left_over() {
     let pages = generated();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let by_hand = ["sealift-archive.5", "sealift-oc-mirror.7", "sealift-security.7"].contains(&name.as_str());
+        let by_hand = ["sealift-archive.5", "sealift-hosts.5", "sealift-oc-mirror.7", "sealift-security.7"].contains(&name.as_str());
         assert!(by_hand || pages.contains_key(&name), "man/{name} describes a command that does not exist");
     }
 }

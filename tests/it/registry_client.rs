@@ -708,3 +708,99 @@ fn every_request_passes_the_fault_point_without_secrets() {
     assert!(seen.contains(&format!("http GET http://{}/v2/a/b/tags/list", server.host())));
     assert!(seen.iter().all(|line| !line.contains('?')));
 }
+
+/// The clock that finds silent connections does not run while the host wants a pause: here the pause is three times as long.
+#[test]
+fn a_pause_the_host_asks_for_is_no_stall_of_an_upload() {
+    let server = Lying::start(Guard::Open);
+    let timing = Timing { retry_after_cap: Duration::from_millis(1300), ..quick() };
+    let repository = at(&server, Options { timing, ..options() });
+    server.set_tags("a/b", &[Some("x")]);
+    server.lie("GET", "/tags/", 1, Fault::Status(429, vec![("retry-after", "9".into())], String::new()));
+    let content = bytes(40, 3_000_000);
+    let mut opened = 0;
+    std::thread::scope(|scope| {
+        let mut open = || {
+            opened += 1;
+            // Between POST and PATCH somebody else is told to slow down.
+            if opened == 1 {
+                let asks = repository.clone();
+                scope.spawn(move || asks.tags().unwrap());
+                while server.seen("GET", "/tags/").is_empty() {
+                    std::thread::yield_now();
+                }
+                // The answer is on its way; should it come too late, the upload is not stopped by it and the test says nothing.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            Ok(Box::new(std::io::Cursor::new(content.clone())) as Box<dyn Read + Send>)
+        };
+        repository.put_proven(&blob(&content), &mut open).unwrap();
+    });
+    assert_eq!(opened, 1, "the upload was not begun again");
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 1);
+}
+
+#[test]
+fn a_token_service_that_forgets_its_scheme() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(41, 1000);
+    server.add_blob(&content);
+    let realm = format!("BEARER service=\"a, b\" , Realm=\"null://{}/token\", Basic realm=r", server.host());
+    server.lie("GET", "/v2/", 1, Fault::Status(401, vec![("www-authenticate", realm)], String::new()));
+    assert_eq!(get(&repository, &blob(&content)), content);
+    let asked = server.seen("GET", "/token");
+    assert!(asked.len() == 1 && asked[0].query.contains("service=a%2C+b"), "{asked:?}");
+}
+
+#[test]
+fn a_refusal_in_spite_of_a_login_is_no_matter_of_logins() {
+    let server = Lying::start(Guard::Basic);
+    let repository = at(&server, with_login("alice", "secret"));
+    let content = bytes(42, 1000);
+    for body in [error("DENIED"), error("UNAUTHORIZED"), "<html>forbidden</html>".to_owned()] {
+        server.lie("POST", "/uploads/", 1, Fault::Status(403, vec![], body.clone()));
+        assert!(matches!(put(&repository, &blob(&content), &content), Err(Error::Denied { .. })), "{body}");
+        server.lie("GET", "/tags/", 1, Fault::Status(403, vec![], body.clone()));
+        assert!(matches!(repository.tags(), Err(Error::Denied { .. })), "{body}");
+    }
+    assert_eq!(server.seen("POST", "/uploads/").len(), 3, "asked once each");
+    let (server, anonymous) = open(Guard::Open);
+    server.lie("GET", "/tags/", 1, Fault::Status(403, vec![], error("DENIED")));
+    assert!(matches!(anonymous.tags(), Err(Error::LoginRefused { credentials_sent: false, .. })));
+}
+
+#[test]
+fn a_date_to_come_back_at_is_waited_for() {
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[None, Some("x"), Some("sha256:0")]);
+    let past = httpdate::fmt_http_date(std::time::SystemTime::now() - Duration::from_secs(3600));
+    server.lie("GET", "/tags/", 2, Fault::Status(503, vec![("retry-after", past)], String::new()));
+    assert_eq!(repository.tags().unwrap(), ["x"]);
+}
+
+/// distribution says 500 to layers with addresses it does not allow: asking again changes nothing.
+#[test]
+fn a_failure_that_is_a_refusal_is_not_asked_again() {
+    let (server, repository) = open(Guard::Open);
+    let body = r#"{"errors":[{"code":"UNKNOWN"},{"code":"UNKNOWN","message":"invalid URL on layer"}]}"#;
+    server.lie("PUT", "/manifests/", usize::MAX, Fault::Status(500, vec![], body.into()));
+    assert!(matches!(repository.put_manifest(b"{}", media::OCI_MANIFEST, &tag("x")), Err(Error::Server { .. })));
+    assert_eq!(server.seen("PUT", "/manifests/").len(), 1);
+}
+
+#[test]
+fn a_host_with_a_chunk_size_gets_pieces_from_the_start() {
+    let server = Lying::start(Guard::Open);
+    let mut hosts = sealift::registry::hosts::HostTable::default();
+    hosts.set(&format!("{}:chunk=1MiB", server.host())).unwrap();
+    let repository = at(&server, Options { hosts, ..options() });
+    for (seed, len, pieces) in [(43, 1 << 20, 1), (44, (2 << 20) + 5, 3)] {
+        let before = server.seen("PATCH", "/uploads/").len();
+        let content = bytes(seed, len);
+        put(&repository, &blob(&content), &content).unwrap();
+        assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+        assert_eq!(server.seen("PATCH", "/uploads/").len() - before, pieces);
+    }
+    assert_eq!(repository.body_limit(), None, "nothing was refused");
+}

@@ -78,6 +78,10 @@ pub enum Guard {
     Basic,
     /// Bearer; its token service is this server, under `/token`.
     Bearer,
+    /// As Bearer, with Harbor's names and interface: nothing is pushed below a project that does not exist.
+    Harbor,
+    /// As Bearer, with Quay's: the OAuth token `oauth-alice` of the user `$oauthtoken` may make organisations.
+    Quay,
 }
 
 #[derive(Default)]
@@ -92,6 +96,7 @@ struct State {
     mountable: HashSet<String>,
     next: usize,
     tokens: HashSet<String>,
+    projects: HashSet<String>,
     issue: Option<Issue>,
 }
 
@@ -260,12 +265,17 @@ impl State {
 
     /// What a good registry answers.
     fn honest(&mut self, seen: &Seen, body: &Bytes, guard: Guard, addr: SocketAddr, fault: &Option<Fault>) -> Response<Body> {
-        if seen.path == "/token" {
+        if matches!(seen.path.as_str(), "/token" | "/service/token" | "/v2/auth") {
             return self.token(seen, body);
+        }
+        if seen.path.starts_with("/api/") {
+            return self.product(seen, body, guard);
         }
         if !self.admitted(seen, guard) {
             let challenge = match guard {
                 Guard::Basic => "Basic realm=\"r\"".to_owned(),
+                Guard::Harbor => format!("Bearer realm=\"http://{addr}/service/token\",service=\"harbor-registry\""),
+                Guard::Quay => format!("Bearer realm=\"http://{addr}/v2/auth\",service=\"{addr}\""),
                 _ => format!("Bearer realm=\"http://{addr}/token\",service=\"lying service\",scope=\"{}\"", scope_of(seen)),
             };
             return refuse(401, &[("www-authenticate", challenge)], &error("UNAUTHORIZED"));
@@ -275,6 +285,10 @@ impl State {
             return reply(200, &[], Bytes::from_static(b"{}"));
         }
         if let Some((repository, session)) = rest.split_once("/blobs/uploads/") {
+            let project = repository.split('/').next().unwrap();
+            if matches!(guard, Guard::Harbor | Guard::Quay) && !self.projects.contains(project) {
+                return refuse(401, &[], &error("UNAUTHORIZED"));
+            }
             return self.upload(seen, repository, session, body);
         }
         if let Some((_, digest)) = rest.split_once("/blobs/") {
@@ -294,7 +308,31 @@ impl State {
         match guard {
             Guard::Open => true,
             Guard::Basic => shown == "Basic YWxpY2U6c2VjcmV0",
-            Guard::Bearer => shown.strip_prefix("Bearer ").is_some_and(|t| self.tokens.contains(t)),
+            Guard::Bearer | Guard::Harbor | Guard::Quay => shown.strip_prefix("Bearer ").is_some_and(|t| self.tokens.contains(t)),
+        }
+    }
+
+    /// The product's own interface, as far as projects go.
+    fn product(&mut self, seen: &Seen, body: &Bytes, guard: Guard) -> Response<Body> {
+        let login = if guard == Guard::Harbor { "Basic YWxpY2U6c2VjcmV0" } else { "Bearer oauth-alice" };
+        if seen.authorization.as_deref() != Some(login) {
+            return refuse(401, &[], &error("UNAUTHORIZED"));
+        }
+        let wish: serde_json::Value = serde_json::from_slice(body).unwrap_or_default();
+        let (name, made) = match (guard, seen.method.as_str(), seen.path.as_str()) {
+            (Guard::Harbor, "HEAD", "/api/v2.0/projects") => (seen.query.strip_prefix("project_name=").unwrap().to_owned(), false),
+            (Guard::Harbor, "POST", "/api/v2.0/projects") => (wish["project_name"].as_str().unwrap().to_owned(), true),
+            (Guard::Quay, "POST", "/api/v1/organization/") => (wish["name"].as_str().unwrap().to_owned(), true),
+            (Guard::Quay, "GET", path) => (path.strip_prefix("/api/v1/organization/").unwrap().to_owned(), false),
+            _ => return refuse(404, &[], ""),
+        };
+        match (made, self.projects.contains(&name)) {
+            (false, there) => reply(if there { 200 } else { 404 }, &[], Bytes::new()),
+            (true, true) => refuse(409, &[], ""),
+            (true, false) => {
+                self.projects.insert(name);
+                reply(201, &[], Bytes::new())
+            }
         }
     }
 
@@ -304,6 +342,8 @@ impl State {
         let user = match (seen.method.as_str(), seen.authorization.as_deref()) {
             ("POST", _) if pairs.iter().any(|(k, v)| k == "refresh_token" && v == "refresh-alice") => "alice",
             ("GET", Some("Basic YWxpY2U6c2VjcmV0")) => "alice",
+            // $oauthtoken:oauth-alice
+            ("GET", Some("Basic JG9hdXRodG9rZW46b2F1dGgtYWxpY2U=")) => "alice",
             ("GET", None) => "",
             _ => return refuse(401, &[], &error("UNAUTHORIZED")),
         };

@@ -1,6 +1,6 @@
 //! `sealift list operators`: packages, channels and versions of a catalog, and what an ImageSet keeps of it.
 
-use crate::cli::{Context, Outcome, connections, options};
+use crate::cli::{Context, Outcome, options, wishes};
 use crate::error::{Code, Error};
 use crate::fs::{Dir, FsError, read_user_file};
 use crate::image_set::{ImageSet, Operator, Source};
@@ -14,7 +14,6 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 /// Lists packages, channels and versions of an operator catalog
 ///
@@ -99,8 +98,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
 /// Looks into a catalog image; a layer that was fetched for that is there for a later pack.
 fn of_image(args: &Args, reference: &str, ctx: &Context) -> Result<Outcome, Error> {
     let source = Source::parse(reference)?;
-    let client = connections::client(ctx, &args.source.access, args.source.src_tls_verify, &Arc::default())?;
-    let sources = connections::Sources::new(client, args.workspace.open(ctx)?);
+    let sources = wishes::sources(ctx, &args.source, args.workspace.open(ctx)?)?;
     let origin = sources.open(&source)?;
     let (digest, _) = origin.resolve(&source)?;
     let stopped = || ctx.progress.cancelled();

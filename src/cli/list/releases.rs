@@ -1,6 +1,6 @@
 //! `sealift list releases`: what an update channel has, and how one gets from one release to another.
 
-use crate::cli::connections::client;
+use crate::cli::connections::{client, registries};
 use crate::cli::{Context, Outcome, options};
 use crate::error::Error;
 use crate::gather::update_graph;
@@ -58,7 +58,8 @@ fn minor(text: &str) -> Result<String, String> {
 /// # Errors
 /// `CONTENT_NOT_FOUND` for a channel, version or path that does not exist; what the update service answers.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let web = client(ctx, &args.source.access, args.source.src_tls_verify, &Arc::default())?;
+    let conf = registries(ctx, &args.source.access)?;
+    let web = client(ctx, &args.source.access, &conf, args.source.src_tls_verify, &Arc::default())?;
     told(&args, &web, ctx)
 }
 

@@ -3,6 +3,8 @@
 use super::super::{Context, Outcome, connections, options};
 use crate::error::{Code, Error};
 use crate::oci::Reference;
+use crate::origin::{Mirrored, Origin, Told};
+use crate::progress::Level;
 use crate::text::shown;
 use std::sync::Arc;
 
@@ -28,9 +30,11 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     if reference.tag.is_some() || reference.digest.is_some() {
         return Err(bad());
     }
-    let client = connections::client(ctx, &args.source.access, args.source.src_tls_verify, &Arc::default())?;
-    let repository = client.repository(&reference.host, &reference.repository);
-    let tags = repository.tags().map_err(|e| crate::error::source(&e))?;
+    let conf = connections::registries(ctx, &args.source.access)?;
+    let client = connections::client(ctx, &args.source.access, &conf, args.source.src_tls_verify, &Arc::default())?;
+    let progress = ctx.progress.clone();
+    let told: Told = Arc::new(move |line| progress.say(Level::Detail, &shown(line).to_string()));
+    let tags = Mirrored::new(client, Arc::new(conf), &reference.host, &reference.repository, told).tags()?;
     for tag in &tags {
         ctx.output.line(tag);
     }

@@ -231,6 +231,8 @@ pub struct Registry {
     /// Repository that takes no blobs (`*`: all), and in what way.
     pub closed: Option<&'static str>,
     pub closed_as: TargetTrouble,
+    /// So many questions fail, from the first on.
+    pub questions_fail: AtomicUsize,
     /// Blobs up to this size are taken all the same.
     pub closed_above: u64,
     pub refusals: AtomicUsize,
@@ -256,6 +258,7 @@ impl Registry {
             artifacts: true,
             layout: false,
             closed: None,
+            questions_fail: AtomicUsize::new(0),
             closed_as: TargetTrouble::Refused,
             closed_above: 0,
             refusals: AtomicUsize::new(0),
@@ -337,20 +340,30 @@ fn refuse<R>(trouble: TargetTrouble, why: &str) -> Result<R, TargetError> {
     Err(TargetError::new(trouble, why.to_owned()))
 }
 
+impl Registry {
+    fn question(&self) -> Result<(), TargetError> {
+        let left = self.questions_fail.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
+        if left.is_ok() { refuse(TargetTrouble::Failing, "500 database is locked") } else { Ok(()) }
+    }
+}
+
 impl Target for Registry {
     fn name(&self) -> String {
         "registry.test/p".into()
     }
 
     fn has_manifest(&self, repository: &str, digest: &Digest) -> Result<bool, TargetError> {
+        self.question()?;
         self.operate(|inner| Ok(inner.manifests.get(repository).is_some_and(|m| m.contains_key(digest))))
     }
 
     fn tag(&self, repository: &str, tag: &str) -> Result<Option<Digest>, TargetError> {
+        self.question()?;
         self.operate(|inner| Ok(inner.tags.get(repository).and_then(|t| t.get(tag)).copied()))
     }
 
     fn has_blob(&self, repository: &str, blob: &Descriptor) -> Result<bool, TargetError> {
+        self.question()?;
         self.operate(|inner| Ok(inner.blobs.get(repository).is_some_and(|b| b.contains_key(&blob.digest))))
     }
 

@@ -290,6 +290,21 @@ fn what_the_registry_fails_at_costs_its_images_alone() {
     assert_eq!(report.done.len(), 2);
 }
 
+#[test]
+fn questions_the_registry_fails_at_do_not_end_the_plan_but_many_in_a_row_do() {
+    let world = World::new();
+    world.registry.questions_fail.store(7, std::sync::atomic::Ordering::SeqCst);
+    let report = world.unpack(&sample()).unwrap();
+    assert!(report.is_complete(), "{report:?}");
+    let mut world = World::new();
+    world.options.probes = 1;
+    world.registry.questions_fail.store(usize::MAX, std::sync::atomic::Ordering::SeqCst);
+    let error = world.unpack(&many(true)).unwrap_err();
+    assert!(matches!(&error, UnpackError::Target { error, .. } if error.trouble == TargetTrouble::Failing), "{error}");
+    let asked = usize::MAX - world.registry.questions_fail.load(std::sync::atomic::Ordering::SeqCst);
+    assert_eq!(asked, 8);
+}
+
 /// Twenty images of one layer each, in repositories of their own or all in one.
 fn many(apart: bool) -> Medium {
     let mut medium = Medium::new(1, 1);
