@@ -185,11 +185,8 @@ type Document = (Vec<u8>, Option<String>);
 pub struct Remembering<O> {
     inner: O,
     names: Mutex<HashMap<String, (Digest, Option<String>)>>,
-    manifests: Mutex<Manifests>,
+    manifests: Mutex<HashMap<Digest, Document>>,
 }
-
-/// Bytes of manifests, and what their source calls their type.
-type Manifests = HashMap<Digest, (Vec<u8>, Option<String>)>;
 
 impl<O> Remembering<O> {
     /// Remembers from now on.

@@ -44,7 +44,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let connections::Place { target: target, prefix: prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
+    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
     let threads = args.sides.parallel.map_or(6, usize::from);
     let progress = ctx.progress.as_ref();
     let mut missing: Vec<Detail> = Vec::new();

@@ -59,7 +59,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let connections::Place { target: target, prefix: prefix, .. } = connections::target(ctx, &args.to, &args.target)?;
+    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.target)?;
     let receipts = published::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx);
     match args.config.as_ref().filter(|_| args.generate) {
         Some(config) => generate(config, &args, &receipts?, ctx),

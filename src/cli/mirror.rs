@@ -82,7 +82,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let signer = args.signing.signer(ctx)?;
     let workspace = args.workspace.open(ctx)?;
     // The target first: a wrong password there shall not be noticed after all sources were asked.
-    let connections::Place { target: target, prefix: prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
+    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
     let source = args.sides.source();
     let (identity, shape) = (options::Identity::unwritten(mirror::STREAM), options::Shape::unwritten());
     let asked = Asked {

@@ -43,7 +43,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let receipts = match &args.to {
         // Local receipts need no network; only without them the registry is asked.
         Some(to) if args.receipts.is_empty() && receipts_of(&to.name(), ctx)?.is_empty() => {
-            let connections::Place { target: target, prefix: prefix, .. } = connections::target(ctx, to, &args.target)?;
+            let connections::Place { target, prefix, .. } = connections::target(ctx, to, &args.target)?;
             published::gathered(&[], Some(target.as_ref()), Some(&to.name()), &prefix, &args.nested, ctx)?
         }
         to => {
