@@ -1,6 +1,6 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
-use super::{demo, explain, inspect, key, pack, plan, sign, trust, unpack, verify};
+use super::{demo, explain, inspect, key, pack, plan, serve, sign, trust, unpack, verify};
 use clap::{Parser, Subcommand};
 
 /// Carries container images across an air gap as signed, size-bounded, checkable volumes
@@ -56,6 +56,7 @@ pub enum Command {
     Verify(verify::Args),
     Inspect(inspect::Args),
     Unpack(unpack::Args),
+    Serve(serve::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }

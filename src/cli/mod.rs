@@ -21,6 +21,7 @@ pub mod panic;
 pub mod passphrase;
 pub mod plan;
 pub mod progress;
+pub mod serve;
 pub mod sets;
 pub mod sign;
 pub mod signals;
@@ -172,6 +173,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Verify(args) => verify::run(args, ctx),
         Command::Inspect(args) => inspect::run(args, ctx),
         Command::Unpack(args) => unpack::run(args, ctx),
+        Command::Serve(args) => serve::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

@@ -17,6 +17,7 @@ mod from_ledger;
 mod from_oci;
 mod from_pack;
 mod from_registry;
+mod from_serve;
 mod from_sign;
 mod from_unpack;
 mod owned;

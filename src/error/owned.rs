@@ -31,6 +31,7 @@ by_value!(
     crate::origin::OriginError,
     crate::registry::certs::TlsError,
     crate::registry::credentials::CredentialError,
+    crate::serve::Error,
     crate::sign::SignError,
     crate::sign::TrustFileError,
     crate::web::WebError,
