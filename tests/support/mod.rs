@@ -4,6 +4,7 @@
 pub mod fleet;
 pub mod inside;
 pub mod lying;
+pub mod raw;
 pub mod run;
 pub mod rust_paths;
 pub mod servers;
