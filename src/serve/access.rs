@@ -49,6 +49,8 @@ pub(super) enum Verdict {
     Challenge,
     /// Wrong password.
     Refused,
+    /// Not allowed, and there are no users who could be.
+    Denied,
     /// Only bcrypt can tell.
     Ask,
 }
@@ -91,7 +93,7 @@ impl Access {
         let Some(users) = &self.users else {
             let wanted = if writes { Anonymous::Push } else { Anonymous::Pull };
             let open = !self.is_decided() || self.anonymous >= wanted;
-            return if open { Verdict::Allowed("-".into()) } else { Verdict::Challenge };
+            return if open { Verdict::Allowed("-".into()) } else { Verdict::Denied };
         };
         match authorization.and_then(credentials) {
             // What podman and skopeo send where they have no login.
@@ -276,7 +278,7 @@ mod tests {
         assert_eq!(pull.judge(None, true, false), Verdict::Challenge);
         let open = Access::new(Anonymous::Pull, None).unwrap();
         assert_eq!(open.judge(None, false, true), Verdict::Allowed("-".into()));
-        assert_eq!(open.judge(None, true, false), Verdict::Challenge);
+        assert_eq!(open.judge(None, true, false), Verdict::Denied);
         assert!(!Access::new(Anonymous::Nothing, None).unwrap().is_decided());
     }
 

@@ -136,7 +136,8 @@ async fn admit(state: &Arc<State>, asked: &Asked, user: &mut String) -> Result<R
     if matches!(path, "/healthz") {
         return Ok(Route::Health);
     }
-    let writes = !matches!(asked.parts.method, Method::GET | Method::HEAD);
+    // What is only read refuses writers by itself: no login would help them.
+    let writes = !matches!(asked.parts.method, Method::GET | Method::HEAD) && state.store.writer().is_some();
     if let Err(error) = state.access.refresh() {
         (state.log)(&format!("the users stay as they were: {}", shown(&error.to_string())));
     }
@@ -150,6 +151,13 @@ async fn admit(state: &Arc<State>, asked: &Asked, user: &mut String) -> Result<R
     }
     match verdict {
         Verdict::Allowed(name) => *user = name,
+        Verdict::Denied => {
+            return Err(Refusal::new(
+                StatusCode::FORBIDDEN,
+                "DENIED",
+                "this registry takes no pushes: it has no users, and everybody may only pull",
+            ));
+        }
         Verdict::Challenge => return Err(unauthorized("a login is needed")),
         Verdict::Refused | Verdict::Ask => {
             state.metrics.refused();
