@@ -6,11 +6,14 @@
 
 use super::store::StoreError;
 use crate::digest::Digest;
-use crate::fs::{Dir, Stamp};
+use crate::fs::{Dir, Stamp, Trouble};
 use crate::limits;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// The folder in a layout where upload sessions and deletions are kept. Other programs pass over it: the image layout
+/// specification lets a layout hold more than it names.
+pub(super) const OURS: &str = ".sealift-serve";
 const FILE: &str = "deleted";
 
 /// Repository and digest of what is deleted.
@@ -19,14 +22,22 @@ type Lines = BTreeSet<(String, Digest)>;
 /// The file of deletions.
 #[derive(Debug)]
 pub(super) struct Deleted {
-    dir: Option<Dir>,
+    root: Dir,
     last: Mutex<Option<(Stamp, Arc<Lines>)>>,
 }
 
 impl Deleted {
-    /// The deletions kept in `dir`; none where there is no such folder.
-    pub fn new(dir: Option<Dir>) -> Deleted {
-        Deleted { dir, last: Mutex::default() }
+    /// The deletions kept in the folder [`OURS`] of a layout, which need not be there.
+    pub fn new(root: Dir) -> Deleted {
+        Deleted { root, last: Mutex::default() }
+    }
+
+    /// Opened at every use: another server over the same layout may make it at any time.
+    fn dir(&self) -> Result<Option<Dir>, StoreError> {
+        match self.root.open_sub(OURS) {
+            Err(e) if e.trouble() == Trouble::Absent => Ok(None),
+            other => Ok(Some(other?)),
+        }
     }
 
     pub fn has(&self, repository: &str, digest: &Digest) -> Result<bool, StoreError> {
@@ -42,7 +53,7 @@ impl Deleted {
         for digest in remove {
             after.remove(&(repository.to_owned(), *digest));
         }
-        if let Some(dir) = self.dir.as_ref().filter(|_| after != *before) {
+        if let Some(dir) = self.dir()?.filter(|_| after != *before) {
             let text: String = after.iter().map(|(repository, digest)| format!("{repository}@{digest}\n")).collect();
             dir.publish(FILE, text.as_bytes())?;
         }
@@ -50,7 +61,7 @@ impl Deleted {
     }
 
     fn read(&self) -> Result<Arc<Lines>, StoreError> {
-        let Some(dir) = &self.dir else { return Ok(Arc::default()) };
+        let Some(dir) = self.dir()? else { return Ok(Arc::default()) };
         let Some(stamp) = dir.stamp(FILE)? else { return Ok(Arc::default()) };
         let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((known, lines)) = &*last

@@ -1,6 +1,6 @@
 //! An OCI layout as a registry.
 
-use super::deleted::Deleted;
+use super::deleted::{Deleted, OURS};
 use super::names::{Names, Remembered};
 use super::store::{Manifest, Reference, Store, StoreError, Writer};
 use super::uploads::{SESSION_SECONDS, Uploads};
@@ -14,10 +14,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-
-/// The folder in a layout where upload sessions and deletions are kept. Other programs pass over it: the image layout
-/// specification lets a layout hold more than it names.
-const OURS: &str = ".sealift-serve";
 
 /// A layout served as a registry.
 ///
@@ -50,9 +46,9 @@ impl LayoutStore {
     /// Those of the layout.
     pub fn open(path: &Path, sparse: bool, now: u64) -> Result<LayoutStore, StoreError> {
         let layout = Layout::create(path)?;
-        let ours = Dir::open(path)?.make_sub(OURS)?;
-        let uploads = Uploads::new(ours.make_sub("uploads")?);
-        let store = LayoutStore { deleted: Deleted::new(Some(ours)), uploads: Some(uploads), ..LayoutStore::of(layout, sparse) };
+        let root = Dir::open(path)?;
+        let uploads = Uploads::new(root.make_sub(OURS)?.make_sub("uploads")?);
+        let store = LayoutStore { uploads: Some(uploads), ..LayoutStore::of(layout, root, sparse) };
         store.expire_uploads(now)?;
         Ok(store)
     }
@@ -62,13 +58,11 @@ impl LayoutStore {
     /// # Errors
     /// Those of the layout.
     pub fn open_read_only(path: &Path) -> Result<LayoutStore, StoreError> {
-        let layout = Layout::open(path)?;
-        let ours = Dir::open(path)?.open_sub(OURS).ok();
-        Ok(LayoutStore { deleted: Deleted::new(ours), ..LayoutStore::of(layout, false) })
+        Ok(LayoutStore::of(Layout::open(path)?, Dir::open(path)?, false))
     }
 
-    fn of(layout: Layout, sparse: bool) -> LayoutStore {
-        let (names, deleted) = (Remembered::default(), Deleted::new(None));
+    fn of(layout: Layout, root: Dir, sparse: bool) -> LayoutStore {
+        let (names, deleted) = (Remembered::default(), Deleted::new(root));
         LayoutStore { layout, names, deleted, uploads: None, sparse, attached: Mutex::default() }
     }
 
@@ -99,16 +93,16 @@ impl LayoutStore {
     pub(super) fn visible(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, StoreError> {
         let Some(size) = self.layout.size(digest)? else { return Ok(None) };
         // A later image of this repository may need what was deleted from it: then it is there again.
-        let hidden = self.deleted.has(repository, digest)? && self.needed_by(repository, digest)?.is_none();
+        let hidden = self.deleted.has(repository, digest)? && self.needed_by(repository, digest, false)?.is_none();
         Ok((!hidden).then_some(size))
     }
 
-    /// A tag of the repository whose image reaches the digest.
-    pub(super) fn needed_by(&self, repository: &str, digest: &Digest) -> Result<Option<String>, StoreError> {
+    /// A tag of the repository whose image reaches the digest; with `below`, from above: not one that is the digest itself.
+    pub(super) fn needed_by(&self, repository: &str, digest: &Digest, below: bool) -> Result<Option<String>, StoreError> {
         let names = self.names()?;
         let Some(tags) = names.tags.get(repository) else { return Ok(None) };
         for (tag, root) in tags {
-            if self.reaches(root, digest) {
+            if !(below && root.digest == *digest) && self.reaches(root, digest) {
                 return Ok(Some(format!("{repository}:{tag}")));
             }
         }

@@ -165,10 +165,10 @@ impl Writer for LayoutStore {
                     None => Vec::new(),
                 };
                 // Its own tags go with it; another tag's index keeps it.
-                held.remove(|name, _| name.is_some_and(|name| own.iter().any(|own| own == name)))?;
-                if let Some(tag) = self.needed_by(repository, digest)? {
+                if let Some(tag) = self.needed_by(repository, digest, true)? {
                     return Err(StoreError::Needed { tag });
                 }
+                held.remove(|name, _| name.is_some_and(|name| own.iter().any(|own| own == name)))?;
                 held.remove(|name, listed| name.is_none() && listed == digest)?;
                 self.deleted.change(repository, &[*digest], &[])
             }
@@ -178,7 +178,7 @@ impl Writer for LayoutStore {
     fn delete_blob(&self, repository: &str, digest: &Digest) -> Result<(), StoreError> {
         let _held = self.layout.hold()?;
         self.visible(repository, digest)?.ok_or(StoreError::BlobUnknown(*digest))?;
-        match self.needed_by(repository, digest)? {
+        match self.needed_by(repository, digest, false)? {
             Some(tag) => Err(StoreError::Needed { tag }),
             None => self.deleted.change(repository, &[*digest], &[]),
         }

@@ -340,6 +340,45 @@ fn deletion_and_collection() {
 }
 
 #[test]
+fn a_member_of_a_tagged_index_stays_and_holes_are_a_choice() {
+    let site = Site::new();
+    let mut served = site.serve();
+    let bytes = image(&served, "a", 1);
+    let member = Digest::sha256(&bytes);
+    served.manifest("a", &member.to_string(), media::OCI_MANIFEST, &bytes).is(201);
+    let absent = descriptor(media::OCI_MANIFEST, Digest::sha256(b"absent"), 9);
+    let index = |members: Value| json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": members}).to_string();
+    let whole = index(json!([descriptor(media::OCI_MANIFEST, member, bytes.len())]));
+    served.manifest("a", "i", media::OCI_INDEX, whole.as_bytes()).is(201);
+    served.manifest("a", "member", media::OCI_MANIFEST, &bytes).is(201);
+    let refused = served.delete(&format!("/v2/a/manifests/{member}")).refuses(405, "UNSUPPORTED");
+    assert_eq!(refused.json()["errors"][0]["detail"]["tag"], "a:i");
+    served.get("/v2/a/manifests/member").is(200);
+    served.end();
+    let holed = index(json!([descriptor(media::OCI_MANIFEST, member, bytes.len()), absent]));
+    site.serve().manifest("a", "holed", media::OCI_INDEX, holed.as_bytes()).refuses(400, "MANIFEST_BLOB_UNKNOWN");
+    let layout = format!("oci:{}", text(&site.layout()));
+    let sparse = Served::start(&site.home, &[&layout, "--plain-http", "--sparse"]);
+    sparse.manifest("a", "holed", media::OCI_INDEX, holed.as_bytes()).is(201);
+}
+
+/// A replica over the same folder writes nothing, and sees what the other takes in and deletes.
+#[test]
+fn a_replica_over_one_folder() {
+    let site = Site::new();
+    let served = site.serve();
+    let layout = format!("oci:{}", text(&site.layout()));
+    let replica = Served::start(&site.home, &[&layout, "--plain-http", "--read-only"]);
+    let bytes = image(&served, "a", 1);
+    served.manifest("a", "1", media::OCI_MANIFEST, &bytes).is(201);
+    assert!(replica.get("/v2/a/manifests/1").is(200).body == bytes);
+    replica.manifest("a", "2", media::OCI_MANIFEST, &bytes).refuses(405, "UNSUPPORTED");
+    replica.send("POST", "/v2/a/blobs/uploads/", &[], b"").refuses(405, "UNSUPPORTED");
+    served.delete(&format!("/v2/a/manifests/{}", Digest::sha256(&bytes))).is(202);
+    replica.get(&format!("/v2/a/manifests/{}", Digest::sha256(&bytes))).refuses(404, "MANIFEST_UNKNOWN");
+}
+
+#[test]
 fn an_upload_survives_a_cut_and_a_restart() {
     let site = Site::new();
     let mut served = site.serve();
