@@ -99,6 +99,16 @@ pub struct Entry {
     pub size: u64,
 }
 
+/// One state of a file: whoever replaces or changes the file makes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    inode: u64,
+    size: u64,
+    /// Last change of its bytes, in seconds since 1970.
+    pub modified: u64,
+    nanoseconds: i64,
+}
+
 /// An open directory. Cloning is cheap.
 #[derive(Clone, Debug)]
 pub struct Dir {
@@ -231,6 +241,20 @@ impl Dir {
     pub fn size_of(&self, name: &str) -> Result<Option<u64>, FsError> {
         match rustix::fs::statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(stat.st_size as u64)),
+            Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
+            Err(e) => Err(FsError::new("look at", self.join(name), e)),
+        }
+    }
+
+    /// What tells one state of a regular file from another; `None` where there is none.
+    pub fn stamp(&self, name: &str) -> Result<Option<Stamp>, FsError> {
+        match rustix::fs::statat(self.fd.as_fd(), name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(Some(Stamp {
+                inode: stat.st_ino,
+                size: stat.st_size as u64,
+                modified: u64::try_from(stat.st_mtime).unwrap_or(0),
+                nanoseconds: i64::try_from(stat.st_mtime_nsec).unwrap_or(0),
+            })),
             Ok(_) | Err(rustix::io::Errno::NOENT | rustix::io::Errno::NOTDIR) => Ok(None),
             Err(e) => Err(FsError::new("look at", self.join(name), e)),
         }
@@ -473,6 +497,14 @@ impl File {
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What tells this state of the file from another.
+    pub fn stamp(&self) -> Result<Stamp, FsError> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = self.inner.metadata().map_err(|e| FsError::new("look at", &*self.path, e))?;
+        let modified = u64::try_from(meta.mtime()).unwrap_or(0);
+        Ok(Stamp { inode: meta.ino(), size: meta.size(), modified, nanoseconds: meta.mtime_nsec() })
     }
 
     /// The permission bits when the file is this user's own and anybody else may read or write it: what `ssh` refuses

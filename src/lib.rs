@@ -22,7 +22,7 @@
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`origin`]: where images come from | 0 to 3 |
-//! | 5 | [`pack`], [`unpack`], [`preflight`], [`openshift`], [`helm`]; [`cluster`] (only 0 to 2) | 0 to 4, never each other |
+//! | 5 | [`pack`], [`unpack`], [`preflight`], [`serve`], [`openshift`], [`helm`]; [`cluster`] (only 0 to 2) | 0 to 4, never each other |
 //! | 6 | [`gather`] (an ImageSet becomes a wish), [`mirror`], [`inventory`] | 0 to 5, never each other |
 //! | 7 | [`error`] | the errors of all above |
 //! | 8 | [`cli`] | everything; only here: terminal, environment, home, exit |
@@ -61,6 +61,7 @@ pub mod pack;
 pub mod preflight;
 pub mod progress;
 pub mod registry;
+pub mod serve;
 pub mod sign;
 pub mod text;
 pub mod unpack;

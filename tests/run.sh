@@ -11,6 +11,8 @@ fail() { printf 'tests/run.sh: %s\n' "$*" >&2; exit 1; }
 needed='
 docker-registry docker-registry
 skopeo          skopeo
+buildah         buildah
+curl            curl
 umoci           umoci
 ssh-keygen      openssh-client
 ssh-agent       openssh-client

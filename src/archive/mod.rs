@@ -1,5 +1,6 @@
 //! Volumes on disk: written exactly to size, read only through the block table of a verified index.
 
+mod blob_reader;
 mod blocks;
 mod error;
 mod open;
@@ -7,6 +8,7 @@ mod parts;
 mod reader;
 mod writer;
 
+pub use blob_reader::BlobReader;
 pub use error::{Damage, Error};
 pub use open::{OpenError, OpenSet, Remark, open, set_named};
 pub use parts::{Checked, PartId};

@@ -39,13 +39,13 @@ impl Volume {
     }
 
     /// First byte and one past the last byte of a block.
-    fn span(&self, block: usize) -> (u64, u64) {
+    pub(super) fn span(&self, block: usize) -> (u64, u64) {
         let start = block as u64 * self.block_size;
         (start, (start + self.block_size).min(self.size))
     }
 
     /// Reads and compares one block into `buffer`.
-    fn read(&self, block: usize, mut buffer: Vec<u8>) -> Result<Vec<u8>, Damage> {
+    pub(super) fn read(&self, block: usize, mut buffer: Vec<u8>) -> Result<Vec<u8>, Damage> {
         let (start, end) = self.span(block);
         let path = || self.path().to_owned();
         buffer.resize(usize::try_from(end - start).unwrap_or(0), 0);

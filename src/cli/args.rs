@@ -1,7 +1,7 @@
 //! The command line: what clap reads, and the source of the manual's section 1.
 
 use super::{
-    check, delete, demo, explain, inspect, key, list, mirror, pack, plan, preflight, resources, sign, trust, unpack, verify, where_,
+    check, delete, demo, explain, inspect, key, list, mirror, pack, plan, preflight, resources, serve, sign, trust, unpack, verify, where_,
 };
 use clap::{Parser, Subcommand};
 
@@ -65,6 +65,7 @@ pub enum Command {
     Delete(delete::Args),
     Resources(resources::Args),
     List(list::Args),
+    Serve(serve::Args),
     Explain(explain::Args),
     Demo(demo::Args),
 }

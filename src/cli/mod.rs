@@ -31,6 +31,7 @@ pub mod published;
 pub mod receipts;
 pub mod resources;
 mod resources_folder;
+pub mod serve;
 pub mod sets;
 pub mod sign;
 pub mod signals;
@@ -190,6 +191,7 @@ fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
         Command::Delete(args) => delete::run(args, ctx),
         Command::Resources(args) => resources::run(args, ctx),
         Command::List(args) => list::run(args, ctx),
+        Command::Serve(args) => serve::run(args, ctx),
         Command::Explain(args) => explain::run(args, ctx),
         Command::Demo(args) => demo::run(args, ctx),
     }

@@ -26,6 +26,7 @@ mod from_preflight;
 mod from_registry;
 mod from_release_signature;
 mod from_releases;
+mod from_serve;
 mod from_sign;
 mod from_unpack;
 mod owned;

@@ -49,6 +49,7 @@ by_value!(
     crate::registry::hosts::HostsError,
     crate::registry::mirrors::ConfError,
     crate::registry::mirrors::NoPlace,
+    crate::serve::Error,
     crate::sign::SignError,
     crate::sign::TrustFileError,
     crate::web::WebError,

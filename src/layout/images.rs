@@ -2,6 +2,7 @@
 
 use super::{Error, INDEX, Layout, MARK};
 use crate::digest::Digest;
+use crate::fs::{File, Stamp};
 use crate::limits;
 use crate::oci::Descriptor;
 use crate::text::shown;
@@ -99,25 +100,18 @@ impl Layout {
     /// the order is by name, so it does not depend on who came first. Waits while another run does the same.
     pub fn tag_all<'a>(&self, images: impl IntoIterator<Item = (&'a str, &'a Descriptor)>) -> Result<(), Error> {
         let new: BTreeMap<&str, &Descriptor> = images.into_iter().collect();
+        self.hold()?.tag_all(&new)
+    }
+
+    /// Keeps everybody else who changes the list, or removes what it does not reach, waiting. Do not ask twice in one thread.
+    pub fn hold(&self) -> Result<Held<'_>, Error> {
         // The mark is never replaced, so it can be held by everybody who changes the list.
-        let _held = self.root.open_held(MARK)?;
-        let mut index = self.index()?;
-        let before = index.write().map_err(|e| self.malformed(&e.to_string()))?;
-        index.entries.retain(|entry| !name_of(entry).is_some_and(|name| new.contains_key(name.as_str())));
-        for (name, image) in new {
-            let entry = serde_json::value::to_raw_value(&entry(name, image)).map_err(|e| self.malformed(&e.to_string()))?;
-            index.entries.push(entry);
-        }
-        index.entries.sort_by_cached_key(|entry| name_of(entry));
-        let after = index.write().map_err(|e| self.malformed(&e.to_string()))?;
-        if after.len() as u64 > limits::LAYOUT_INDEX_BYTES {
-            let (path, size) = (self.root.join(INDEX), after.len() as u64);
-            return Err(Error::TooManyImages { path, size, limit: limits::LAYOUT_INDEX_BYTES });
-        }
-        if after != before {
-            self.root.publish(INDEX, &after)?;
-        }
-        Ok(())
+        Ok(Held { layout: self, _mark: self.root.open_held(MARK)? })
+    }
+
+    /// What tells one state of the list from another.
+    pub fn stamp(&self) -> Result<Option<Stamp>, Error> {
+        Ok(self.root.stamp(INDEX)?)
     }
 
     fn index(&self) -> Result<Index, Error> {
@@ -135,6 +129,70 @@ impl Layout {
     }
 }
 
+/// The list of images, held against every other who changes it.
+pub struct Held<'a> {
+    layout: &'a Layout,
+    _mark: File,
+}
+
+impl Held<'_> {
+    /// [`Layout::tag_all`].
+    pub fn tag_all(&self, images: &BTreeMap<&str, &Descriptor>) -> Result<(), Error> {
+        self.change(|index, raw| {
+            index.entries.retain(|entry| !name_of(entry).is_some_and(|name| images.contains_key(name.as_str())));
+            for (name, image) in images {
+                index.entries.push(raw(&entry(Some(name), image))?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Lists an image without a name, once: what is only reached by its digest and still to be kept.
+    pub fn add(&self, image: &Descriptor) -> Result<(), Error> {
+        self.change(|index, raw| {
+            let there = index.entries.iter().any(|entry| name_of(entry).is_none() && digest_of(entry) == Some(image.digest));
+            if !there {
+                index.entries.push(raw(&entry(None, image))?);
+            }
+            Ok(())
+        })
+    }
+
+    /// Takes entries off the list by name and digest; gives how many. Entries that cannot be read stay.
+    pub fn remove(&self, which: impl Fn(Option<&str>, &Digest) -> bool) -> Result<usize, Error> {
+        let mut removed = 0;
+        self.change(|index, _| {
+            let before = index.entries.len();
+            index.entries.retain(|entry| !digest_of(entry).is_some_and(|digest| which(name_of(entry).as_deref(), &digest)));
+            removed = before - index.entries.len();
+            Ok(())
+        })?;
+        Ok(removed)
+    }
+
+    /// Publishes the changed list, all of the change or nothing.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Index, &dyn Fn(&Descriptor) -> Result<Box<RawValue>, Error>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let layout = self.layout;
+        let unwritable = |e: serde_json::Error| layout.malformed(&e.to_string());
+        let mut index = layout.index()?;
+        let before = index.write().map_err(unwritable)?;
+        change(&mut index, &|entry| serde_json::value::to_raw_value(entry).map_err(unwritable))?;
+        index.entries.sort_by_cached_key(|entry| name_of(entry));
+        let after = index.write().map_err(unwritable)?;
+        if after.len() as u64 > limits::LAYOUT_INDEX_BYTES {
+            let (path, size) = (layout.root.join(INDEX), after.len() as u64);
+            return Err(Error::TooManyImages { path, size, limit: limits::LAYOUT_INDEX_BYTES });
+        }
+        if after != before {
+            layout.root.publish(INDEX, &after)?;
+        }
+        Ok(())
+    }
+}
+
 impl Index {
     fn write(&self) -> serde_json::Result<Vec<u8>> {
         let entries = serde_json::value::to_raw_value(&self.entries)?;
@@ -148,13 +206,21 @@ impl Index {
 
 /// The entry this program writes. Not by way of `oci_spec`'s descriptor: its annotations are a hash map, whose order would
 /// change from run to run if there were ever two.
-fn entry(name: &str, image: &Descriptor) -> Descriptor {
+fn entry(name: Option<&str>, image: &Descriptor) -> Descriptor {
     let mut entry = Descriptor::new(image.media_type.clone(), image.digest, image.size);
     entry.platform.clone_from(&image.platform);
-    entry.annotations.insert(REF_NAME.to_owned(), name.to_owned());
+    entry.annotations.extend(name.map(|name| (REF_NAME.to_owned(), name.to_owned())));
     entry
 }
 
 fn name_of(entry: &RawValue) -> Option<String> {
     serde_json::from_str::<Annotated>(entry.get()).ok()?.annotations?.remove(REF_NAME)
+}
+
+fn digest_of(entry: &RawValue) -> Option<Digest> {
+    #[derive(Deserialize)]
+    struct Named {
+        digest: Digest,
+    }
+    Some(serde_json::from_str::<Named>(entry.get()).ok()?.digest)
 }

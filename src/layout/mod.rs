@@ -6,6 +6,7 @@
 //! so it may lie on a read-only medium. Everything is reached through directory handles and no link is followed below
 //! the layout's own folder: a layout that came from somewhere else cannot point this program at other files.
 
+mod collect;
 mod error;
 mod images;
 mod partial;
@@ -14,8 +15,9 @@ mod store;
 mod tests;
 mod tree;
 
+pub use collect::Collected;
 pub use error::Error;
-pub use images::Image;
+pub use images::{Held, Image};
 pub use partial::PartialBlob;
 pub use tree::{Lack, Missing};
 

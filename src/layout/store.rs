@@ -20,6 +20,16 @@ impl Layout {
         })
     }
 
+    /// Size of a stored blob by its digest alone, `None` where there is none.
+    pub fn size(&self, digest: &Digest) -> Result<Option<u64>, Error> {
+        self.size_of(digest)
+    }
+
+    /// Opens a stored blob to be read anywhere, with its size. What comes out is not verified.
+    pub fn file(&self, digest: &Digest) -> Result<File, Error> {
+        Ok(self.blob_file(digest)?.1)
+    }
+
     /// Takes over a file that holds a blob, proven and synced by the caller, by renaming it; false when it lies on another file
     /// system.
     pub fn adopt(&self, blob: &Descriptor, dir: &Dir, name: &str) -> Result<bool, Error> {

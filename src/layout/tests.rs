@@ -399,3 +399,60 @@ fn who_failed_is_told_apart() {
     assert!(matches!(lying, Err(Error::Wrong(Wrong::Digest { .. }))));
     assert!(names_in(&layout).is_empty());
 }
+
+/// An image stored in a layout: manifest with this configuration and, where given, a subject.
+fn stored(layout: &Layout, config: &[u8], subject: Option<&Descriptor>) -> Descriptor {
+    let put = |kind: &str, bytes: &[u8]| {
+        let descriptor = Descriptor::new(kind, Digest::sha256(bytes), bytes.len() as u64);
+        let bytes = bytes.to_vec();
+        layout.put(&descriptor, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone())) as Box<dyn Read + Send>)).unwrap();
+        descriptor
+    };
+    let config = put("application/vnd.oci.image.config.v1+json", config);
+    let mut manifest = serde_json::json!({"schemaVersion": 2, "config": config, "layers": []});
+    if let Some(subject) = subject {
+        manifest["subject"] = serde_json::json!(subject);
+    }
+    put(crate::oci::media::OCI_MANIFEST, manifest.to_string().as_bytes())
+}
+
+#[test]
+fn a_collection_follows_tags_and_what_is_attached_to_them() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(&temp.path().join("l")).unwrap().durable(false);
+    let (kept, gone) = (stored(&layout, b"{\"a\":1}", None), stored(&layout, b"{\"a\":2}", None));
+    let signature = stored(&layout, b"{\"a\":3}", Some(&kept));
+    let of_signature = stored(&layout, b"{\"a\":4}", Some(&signature));
+    let orphan = stored(&layout, b"{\"a\":5}", Some(&gone));
+    layout.tag("r:1", &kept).unwrap();
+    for listed in [&of_signature, &orphan, &signature] {
+        layout.hold().unwrap().add(listed).unwrap();
+        layout.hold().unwrap().add(listed).unwrap();
+    }
+    assert_eq!(layout.images().unwrap().len(), 4);
+    let young = layout.collect_garbage(0).unwrap();
+    assert_eq!((young.files, young.entries, young.kept), (0, 0, 10));
+    let collected = layout.collect_garbage(u64::MAX).unwrap();
+    assert_eq!((collected.files, collected.entries, collected.kept), (4, 1, 6));
+    for there in [&kept, &signature, &of_signature] {
+        assert!(layout.missing(there, |_| true).unwrap().is_empty());
+    }
+    assert_eq!(layout.size(&gone.digest).unwrap(), None);
+    assert_eq!(layout.size(&orphan.digest).unwrap(), None);
+}
+
+/// What a manifest reaches that cannot be read is not known: nothing may go.
+#[test]
+fn a_collection_that_cannot_see_removes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let layout = Layout::create(&temp.path().join("l")).unwrap().durable(false);
+    let image = stored(&layout, b"{}", None);
+    layout.tag("r:1", &image).unwrap();
+    let path = temp.path().join("l/blobs/sha256").join(image.digest.hex());
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes.reverse();
+    std::fs::write(&path, bytes).unwrap();
+    let before = std::fs::read_dir(path.parent().unwrap()).unwrap().count();
+    assert!(matches!(layout.collect_garbage(u64::MAX), Err(Error::Damaged { .. })));
+    assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), before);
+}

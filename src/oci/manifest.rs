@@ -100,6 +100,17 @@ struct Shape {
 impl Manifest {
     /// Reads a manifest. `content_type` is what the server called it; it decides only where the document is silent.
     pub fn parse(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, ManifestError> {
+        let manifest = Manifest::parse_any_digest(bytes, content_type)?;
+        for descriptor in manifest.children().iter().chain(manifest.blobs()) {
+            if descriptor.digest.algorithm() != crate::digest::Algorithm::Sha256 {
+                return Err(ManifestError::Algorithm(descriptor.digest.algorithm().name().into()));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// [`Manifest::parse`] for a registry, which keeps content under every registered algorithm.
+    pub fn parse_any_digest(bytes: &[u8], content_type: Option<&str>) -> Result<Manifest, ManifestError> {
         if bytes.len() as u64 > limits::MANIFEST_BYTES {
             return Err(ManifestError::TooLarge(bytes.len() as u64));
         }
@@ -153,9 +164,6 @@ impl Manifest {
             return Err(ManifestError::Malformed("more members than any real image has".into()));
         }
         for descriptor in self.children().iter().chain(self.blobs()) {
-            if descriptor.digest.algorithm() != crate::digest::Algorithm::Sha256 {
-                return Err(ManifestError::Algorithm(descriptor.digest.algorithm().name().into()));
-            }
             if descriptor.size > limits::BLOB_BYTES {
                 return Err(ManifestError::Malformed(format!("{} has an impossible size", descriptor.digest)));
             }

@@ -16,7 +16,7 @@ const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive
 /// Layer 4: images, wherever they come from.
 const ORIGIN: &[&str] = &["origin"];
 /// Layer 5: the verbs and what they are told by others. They meet through values of `format`, never through each other.
-const VERBS: &[&str] = &["pack", "unpack", "preflight", "openshift", "helm", "cluster"];
+const VERBS: &[&str] = &["pack", "unpack", "preflight", "serve", "openshift", "helm", "cluster"];
 /// Layer 6: verbs made of verbs.
 const WHOLE: &[&str] = &["gather", "mirror", "inventory"];
 
@@ -73,14 +73,14 @@ const DOORS: &[Door] = &[
         why: "only the command line knows the terminal",
     },
     Door {
-        paths: &["tokio", "reqwest", "hyper", "rustls", "futures_util"],
-        open_to: &["registry"],
+        paths: &["tokio", "reqwest", "hyper", "hyper_util", "http_body_util", "tokio_rustls", "rustls", "futures_util"],
+        open_to: &["registry", "serve"],
         why: "tokio lives at the network edge",
     },
     Door { paths: &["std::fs", "walkdir"], open_to: &["fs", "cli", "main"], why: "files are opened through crate::fs, which says how" },
     Door {
         paths: &["std::net", "std::os::unix::net", "SystemTime::now", "std::time::SystemTime", "Timestamp::now", "Zoned::now"],
-        open_to: &["fs", "keystore", "ledger", "registry", "layout", "archive", "pack", "unpack", "error", "cli", "main", "lib"],
+        open_to: &["fs", "keystore", "ledger", "registry", "layout", "archive", "pack", "unpack", "serve", "error", "cli", "main", "lib"],
         why: "layers 0 to 2 know no socket and no clock",
     },
     Door {

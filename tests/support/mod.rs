@@ -6,6 +6,7 @@ pub mod inside;
 pub mod lying;
 pub mod openpgp;
 pub mod openshift;
+pub mod raw;
 pub mod run;
 pub mod rust_paths;
 pub mod servers;

@@ -40,6 +40,8 @@ pub struct Options {
     pub relative_urls: bool,
     /// Every request is written down, for [`DockerRegistry::requests`].
     pub access_log: bool,
+    /// A pull-through cache of this registry.
+    pub proxy: Option<String>,
 }
 
 /// A running docker-registry 2.8; its content goes with it.
@@ -122,6 +124,9 @@ fn config(options: &Options, addr: SocketAddr, path: &Path) -> Option<String> {
     text += &format!("  delete: {{enabled: {}}}\n", options.delete);
     if options.readonly {
         text += "  maintenance: {readonly: {enabled: true}}\n";
+    }
+    if let Some(remote) = &options.proxy {
+        text += &format!("proxy: {{remoteurl: \"{remote}\"}}\n");
     }
     text += &format!("http:\n  addr: {addr}\n  secret: fixed\n  relativeurls: {}\n", options.relative_urls);
     if let Some(tls) = &options.tls {

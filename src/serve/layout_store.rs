@@ -1,0 +1,248 @@
+//! An OCI layout as a registry.
+
+use super::deleted::{Deleted, OURS};
+use super::names::{Names, Remembered};
+use super::store::{Manifest, Reference, Store, StoreError, Writer};
+use super::uploads::{SESSION_SECONDS, Uploads};
+use crate::digest::Digest;
+use crate::fs::Dir;
+use crate::layout::{self, Layout};
+use crate::oci::{self, Descriptor};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A layout served as a registry.
+///
+/// Tags are the entries of `index.json` that are called `repository:tag`, as `sealift unpack` writes them. Everything stored can be
+/// pulled by digest under any repository name, but where it was deleted.
+pub struct LayoutStore {
+    pub(super) layout: Layout,
+    pub(super) names: Remembered,
+    pub(super) deleted: Deleted,
+    /// `None` when the layout is only read.
+    pub(super) uploads: Option<Uploads>,
+    /// Whether indexes may have members that are not here.
+    pub(super) sparse: bool,
+    /// What is known of listed manifests: whether they are attached to something.
+    attached: Mutex<HashMap<Digest, Option<Attached>>>,
+}
+
+/// A manifest with a subject, as a referrers list shows it.
+#[derive(Clone)]
+struct Attached {
+    subject: Digest,
+    shown: Value,
+}
+
+impl LayoutStore {
+    /// Serves a layout, making it where there is none. Upload sessions that nobody has touched for a week before `now` (seconds
+    /// since 1970) are removed.
+    ///
+    /// # Errors
+    /// Those of the layout.
+    pub fn open(path: &Path, sparse: bool, now: u64) -> Result<LayoutStore, StoreError> {
+        let layout = Layout::create(path)?;
+        let root = Dir::open(path)?;
+        let uploads = Uploads::new(root.make_sub(OURS)?.make_sub("uploads")?);
+        let store = LayoutStore { uploads: Some(uploads), ..LayoutStore::of(layout, root, sparse) };
+        store.expire_uploads(now)?;
+        Ok(store)
+    }
+
+    /// Serves an existing layout and writes nothing, not even a lock: for replicas over one shared folder, and read-only media.
+    ///
+    /// # Errors
+    /// Those of the layout.
+    pub fn open_read_only(path: &Path) -> Result<LayoutStore, StoreError> {
+        Ok(LayoutStore::of(Layout::open(path)?, Dir::open(path)?, false))
+    }
+
+    fn of(layout: Layout, root: Dir, sparse: bool) -> LayoutStore {
+        let (names, deleted) = (Remembered::default(), Deleted::new(root));
+        LayoutStore { layout, names, deleted, uploads: None, sparse, attached: Mutex::default() }
+    }
+
+    /// Removes upload sessions nobody has written to for a week; gives how many there were.
+    ///
+    /// # Errors
+    /// Those of the folder they lie in.
+    pub fn expire_uploads(&self, now: u64) -> Result<usize, StoreError> {
+        match &self.uploads {
+            Some(uploads) => Ok(uploads.expire(now.saturating_sub(SESSION_SECONDS))?),
+            None => Ok(0),
+        }
+    }
+
+    /// How many images have a name that gives no repository: they can be pulled by digest only.
+    ///
+    /// # Errors
+    /// Those of the layout.
+    pub fn nameless(&self) -> Result<usize, StoreError> {
+        Ok(self.names()?.nameless)
+    }
+
+    pub(super) fn names(&self) -> Result<Arc<Names>, StoreError> {
+        Ok(self.names.of(&self.layout)?)
+    }
+
+    /// Size of what is stored and visible in this repository.
+    pub(super) fn visible(&self, repository: &str, digest: &Digest) -> Result<Option<u64>, StoreError> {
+        let Some(size) = self.layout.size(digest)? else { return Ok(None) };
+        // A later image of this repository may need what was deleted from it: then it is there again.
+        let hidden = self.deleted.has(repository, digest)? && self.needed_by(repository, digest, false)?.is_none();
+        Ok((!hidden).then_some(size))
+    }
+
+    /// A tag of the repository whose image reaches the digest; with `below`, from above: not one that is the digest itself.
+    pub(super) fn needed_by(&self, repository: &str, digest: &Digest, below: bool) -> Result<Option<String>, StoreError> {
+        let names = self.names()?;
+        let Some(tags) = names.tags.get(repository) else { return Ok(None) };
+        for (tag, root) in tags {
+            if !(below && root.digest == *digest) && self.reaches(root, digest) {
+                return Ok(Some(format!("{repository}:{tag}")));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether an image reaches a digest; what cannot be read reaches nothing.
+    fn reaches(&self, root: &Descriptor, wanted: &Digest) -> bool {
+        let mut seen = HashSet::new();
+        let mut pending = vec![root.digest];
+        while let Some(at) = pending.pop() {
+            if at == *wanted {
+                return true;
+            }
+            let manifest = self.layout.manifest(&at).ok().and_then(|bytes| oci::Manifest::parse_any_digest(&bytes, None).ok());
+            let Some(manifest) = manifest.filter(|_| seen.insert(at)) else { continue };
+            if manifest.blobs().any(|blob| blob.digest == *wanted) {
+                return true;
+            }
+            pending.extend(manifest.children().iter().map(|child| child.digest));
+        }
+        false
+    }
+
+    /// What a listed manifest is attached to; read once, for a digest means the same bytes for ever.
+    fn attached(&self, digest: &Digest) -> Option<Attached> {
+        let known = self.attached.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
+        known.unwrap_or_else(|| {
+            let found = self.layout.manifest(digest).ok().and_then(|bytes| attached(digest, &bytes));
+            self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, found.clone());
+            found
+        })
+    }
+
+    pub(super) fn forget_attached(&self, digest: &Digest) {
+        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+}
+
+/// The members a referrers list shows beside the descriptor (distribution specification, "Listing Referrers").
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Shown {
+    artifact_type: Option<String>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+fn attached(digest: &Digest, bytes: &[u8]) -> Option<Attached> {
+    let manifest = oci::Manifest::parse_any_digest(bytes, None).ok()?;
+    let subject = manifest.subject.as_ref()?.digest;
+    let shown = referrer(digest, &manifest, bytes)?;
+    Some(Attached { subject, shown })
+}
+
+/// The entry of a manifest in a referrers list.
+pub(super) fn referrer(digest: &Digest, manifest: &oci::Manifest, bytes: &[u8]) -> Option<Value> {
+    let shown: Shown = serde_json::from_slice(bytes).ok()?;
+    let config = manifest.blobs().next().map(|config| config.media_type.clone());
+    let mut entry = Map::new();
+    entry.insert("mediaType".into(), json!(manifest.media_type));
+    entry.insert("digest".into(), json!(digest));
+    entry.insert("size".into(), json!(bytes.len()));
+    // An image without a type of its own has that of its configuration.
+    let kind = shown.artifact_type.filter(|kind| !kind.is_empty()).or(config.filter(|kind| !kind.is_empty()));
+    if let Some(kind) = kind {
+        entry.insert("artifactType".into(), json!(kind));
+    }
+    if let Some(annotations) = shown.annotations.filter(|annotations| !annotations.is_empty()) {
+        entry.insert("annotations".into(), json!(annotations));
+    }
+    Some(Value::Object(entry))
+}
+
+impl Store for LayoutStore {
+    fn blob_size(&self, repository: &str, digest: &Digest) -> Result<u64, StoreError> {
+        self.visible(repository, digest)?.ok_or(StoreError::BlobUnknown(*digest))
+    }
+
+    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+        self.blob_size(repository, digest)?;
+        let mut file = self.layout.file(digest).map_err(|e| match e {
+            layout::Error::NoBlob { .. } => StoreError::BlobUnknown(*digest),
+            other => other.into(),
+        })?;
+        file.seek(SeekFrom::Start(offset)).map_err(StoreError::Medium)?;
+        Ok(Box::new(file))
+    }
+
+    fn manifest(&self, repository: &str, reference: &Reference) -> Result<Manifest, StoreError> {
+        let names = self.names()?;
+        let digest = match reference {
+            Reference::Digest(digest) => {
+                self.visible(repository, digest)?.ok_or(StoreError::ManifestUnknown)?;
+                *digest
+            }
+            Reference::Tag(tag) => {
+                let image = names.tags.get(repository).and_then(|tags| tags.get(tag));
+                image.ok_or(StoreError::ManifestUnknown)?.digest
+            }
+        };
+        // A blob of many gigabytes is no manifest, whatever it is asked for as.
+        if self.layout.size(&digest)?.is_none_or(|size| size > crate::limits::MANIFEST_BYTES) {
+            return Err(StoreError::ManifestUnknown);
+        }
+        let bytes = match self.layout.manifest(&digest) {
+            Err(layout::Error::NoBlob { .. }) => return Err(StoreError::ManifestUnknown),
+            other => other?,
+        };
+        let listed = names.entries.get(&digest).map(|entry| entry.media_type.as_str()).filter(|kind| !kind.is_empty());
+        let parsed = oci::Manifest::parse_any_digest(&bytes, listed).map_err(|_| StoreError::ManifestUnknown)?;
+        Ok(Manifest { digest, media_type: parsed.media_type, bytes })
+    }
+
+    fn tags(&self, repository: &str) -> Result<Vec<String>, StoreError> {
+        let names = self.names()?;
+        let tags = names.tags.get(repository).ok_or(StoreError::NameUnknown)?;
+        Ok(tags.keys().cloned().collect())
+    }
+
+    fn referrers(&self, repository: &str, subject: &Digest) -> Result<Vec<Value>, StoreError> {
+        let names = self.names()?;
+        let mut listed: Vec<&Digest> = names.entries.keys().collect();
+        listed.sort();
+        let mut found = Vec::new();
+        for digest in listed {
+            if let Some(attached) = self.attached(digest).filter(|attached| attached.subject == *subject)
+                && self.visible(repository, digest)?.is_some()
+            {
+                found.push(attached.shown);
+            }
+        }
+        Ok(found)
+    }
+
+    fn repositories(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.names()?.tags.keys().cloned().collect())
+    }
+
+    fn writer(&self) -> Option<&dyn Writer> {
+        self.uploads.as_ref().map(|_| self as &dyn Writer)
+    }
+}

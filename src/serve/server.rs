@@ -1,0 +1,179 @@
+//! The listener: connections in, a graceful end.
+
+use super::access::Access;
+use super::body::Answered;
+use super::error::Error;
+use super::handle::{State, handle};
+use super::store::Store;
+use super::tls::Tls;
+use crate::text::shown;
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Connections at a time; more wait in the system's queue.
+const CONNECTIONS: usize = 2048;
+/// How long running requests may take once the end was asked for.
+const GRACE: Duration = Duration::from_secs(10);
+/// A client that does not get on with its handshake or its headers.
+const HEADERS: Duration = Duration::from_secs(60);
+/// What hyper may hold back of one answer.
+const WRITE_BUFFER: usize = 256 << 10;
+/// Between two calls of [`Options::hourly`].
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// How a registry is served.
+pub struct Options {
+    /// Where to listen; port 0 takes any.
+    pub listen: SocketAddr,
+    /// The certificate to show; `None` for plain HTTP.
+    pub tls: Option<Tls>,
+    /// Who may do what.
+    pub access: Access,
+    /// Hears one line per request, without secrets, already harmless to a terminal.
+    pub log: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Seconds since 1970.
+    pub clock: fn() -> u64,
+    /// Asked several times a second; true ends the server.
+    pub cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Called on a thread once an hour.
+    pub hourly: Arc<dyn Fn() + Send + Sync>,
+}
+
+/// A registry that listens.
+pub struct Server {
+    runtime: tokio::runtime::Runtime,
+    listener: std::net::TcpListener,
+    address: SocketAddr,
+    state: Arc<State>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    cancelled: Arc<dyn Fn() -> bool + Send + Sync>,
+    hourly: Arc<dyn Fn() + Send + Sync>,
+}
+
+impl Server {
+    /// Listens. Nothing is answered before [`Server::run`].
+    ///
+    /// # Errors
+    /// An address that cannot be used; one that other hosts reach while nothing says who may do what.
+    pub fn bind(store: Box<dyn Store>, options: Options) -> Result<Server, Error> {
+        let Options { listen, tls, access, log, clock, cancelled, hourly } = options;
+        if !listen.ip().is_loopback() && !access.is_decided() {
+            return Err(Error::Unprotected(listen));
+        }
+        if !listen.ip().is_loopback() && tls.is_none() && access.has_users() {
+            log("warning: passwords cross the network in the clear: without TLS anybody on the way can read them");
+        }
+        let fail = |source| Error::Listen { address: listen, source };
+        let listener = std::net::TcpListener::bind(listen).map_err(fail)?;
+        listener.set_nonblocking(true).map_err(fail)?;
+        let address = listener.local_addr().map_err(fail)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Error::Runtime)?;
+        let state = Arc::new(State::new(store, access, log, clock));
+        Ok(Server { runtime, listener, address, state, tls: tls.map(|tls| tls.config), cancelled, hourly })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until it is told to end, then lets running requests finish for up to ten seconds.
+    ///
+    /// # Errors
+    /// A listener that cannot be used any more.
+    pub fn run(self) -> Result<(), Error> {
+        let Server { runtime, listener, address, state, tls, cancelled, hourly } = self;
+        let result = runtime.block_on(async {
+            let listener = TcpListener::from_std(listener).map_err(|source| Error::Listen { address, source })?;
+            accept(listener, &state, tls, &*cancelled, &hourly).await;
+            Ok(())
+        });
+        runtime.shutdown_timeout(Duration::from_secs(1));
+        result
+    }
+}
+
+async fn accept(
+    listener: TcpListener,
+    state: &Arc<State>,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    cancelled: &(dyn Fn() -> bool + Send + Sync),
+    hourly: &Arc<dyn Fn() + Send + Sync>,
+) {
+    let graceful = GracefulShutdown::new();
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
+    let mut tick = tokio::time::interval(Duration::from_millis(100));
+    let mut last = Instant::now();
+    while !cancelled() {
+        let place = tokio::select! {
+            place = places.clone().acquire_owned() => place,
+            _ = tick.tick() => continue,
+        };
+        if last.elapsed() >= HOUR {
+            last = Instant::now();
+            let hourly = hourly.clone();
+            tokio::task::spawn_blocking(move || hourly());
+        }
+        tokio::select! {
+            _ = tick.tick() => {}
+            connection = listener.accept() => match (connection, place) {
+                (Ok((stream, peer)), Ok(place)) => {
+                    tokio::spawn(connect(stream, peer, state.clone(), acceptor.clone(), graceful.watcher(), place));
+                }
+                (Err(error), _) => {
+                    // Out of descriptors, mostly: those that end give theirs back.
+                    (state.log)(&format!("a connection could not be taken: {}", shown(&error.to_string())));
+                    tick.tick().await;
+                }
+                (Ok(_), Err(_)) => {}
+            },
+        }
+    }
+    drop(listener);
+    let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
+}
+
+async fn connect(
+    stream: TcpStream,
+    peer: SocketAddr,
+    state: Arc<State>,
+    acceptor: Option<tokio_rustls::TlsAcceptor>,
+    watcher: Watcher,
+    _place: OwnedSemaphorePermit,
+) {
+    let _ = stream.set_nodelay(true);
+    match acceptor {
+        None => speak(stream, peer, state, watcher).await,
+        Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => speak(stream, peer, state, watcher).await,
+            Ok(Err(error)) => (state.log)(&format!("{} no TLS: {}", peer.ip(), shown(&error.to_string()))),
+            Err(_) => {}
+        },
+    }
+}
+
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, peer: SocketAddr, state: Arc<State>, watcher: Watcher) {
+    let service = service_fn(move |request: Request<Incoming>| {
+        let state = state.clone();
+        async move { Ok::<hyper::Response<Answered>, Infallible>(handle(state, peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADERS)
+        .max_buf_size(WRITE_BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    // A connection that breaks is the client's affair; what broke on this side has been told.
+    let _ = watcher.watch(connection).await;
+}

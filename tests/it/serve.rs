@@ -1,0 +1,247 @@
+//! `sealift serve` with the clients of others, and straight from volumes.
+
+use crate::support::inside::{Home, Inventory, Outside, copy, medium, must, noise, skopeo_digest, text, tool, volumes};
+use crate::support::raw::Served;
+use crate::support::servers::{DockerRegistry, Options};
+use sealift::digest::Digest;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+fn skopeo(words: &[&str]) {
+    must(Command::new("skopeo").args(["--insecure-policy"]).args(words));
+}
+
+/// What a skopeo copy of these images has brought, compared with what was made.
+fn pull_all(served: &Served, outside: &Outside, names: &[&str]) {
+    for name in names {
+        let made = outside.made(name);
+        let reference = format!("docker://{}/{}:{}", served.host(), made.repository, made.tag);
+        assert_eq!(skopeo_digest(&reference, &["--tls-verify=false"]), made.root, "{name}");
+        let to = tempfile::tempdir().unwrap();
+        let into = format!("dir:{}", text(to.path()));
+        skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &reference, &into]);
+        for blob in &made.blobs {
+            let bytes = fs::read(to.path().join(blob.strip_prefix("sha256:").unwrap())).unwrap();
+            assert_eq!(Digest::sha256(&bytes).to_string(), *blob, "{name}");
+        }
+    }
+}
+
+const SOME: [&str; 6] = ["team/app:1", "team/app:2", "other/app:1", "deep/er/web:1", "legacy:v1", "plain:1"];
+
+#[test]
+fn clients_of_others_push_and_pull() {
+    if !tool("skopeo") {
+        return;
+    }
+    let outside = Outside::new();
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::new();
+    let served = Served::layout(&home, &folder.path().join("l"));
+    // skopeo reads no docker types from a layout.
+    let some = SOME.map(|name| if name.starts_with("legacy") { "team/app:1" } else { name });
+    for name in some {
+        let made = outside.made(name);
+        let from = format!("oci:{}:outer.test/{name}", outside.layout().display());
+        let to = format!("docker://{}/{}:{}", served.host(), made.repository, made.tag);
+        skopeo(&["copy", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &to]);
+        let by_digest = format!("docker://{}/{}@{}", served.host(), made.repository, made.root);
+        assert_eq!(skopeo_digest(&by_digest, &["--tls-verify=false"]), made.root);
+    }
+    pull_all(&served, &outside, &some);
+    let tags = must(Command::new("skopeo").args(["list-tags", "--tls-verify=false", &format!("docker://{}/team/app", served.host())]));
+    assert_eq!(serde_json::from_slice::<serde_json::Value>(&tags).unwrap()["Tags"], serde_json::json!(["1", "2"]));
+
+    if tool("buildah") {
+        let stores = tempfile::tempdir().unwrap();
+        let (root, run) = (stores.path().join("root"), stores.path().join("run"));
+        must(Command::new("buildah").args(["--storage-driver", "vfs", "--root", text(&root), "--runroot", text(&run)]).args([
+            "pull",
+            "--tls-verify=false",
+            &format!("docker://{}/team/app:1", served.host()),
+        ]));
+    }
+    // Another run of this program sees the layout as its own, and as what it was served from.
+    let digest = skopeo_digest(&format!("oci:{}:team/app:1", folder.path().join("l").display()), &[]);
+    assert_eq!(digest, outside.made("team/app:1").root);
+}
+
+#[test]
+fn this_program_unpacks_into_it() {
+    let outside = Outside::new();
+    let (set, inside) = (outside.set(), outside.inside());
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::layout(&inside, &folder.path().join("l"));
+    let to = format!("{}/m", served.host());
+    inside.run(&["unpack", text(&set), "--to", &to, "--dest-tls-verify=false", "--first"]).exits(0);
+    for (name, digest) in Inventory::of(crate::support::inside::ALL.map(|name| outside.made(name))).tags {
+        let (repository, tag) = name.rsplit_once(':').unwrap();
+        let head = served.head(&format!("/v2/m/{repository}/manifests/{tag}")).is(200);
+        assert_eq!(head.header("docker-content-digest"), Some(digest.as_str()), "{name}");
+    }
+    // Into the layout itself, while it is served: seen at once.
+    inside.run(&["unpack", text(&set), "--to", &format!("oci:{}", folder.path().join("l").display()), "--first"]).exits(0);
+    served.get("/v2/team/app/manifests/1").is(200);
+}
+
+#[test]
+fn a_pull_through_cache_and_curl_are_served() {
+    let outside = Outside::new();
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::layout(&home, &folder.path().join("l"));
+    let blob = served.blob("a/b", &noise(1, 100_000));
+    if tool("curl") {
+        let url = format!("http://{}/v2/a/b/blobs/{blob}", served.host());
+        let part = must(Command::new("curl").args(["-sf", "-r", "1000-1999", &url]));
+        assert!(part == noise(1, 100_000)[1000..2000]);
+        let partial = folder.path().join("partial");
+        fs::write(&partial, &noise(1, 100_000)[..77_777]).unwrap();
+        must(Command::new("curl").args(["-sf", "-C", "-", "-o", text(&partial), &url]));
+        assert!(fs::read(&partial).unwrap() == noise(1, 100_000));
+    }
+    if !tool("skopeo") {
+        return;
+    }
+    let made = outside.made("deep/er/web:1");
+    let from = format!("oci:{}:outer.test/deep/er/web:1", outside.layout().display());
+    let to = format!("docker://{}/deep/er/web:1", served.host());
+    skopeo(&["copy", "--all", "--dest-tls-verify=false", &from, &to]);
+    let Some(cache) = DockerRegistry::start(Options { proxy: Some(format!("http://{}", served.host())), ..Options::default() }) else {
+        return;
+    };
+    let through = format!("docker://{}/deep/er/web:1", cache.host());
+    assert_eq!(skopeo_digest(&through, &["--tls-verify=false"]), made.root);
+    let back = folder.path().join("back");
+    skopeo(&["copy", "--all", "--src-tls-verify=false", &through, &format!("oci:{}:x", text(&back))]);
+}
+
+fn serve_set(home: &Home, folders: &[&Path]) -> Served {
+    let mut words: Vec<&str> = folders.iter().map(|folder| text(folder)).collect();
+    words.extend(["--plain-http", "--allow-anonymous", "pull"]);
+    Served::start(home, &words)
+}
+
+#[test]
+fn volumes_are_a_registry() {
+    let outside = Outside::new();
+    let (set, inside) = (outside.set(), outside.inside());
+    let names = volumes(&set);
+    let (first, rest) = names.split_at(2);
+    let as_words = |names: &[String]| medium(&set, &names.iter().map(String::as_str).collect::<Vec<_>>());
+    // The same set whole, and spread over two media.
+    let (one, two) = (as_words(first), as_words(rest));
+    for folders in [vec![set.as_path()], vec![one.path(), two.path()]] {
+        let served = serve_set(&inside, &folders);
+        for name in crate::support::inside::ALL {
+            let made = outside.made(name);
+            for blob in made.blobs.iter() {
+                let path = format!("/v2/{}/blobs/{blob}", made.repository);
+                let whole = served.get(&path).is(200);
+                assert_eq!(Digest::sha256(&whole.body).to_string(), *blob);
+                assert_eq!(served.head(&path).is(200).header("content-length"), whole.header("content-length"));
+                let size = whole.body.len();
+                for (from, to) in [(0, 1), (size / 2, size), (size / 3, size / 2), (size.saturating_sub(1), size)] {
+                    if from < to && to <= size {
+                        let part = served.send("GET", &path, &[&format!("Range: bytes={from}-{}", to - 1)], b"").is(206);
+                        assert!(part.body == whole.body[from..to], "{blob} {from}-{to}");
+                    }
+                }
+            }
+            let got = served.get(&format!("/v2/{}/manifests/{}", made.repository, made.tag)).is(200);
+            assert_eq!(Digest::sha256(&got.body).to_string(), made.root);
+        }
+        served.send("POST", "/v2/a/blobs/uploads/", &[], b"").refuses(405, "UNSUPPORTED");
+        served.delete("/v2/team/app/manifests/1").refuses(405, "UNSUPPORTED");
+        assert_eq!(served.get("/v2/team/app/tags/list").is(200).json()["tags"], serde_json::json!(["1", "2"]));
+        served.get(&format!("/v2/a/blobs/{}", Digest::sha256(b"x"))).refuses(404, "BLOB_UNKNOWN");
+        if folders.len() == 1 && tool("skopeo") {
+            pull_all(&served, &outside, &SOME);
+        }
+    }
+}
+
+#[test]
+fn a_missing_volume_is_named_and_a_damaged_one_never_gives_wrong_bytes() {
+    let outside = Outside::new();
+    let (set, inside) = (outside.set(), outside.inside());
+    let names = volumes(&set);
+    let lacking = medium(&set, &names.iter().skip(1).map(String::as_str).collect::<Vec<_>>());
+    let served = serve_set(&inside, &[lacking.path()]);
+    let blobs: Vec<&String> = crate::support::inside::ALL.iter().flat_map(|name| &outside.made(name).blobs).collect();
+    let mut missing = 0;
+    for blob in &blobs {
+        let reply = served.get(&format!("/v2/a/blobs/{blob}"));
+        if reply.status == 503 {
+            missing += 1;
+            let reply = reply.refuses(503, "UNAVAILABLE");
+            assert!(String::from_utf8_lossy(&reply.body).contains(&names[0]));
+        } else {
+            assert_eq!(Digest::sha256(&reply.is(200).body).to_string(), **blob);
+        }
+    }
+    assert!(missing > 0 && served.log().contains(&names[0]));
+
+    let damaged = copy(&set);
+    for name in &names[1..3] {
+        let path = damaged.path().join(name);
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
+    let served = serve_set(&inside, &[damaged.path()]);
+    let mut broken = 0;
+    for blob in &blobs {
+        let reply = served.get(&format!("/v2/a/blobs/{blob}"));
+        match (reply.status, reply.whole) {
+            (200, true) => assert_eq!(Digest::sha256(&reply.body).to_string(), **blob),
+            (200, false) | (500, _) => broken += 1,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(broken > 0 && served.log().contains("are not what was packed"), "{}", served.log());
+}
+
+#[test]
+fn only_sets_that_are_trusted_are_served() {
+    let outside = Outside::new();
+    let set = outside.set();
+    let stranger = Home::new();
+    let words = ["serve", text(&set), "--plain-http", "--listen", "127.0.0.1:0"];
+    stranger.run(&words).exits(11).says(&["KEYRING_EMPTY"]);
+    // Making a key trusts it.
+    stranger.key("other");
+    stranger.run(&words).exits(11).says(&["KEY_UNKNOWN"]);
+}
+
+/// Two hundred pulls at once take little more memory than none.
+#[test]
+fn many_pulls_take_little_memory() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let served = Served::layout(&home, &folder.path().join("l"));
+    let content = noise(7, 24 << 20);
+    let path = format!("/v2/a/blobs/{}", served.blob("a", &content));
+    std::thread::scope(|scope| {
+        for _ in 0..200 {
+            scope.spawn(|| {
+                use std::io::{Read, Write};
+                let mut stream = served.connect();
+                write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").unwrap();
+                let mut buffer = vec![0; 64 << 10];
+                let mut seen = 0;
+                loop {
+                    match stream.read(&mut buffer).unwrap() {
+                        0 => break,
+                        n => seen += n,
+                    }
+                }
+                assert!(seen > content.len());
+            });
+        }
+    });
+    let peak = served.peak_memory();
+    assert!(peak < 250 << 20, "{peak} bytes");
+}
