@@ -165,3 +165,13 @@ pub const TEMPLATE_TEXT: usize = 1 << 20;
 pub const TEMPLATE_DEPTH: usize = 96;
 /// Images of one chart.
 pub const CHART_IMAGES: usize = 10_000;
+/// Referrers of one manifest: real ones have a few dozen; a registry that lists more wants this program to fetch for ever.
+pub const REFERRERS: usize = 1000;
+/// Referrers of referrers: an SBOM, its signature, an attestation about that. Deeper chains are no one's.
+pub const REFERRER_DEPTH: usize = 4;
+/// A signed payload: a few hundred bytes of JSON.
+pub const PAYLOAD_BYTES: u64 = 64 << 10;
+/// `policy.json`: hand-written, a few kilobytes.
+pub const POLICY_BYTES: u64 = 4 << 20;
+/// Signatures of one image that are verified; each costs an elliptic-curve operation per key.
+pub const IMAGE_SIGNATURES: usize = 1000;

@@ -155,7 +155,7 @@ fn wish(asked: &Asked<'_>, sources: &Sources, parallel: usize, ctx: &Context) ->
         match word {
             values::Wish::Image(source) => references.push(source.clone()),
             values::Wish::Release(release) => {
-                gathered.add(gather::release(release, &asked.openshift.arch, &world(asked, sources, parallel, Path::new("."), ctx))?);
+                gathered.add(gather::single(release, &asked.openshift.arch, &world(asked, sources, parallel, Path::new("."), ctx))?);
             }
             values::Wish::ImageSet(path) if set.is_none() => {
                 let image_set = image_set(path, ctx)?;

@@ -11,6 +11,7 @@ mod error;
 mod fetch;
 mod pieces;
 mod plan;
+mod referrers;
 mod resolve;
 mod run;
 mod seal;

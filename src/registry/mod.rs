@@ -23,6 +23,7 @@ mod host;
 mod location;
 mod manifests;
 mod options;
+mod referrers;
 mod reply;
 mod request;
 mod session;

@@ -112,6 +112,7 @@ mod tests {
             role: crate::format::Role::Image,
             part_of: vec![],
             made: None,
+            subject: None,
         };
         let contents =
             Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], documents: vec![], base: None };

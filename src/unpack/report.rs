@@ -179,6 +179,7 @@ impl Run<'_> {
                 completeness: completeness.clone(),
                 role: of.role,
                 part_of: of.part_of.clone(),
+                subject: of.subject,
             });
         }
         images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
