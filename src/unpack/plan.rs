@@ -61,6 +61,13 @@ pub struct PlannedImage {
     pub present: Option<Completeness>,
     /// Waits for all others.
     pub late: bool,
+    /// How many images of the set are about it: signatures, attestations, SBOMs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub referrers: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// How a blob gets to the target.
@@ -196,9 +203,15 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
 
 fn wanted<'a>(setting: &Setting<'a>, catalog: &Catalog<'a>) -> Result<Vec<Wanted<'a>>, UnpackError> {
     let mut all = Vec::new();
-    for index in select(catalog.contents, &setting.options.select)? {
+    let referrers = catalog.referrers();
+    let selected = select(catalog.contents, &setting.options.select)?;
+    // What refers to an image comes with it, whatever it is called.
+    let with_referrers: BTreeSet<usize> =
+        selected.iter().flat_map(|at| referrers.get(*at).into_iter().flatten()).chain(&selected).copied().collect();
+    for index in with_referrers {
         if let Some(image) = catalog.contents.images.get(index) {
-            all.push(Wanted { index, image, place: place(setting.options, &image.repository)?, tree: catalog.tree(image) });
+            let referrers = referrers.get(index).map_or(0, BTreeSet::len);
+            all.push(Wanted { index, image, place: place(setting.options, &image.repository)?, tree: catalog.tree(image), referrers });
         }
     }
     Ok(all)
@@ -254,6 +267,7 @@ fn planned_image(catalog: &Catalog<'_>, w: &Wanted<'_>, tag: String, found: &Fou
         digest: root,
         present,
         late: w.image.commit == Commit::Late,
+        referrers: w.referrers,
     }
 }
 

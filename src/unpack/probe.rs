@@ -17,6 +17,8 @@ pub(super) struct Wanted<'a> {
     /// Full repository name at the target.
     pub place: String,
     pub tree: Tree,
+    /// How many referrers go with it.
+    pub referrers: usize,
 }
 
 /// Answers of the target.
