@@ -35,6 +35,7 @@ impl From<&Reason> for Error {
             Reason::Shared(_) => Error::new(Code::SourceMissing, reason.to_string())
                 .remedy("mend what is told of the image it shares content with, then run the same command again"),
             Reason::Read(inner) => io(inner, Side::Source),
+            Reason::Policy(inner) => inner.into(),
         }
     }
 }

@@ -20,6 +20,7 @@ mod from_layout;
 mod from_ledger;
 mod from_oci;
 mod from_pack;
+mod from_policy;
 mod from_registry;
 mod from_release_signature;
 mod from_releases;

@@ -40,6 +40,8 @@ by_value!(
     crate::openshift::graph_image::GraphImageError,
     crate::origin::FetchError,
     crate::pack::Error,
+    crate::policy::PolicyError,
+    crate::policy::Refused,
     crate::openshift::fbc::FbcError,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,

@@ -142,7 +142,7 @@ fn resolve_all(asks: &[&Ask], origins: &dyn Origins, parallel: usize, progress: 
     results.into_inner().unwrap_or_default().into_iter().map(|r| r.unwrap_or(Ok(None))).collect()
 }
 
-fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
+pub(super) fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
     let (origin, digest, ref_name) = match &ask.made {
         Some(made) => (origins.open_made(made.base.as_ref())?, made.digest, None),
         None => {

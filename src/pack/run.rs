@@ -319,7 +319,7 @@ fn end(out: &Dir) -> Result<(), Error> {
 }
 
 /// The plan without the images that failed, which it then lists as missing.
-fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String) -> Result<PackPlan, Error> {
+pub(super) fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String) -> Result<PackPlan, Error> {
     let failed: BTreeSet<&str> = late.iter().map(|f| f.name.as_str()).collect();
     let mut missing = plan.missing.clone();
     missing.extend(late.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }));

@@ -119,9 +119,9 @@ fn requirement(value: Value, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) ->
         "insecureAcceptAnything" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Accept).map_err(told),
         "reject" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Reject).map_err(told),
         "sigstoreSigned" => sigstore(serde_json::from_value(value).map_err(told)?, read),
-        "signedBy" => {
-            Ok(Requirement::Unsupported("signedBy wants signatures of a web store (lookaside), which do not travel; sign with cosign".into()))
-        }
+        "signedBy" => Ok(Requirement::Unsupported(
+            "signedBy wants signatures of a web store (lookaside), which do not travel; sign with cosign".into(),
+        )),
         other => Err(format!("{:?} is no type of requirement", shown(other).to_string())),
     }
 }

@@ -128,7 +128,10 @@ mod tests {
         assert!(matches(fixed(), "quay.io/a/b:1", "quay.io/x") && Identity::parse(fixed()).unwrap().matches(None, "quay.io/x:1"));
         let remap = || json!({"type": "remapIdentity", "prefix": "mirror.lan/ocp", "signedPrefix": "quay.io/openshift"});
         assert!(matches(remap(), "mirror.lan/ocp/b:1", "quay.io/openshift/b:1") && matches(remap(), "other.lan/b:1", "other.lan/b:1"));
-        assert!(!matches(remap(), "mirror.lan/ocpx/b:1", "quay.io/openshiftx/b:1") && !matches(remap(), "mirror.lan/ocp/b:1", "mirror.lan/ocp/b:1"));
+        assert!(
+            !matches(remap(), "mirror.lan/ocpx/b:1", "quay.io/openshiftx/b:1")
+                && !matches(remap(), "mirror.lan/ocp/b:1", "mirror.lan/ocp/b:1")
+        );
     }
 
     #[test]

@@ -44,7 +44,8 @@ pub(super) struct Payload {
 impl Payload {
     /// Reads a verified payload. What is critical and unknown is refused.
     pub fn parse(bytes: &[u8]) -> Result<Payload, String> {
-        let document: Document = serde_json::from_slice(bytes).map_err(|e| format!("its payload cannot be read: {}", shown(&e.to_string())))?;
+        let document: Document =
+            serde_json::from_slice(bytes).map_err(|e| format!("its payload cannot be read: {}", shown(&e.to_string())))?;
         if document.critical.kind != TYPE {
             return Err(format!("its payload is a {:?}", shown(&document.critical.kind).to_string()));
         }

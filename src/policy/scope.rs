@@ -67,7 +67,14 @@ mod tests {
         let of = |text: &str| scopes(&Source::parse(text).unwrap()).1;
         assert_eq!(
             of("reg.example.com:5000/a/b:1"),
-            ["reg.example.com:5000/a/b:1", "reg.example.com:5000/a/b", "reg.example.com:5000/a", "reg.example.com:5000", "*.example.com", "*.com"]
+            [
+                "reg.example.com:5000/a/b:1",
+                "reg.example.com:5000/a/b",
+                "reg.example.com:5000/a",
+                "reg.example.com:5000",
+                "*.example.com",
+                "*.com"
+            ]
         );
         assert_eq!(of("nginx:1"), ["docker.io/library/nginx:1", "docker.io/library/nginx", "docker.io/library", "docker.io", "*.io"]);
         assert_eq!(of("oci:/srv/images:v1"), ["/srv/images:v1", "/srv/images", "/srv"]);
