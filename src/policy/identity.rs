@@ -26,11 +26,11 @@ pub(super) enum Identity {
 #[serde(tag = "type", rename_all_fields = "camelCase", deny_unknown_fields)]
 enum Document {
     #[serde(rename = "matchExact")]
-    Exact,
+    Exact {},
     #[serde(rename = "matchRepoDigestOrExact")]
-    RepoDigestOrExact,
+    RepoDigestOrExact {},
     #[serde(rename = "matchRepository")]
-    Repository,
+    Repository {},
     #[serde(rename = "exactReference")]
     ExactReference { docker_reference: String },
     #[serde(rename = "exactRepository")]
@@ -44,9 +44,9 @@ impl Identity {
         let document: Document = serde_json::from_value(value).map_err(|e| format!("signedIdentity: {}", shown(&e.to_string())))?;
         let reference = |text: &str| Reference::parse(text).map_err(|e| format!("signedIdentity: {e}"));
         Ok(match document {
-            Document::Exact => Identity::Exact,
-            Document::RepoDigestOrExact => Identity::RepoDigestOrExact,
-            Document::Repository => Identity::Repository,
+            Document::Exact {} => Identity::Exact,
+            Document::RepoDigestOrExact {} => Identity::RepoDigestOrExact,
+            Document::Repository {} => Identity::Repository,
             Document::ExactReference { docker_reference } => {
                 let named = reference(&docker_reference)?;
                 if named.tag.is_none() && named.digest.is_none() {
