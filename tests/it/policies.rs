@@ -61,7 +61,7 @@ impl World {
 
     fn pack(&self, more: &str) -> Ran {
         let line = format!("pack {}:1 --key site --src-tls-verify=false {more} OUT", self.name());
-        self.user.run(&line)
+        self.user.run(&line.replace("  ", " "))
     }
 
     /// Refused where it is pulled, before any layer was fetched.

@@ -51,7 +51,8 @@ fn nothing_is_lost(world: &World, target: &Shelf) {
 }
 
 fn pack(user: &User, host: &str, more: &str) -> crate::support::run::Ran {
-    user.run(&format!("pack {host}/team/app:1 {host}/team/app:2 --key site --src-tls-verify=false {more} OUT"))
+    let line = format!("pack {host}/team/app:1 {host}/team/app:2 --key site --src-tls-verify=false {more} OUT");
+    user.run(&line.replace("  ", " "))
 }
 
 fn unpack(user: &User, to: &str) -> crate::support::run::Ran {
@@ -68,7 +69,7 @@ fn without_the_api_the_fallback_tag_is_read_and_written() {
     let asked = source.requests().into_iter().filter(|(_, path)| path.contains("/referrers/")).count();
     assert_eq!(asked, 1, "the first answer says that there is no API");
     let plan = user.run(&format!("plan {0}/team/app:1 {0}/team/app:2 --src-tls-verify=false --json", source.host())).expect(0).json();
-    assert_eq!(plan["referrers"], json!([3, 2, 0, 1, 0, 0, 0]).as_array().map_or(Value::Null, |_| plan["referrers"].clone()));
+    assert_eq!((&plan["referrers"][0], &plan["referrers"][1]), (&json!(3), &json!(2)));
     let verified = user.run("verify OUT --deep --json").expect(0).json();
     assert_eq!(verified["sets"][0]["referrers"], json!({"team/app:1": 3, "team/app:2": 2}));
 
