@@ -342,7 +342,7 @@ impl Origin for Repository {
         if filter.asks_list() {
             let list = match Repository::referrers(self, subject)? {
                 Some(list) => list,
-                None => self.fallback_referrers(subject)?.map(|(list, _)| list).unwrap_or_default(),
+                None => self.fallback_referrers(subject)?.unwrap_or_default(),
             };
             found.extend(list.into_iter().map(|entry| Referrer { digest: entry.digest, tag: None }));
         }

@@ -78,7 +78,7 @@ pub struct Selection {
     /// which * stands for anything. Default: all that refer to an image, to a member of it, or to one of them
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Selection")]
     pub referrers: Vec<String>,
-    /// Carry the images without what refers to them, and do not ask for it: saves up to five requests for each manifest
+    /// Carry the images without what refers to them, and do not ask for it: saves four requests for each manifest
     #[arg(long, conflicts_with_all = ["referrers", "policy"], help_heading = "Selection")]
     pub no_referrers: bool,
     /// Accept only images that this signature policy (containers-policy.json(5)) accepts. Their signatures are carried

@@ -11,7 +11,7 @@ use crate::limits;
 use crate::oci::referrers::ReferrerFilter;
 use crate::oci::{Descriptor, Manifest};
 use crate::origin::{Origin, Origins};
-use crate::policy::{Judged, Policy, Refused, judge};
+use crate::policy::{FetchPayload, Judged, Policy, Refused, judge};
 use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -71,7 +71,7 @@ fn base_refused(
     base: &str,
     policy: &Policy,
     search: &Search<'_>,
-    fetch: &dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String>,
+    fetch: &FetchPayload<'_>,
 ) -> Result<Option<Refused>, Error> {
     let source = Source::parse_recorded(base).map_err(|e| Error::Plan(e.to_string()))?;
     let ask = Ask { target_tag: Some("base".into()), ..Ask::of(source) };

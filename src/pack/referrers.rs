@@ -218,3 +218,7 @@ fn failure(subject: &Subject, one: Option<&Source>, error: OriginError) -> Failu
     };
     Failure { name, reason: Reason::Origin(error) }
 }
+
+#[cfg(test)]
+#[allow(clippy::indexing_slicing)]
+mod tests;

@@ -19,6 +19,9 @@ use std::collections::BTreeMap;
 /// Where cosign puts the signature of a layer's bytes.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
+/// Gives the bytes of a signature's payload: of which image of a set, and how its manifest describes it; why not, for people.
+pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String> + 'a;
+
 /// An image the policy does not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature policy ({scope}) does not accept it: {why}")]
@@ -39,12 +42,12 @@ pub struct Judged {
 }
 
 /// Judges every image but the referrers, which are judged by what they are about, and what this program made itself, whose parts
-/// nobody else can have signed. `payload` gives the bytes of a signature's payload, verified against its descriptor or not.
+/// nobody else can have signed. What `payload` gives is compared with its descriptor here.
 pub fn judge(
     policy: &Policy,
     images: &[Image],
     manifests: &Manifests,
-    payload: &dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String>,
+    payload: &FetchPayload<'_>,
 ) -> Vec<Judged> {
     let mut about: BTreeMap<Digest, Vec<&Image>> = BTreeMap::new();
     for image in images {
@@ -62,7 +65,7 @@ struct Bench<'a> {
     manifests: &'a Manifests,
     /// What is about each manifest.
     about: BTreeMap<Digest, Vec<&'a Image>>,
-    payload: &'a dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String>,
+    payload: &'a FetchPayload<'a>,
 }
 
 impl Bench<'_> {

@@ -16,5 +16,5 @@ mod scope;
 mod tests;
 
 pub use document::{Policy, PolicyError};
-pub use judge::{Judged, Refused, judge};
+pub use judge::{FetchPayload, Judged, Refused, judge};
 pub use key::{Key, KeyError};

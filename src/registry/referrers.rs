@@ -48,15 +48,15 @@ impl Repository {
         }
     }
 
-    /// What the index under the fallback tag lists for `subject`, with the bytes of that index; `None` where there is none, or the
-    /// tag holds something else (GitLab gives the image itself).
+    /// What the index under the fallback tag lists for `subject`; `None` where there is none, or the tag holds something else (GitLab
+    /// gives the image itself).
     ///
     /// # Errors
     /// As [`Repository::manifest`].
-    pub fn fallback_referrers(&self, subject: &Digest) -> Result<Option<(Vec<Descriptor>, Vec<u8>)>, Error> {
+    pub fn fallback_referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
         match self.manifest(&ManifestRef::Tag(fallback_tag(subject))) {
             Ok(found) if found.digest == *subject => Ok(None),
-            Ok(found) => Ok(read_list(&found.bytes).ok().map(|list| (list, found.bytes))),
+            Ok(found) => Ok(read_list(&found.bytes).ok()),
             Err(Error::NotFound { .. }) => Ok(None),
             Err(other) => Err(other),
         }

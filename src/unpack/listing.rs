@@ -46,7 +46,7 @@ impl Run<'_> {
             Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", listing.place, fallback_tag(&listing.subject)), error)),
             other => Ok(other),
         });
-        match answers.and_then(|answers| Ok(self.setting.target.settle_tags().map(|()| answers))) {
+        match answers.map(|answers| self.setting.target.settle_tags().map(|()| answers)) {
             Ok(Ok(answers)) => listings.iter().zip(answers).for_each(|(listing, answer)| self.note(listing, answer)),
             Ok(Err(error)) => self.stop(trouble(self.plan.target.clone(), error)),
             Err(error) => self.stop(error),
