@@ -67,12 +67,7 @@ fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failur
 }
 
 /// Judges what an image was made of. What cannot be had cannot be accepted.
-fn base_refused(
-    base: &str,
-    policy: &Policy,
-    search: &Search<'_>,
-    fetch: &FetchPayload<'_>,
-) -> Result<Option<Refused>, Error> {
+fn base_refused(base: &str, policy: &Policy, search: &Search<'_>, fetch: &FetchPayload<'_>) -> Result<Option<Refused>, Error> {
     let source = Source::parse_recorded(base).map_err(|e| Error::Plan(e.to_string()))?;
     let ask = Ask { target_tag: Some("base".into()), ..Ask::of(source) };
     let resolved = match resolve(&ask, search.origins) {

@@ -43,12 +43,7 @@ pub struct Judged {
 
 /// Judges every image but the referrers, which are judged by what they are about, and what this program made itself, whose parts
 /// nobody else can have signed. What `payload` gives is compared with its descriptor here.
-pub fn judge(
-    policy: &Policy,
-    images: &[Image],
-    manifests: &Manifests,
-    payload: &FetchPayload<'_>,
-) -> Vec<Judged> {
+pub fn judge(policy: &Policy, images: &[Image], manifests: &Manifests, payload: &FetchPayload<'_>) -> Vec<Judged> {
     let mut about: BTreeMap<Digest, Vec<&Image>> = BTreeMap::new();
     for image in images {
         if let Some(subject) = image.subject {

@@ -233,3 +233,26 @@ fn choosing_an_image_brings_what_is_about_it() {
     assert!(shelf.holds(&world.of_index) && shelf.tag(&world.tags[2].0).is_some() && shelf.tag(&world.tags[0].0).is_none());
     assert_eq!(shelf.listed(&world.index), [world.of_index]);
 }
+
+#[test]
+fn pages_are_followed_to_their_end_and_not_in_circles() {
+    let source = Lying::start(Guard::Open);
+    source.list_referrers();
+    let shelf = Shelf::new(&source.host(), "team/app");
+    let (app, _) = shelf.image("1", false);
+    let (first, second) = (shelf.artifact(&app, SPDX, "1"), shelf.artifact(&app, SPDX, "2"));
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let body = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [first]}).to_string();
+    let page = |link: String| Fault::Status(200, vec![("content-type", kind.into()), ("link", link)], body.clone());
+    // Wherever the link leads, the question stays with the registry.
+    source.lie("GET", "/referrers/", 1, page(format!("<http://elsewhere.test/v2/team/app/referrers/{app}?last=1>; rel=\"next\"")));
+    let found = Shelf::new(&source.host(), "team/app").repository.referrers(&app).unwrap().unwrap();
+    let mut digests: Vec<Digest> = found.iter().skip(1).map(|entry| entry.digest).collect();
+    digests.sort();
+    let mut wanted = vec![digest(&first), digest(&second)];
+    wanted.sort();
+    assert_eq!((found[0].digest, digests), (digest(&first), wanted));
+    source.lie("GET", "/referrers/", 100, page(format!("</v2/team/app/referrers/{app}>; rel=\"next\"")));
+    let error = Shelf::new(&source.host(), "team/app").repository.referrers(&app).unwrap_err();
+    assert!(error.to_string().contains("without end"), "{error}");
+}
