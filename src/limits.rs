@@ -169,3 +169,13 @@ pub const CHART_IMAGES: usize = 10_000;
 pub const RECEIPT_BYTES: u64 = 256 << 20;
 /// Receipts of one target: a registry whose list of receipts does not end.
 pub const RECEIPTS: usize = 4096;
+/// Referrers of one manifest: real ones have a few dozen; a registry that lists more wants this program to fetch for ever.
+pub const REFERRERS: usize = 1000;
+/// Referrers of referrers: an SBOM, its signature, an attestation about that. Deeper chains are no one's.
+pub const REFERRER_DEPTH: usize = 4;
+/// A signed payload: a few hundred bytes of JSON.
+pub const PAYLOAD_BYTES: u64 = 64 << 10;
+/// `policy.json`: hand-written, a few kilobytes.
+pub const POLICY_BYTES: u64 = 4 << 20;
+/// Signatures of one image that are verified; each costs an elliptic-curve operation per key.
+pub const IMAGE_SIGNATURES: usize = 1000;

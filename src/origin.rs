@@ -9,6 +9,7 @@ use crate::digest::Digest;
 use crate::image_set::Source;
 use crate::layout::PartialBlob;
 use crate::layout::{self, Layout};
+use crate::oci::referrers::{COSIGN_SUFFIXES, Referrer, ReferrerFilter, cosign_tag};
 use crate::oci::{Descriptor, ManifestError};
 use crate::progress::Progress;
 use crate::registry::mirrors::NoPlace;
@@ -35,6 +36,13 @@ pub trait Origin: Send + Sync {
 
     /// All tags; none where the source cannot list them.
     fn tags(&self) -> Result<Vec<String>, OriginError> {
+        Ok(Vec::new())
+    }
+
+    /// What is said to refer to a manifest, as far as it is wanted; whether an entry without a tag really does, its own `subject`
+    /// tells. None where the source cannot say.
+    fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        let _ = (subject, filter);
         Ok(Vec::new())
     }
 }
@@ -93,6 +101,14 @@ pub enum OriginError {
     /// Indexes in indexes without end.
     #[error("index {0} is nested too deeply")]
     Depth(Digest),
+    /// More is said to refer to a manifest than anyone attaches.
+    #[error("{count} things are said to refer to {subject}; more than any real image has")]
+    Referrers {
+        /// The manifest.
+        subject: Digest,
+        /// How many.
+        count: usize,
+    },
     /// It cannot be given a name at the target.
     #[error(transparent)]
     Name(#[from] crate::image_set::DestinationError),
@@ -230,6 +246,10 @@ impl<O: Origin> Origin for Remembering<O> {
     fn tags(&self) -> Result<Vec<String>, OriginError> {
         self.inner.tags()
     }
+
+    fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        self.inner.referrers(subject, filter)
+    }
 }
 
 /// An image this program made: its own parts are in the workspace, the others at what it was made from.
@@ -293,6 +313,10 @@ impl Origin for Layout {
     fn is_local(&self) -> bool {
         true
     }
+
+    fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        Ok(Layout::referrers(self, subject, filter)?)
+    }
 }
 
 impl Origin for Repository {
@@ -319,6 +343,24 @@ impl Origin for Repository {
 
     fn tags(&self) -> Result<Vec<String>, OriginError> {
         Ok(Repository::tags(self)?)
+    }
+
+    /// The API where there is one, else the fallback tag; cosign's tags either way, which no API lists.
+    fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        let mut found = Vec::new();
+        for suffix in COSIGN_SUFFIXES.into_iter().filter(|suffix| filter.asks_tag(suffix)) {
+            let tag = cosign_tag(subject, suffix);
+            let head = self.head_manifest(&ManifestRef::Tag(tag.clone()))?;
+            found.extend(head.map(|head| Referrer { digest: head.digest, tag: Some(tag) }));
+        }
+        if filter.asks_list() {
+            let list = match Repository::referrers(self, subject)? {
+                Some(list) => list,
+                None => self.fallback_referrers(subject)?.unwrap_or_default(),
+            };
+            found.extend(list.into_iter().map(|entry| Referrer { digest: entry.digest, tag: None }));
+        }
+        Ok(found)
     }
 }
 

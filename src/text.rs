@@ -114,6 +114,21 @@ pub fn is_plain_name(name: &str) -> bool {
         && name.chars().all(|c| !c.is_control() && !matches!(c, '"' | '*' | '/' | ':' | '<' | '>' | '?' | '\\' | '|'))
 }
 
+/// Compares a text with a pattern. `*` stands for any run of characters, `/` included. Linear in the text for each star: no pattern is slow.
+pub fn matches(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut text) = text.strip_prefix(first) else { return false };
+    let mut pieces: Vec<&str> = rest.split('*').collect();
+    let last = pieces.pop().unwrap_or_default();
+    for piece in pieces {
+        match text.find(piece).and_then(|at| text.get(at + piece.len()..)) {
+            Some(after) => text = after,
+            None => return false,
+        }
+    }
+    text.ends_with(last)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -156,5 +171,15 @@ mod tests {
         }
         assert_eq!(nearest(&"x".repeat(1 << 20), known), None);
         assert_eq!((distance("", "abc"), distance("ca", "ac"), distance("kitten", "sitting")), (3, 1, 3));
+    }
+
+    #[test]
+    fn stars() {
+        for (pattern, text) in [("a", "a"), ("*", ""), ("a*", "ab"), ("*:1", "a/b:1"), ("a*c*e", "abcde"), ("**", "x"), ("a*b", "ab")] {
+            assert!(matches(pattern, text), "{pattern} {text}");
+        }
+        for (pattern, text) in [("a", "ab"), ("a*a", "a"), ("*:1", "a:12"), ("a*c*e", "abde"), ("", "a")] {
+            assert!(!matches(pattern, text), "{pattern} {text}");
+        }
     }
 }

@@ -176,6 +176,7 @@ fn report(set: &OpenSet) -> serde_json::Value {
             "name": format!("{}:{}", image.repository, image.tag), "repository": image.repository, "tag": image.tag,
             "source": image.source, "digest": image.root.digest, "mediaType": image.root.media_type, "size": size,
             "platforms": platforms(image, &lookup), "partial": !image.platforms.is_empty(), "volumes": volumes,
+            "role": image.role, "subject": image.subject,
         })
     });
     let images: Vec<_> = images.collect();

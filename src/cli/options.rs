@@ -2,9 +2,12 @@
 
 use super::{Context, values};
 use crate::error::{Error, Side};
+use crate::fs::read_user_file;
 use crate::layout::Layout;
+use crate::oci::referrers::ReferrerFilter;
+use crate::policy::Policy;
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Which key signs.
 #[derive(Args, Clone, Debug, Default)]
@@ -173,6 +176,37 @@ pub struct Selection {
     /// Leave out images that cannot be had, list them, and exit with 3
     #[arg(long, help_heading = "Selection")]
     pub keep_going: bool,
+    /// Carry only these signatures, attestations and SBOMs of the images: sig, att, sbom for cosign's tags, else artifact types, in
+    /// which * stands for anything. Default: all that refer to an image, to a member of it, or to one of them
+    #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Selection")]
+    pub referrers: Vec<String>,
+    /// Carry the images without what refers to them, and do not ask for it: saves four requests for each manifest
+    #[arg(long, conflicts_with_all = ["referrers", "policy"], help_heading = "Selection")]
+    pub no_referrers: bool,
+    /// Accept only images that this signature policy (containers-policy.json(5)) accepts. Their signatures are carried
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    pub policy: Option<PathBuf>,
+}
+
+impl Selection {
+    /// Which referrers are carried: with a policy the signatures always, so that the other side can judge as well.
+    pub fn wanted_referrers(&self) -> ReferrerFilter {
+        let asked = match (self.no_referrers, self.referrers.is_empty()) {
+            (true, _) => ReferrerFilter::None,
+            (false, true) => ReferrerFilter::All,
+            (false, false) => ReferrerFilter::Kinds(self.referrers.clone()),
+        };
+        if self.policy.is_some() { asked.with_signatures() } else { asked }
+    }
+}
+
+/// Reads a signature policy and the keys it names.
+pub fn policy(path: &Path) -> Result<Policy, Error> {
+    let read = |key: &Path| read_user_file(key).map_err(|e| e.to_string());
+    Policy::parse(&read_user_file(path)?, &read).map_err(|e| {
+        let error = Error::from(e);
+        Error { what: format!("{}: {}", path.display(), error.what), ..error }
+    })
 }
 
 /// Where releases, catalogs and charts are looked into.

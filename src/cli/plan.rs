@@ -4,6 +4,7 @@ use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
 use super::{Context, Outcome, options, values};
 use crate::error::{Code, Error};
+use crate::format::Role;
 use crate::fs::Dir;
 use crate::pack::PackPlan;
 use std::ffi::OsString;
@@ -79,22 +80,34 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
             Some(Error::from(crate::pack::Error::Failed { failures, total }))
         }
     };
-    Ok(Outcome::done().with("images", &plan.images)?.with("blobs", plan.blobs.len())?.with("estimate", estimate)?.but(shortfall))
+    Ok(Outcome::done()
+        .with("images", &plan.images)?
+        .with("blobs", plan.blobs.len())?
+        .with("referrers", plan.referrers()?)?
+        .with("estimate", estimate)?
+        .but(shortfall))
 }
 
 fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
     let estimate = plan.estimate()?;
-    let mut rows = vec![["IMAGE", "FROM", "DIGEST", "PLATFORMS"].map(str::to_owned).to_vec()];
-    for image in &plan.images {
+    let mut rows = vec![["IMAGE", "FROM", "DIGEST", "PLATFORMS", "REFERRERS"].map(str::to_owned).to_vec()];
+    let referrers = plan.referrers()?;
+    for (image, about) in plan.images.iter().zip(&referrers) {
         let platforms = match image.platforms.as_slice() {
             [] => "all".to_owned(),
             some => some.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         };
-        rows.push(vec![format!("{}:{}", image.repository, image.tag), image.source.clone(), image.root.digest.short(), platforms]);
+        let name = format!("{}:{}", image.repository, image.tag);
+        rows.push(vec![name, image.source.clone(), image.root.digest.short(), platforms, about.to_string()]);
     }
     ctx.output.table(&rows);
     ctx.output.line("");
-    ctx.output.line(&format!("{} images, {} blobs and manifests, {}", plan.images.len(), plan.blobs.len(), bytes(estimate.content)));
+    let of_them = match plan.images.iter().filter(|image| image.role == Role::Referrer).count() {
+        0 => String::new(),
+        n => format!(" ({n} of them referrers: signatures, attestations, SBOMs)"),
+    };
+    let (images, blobs) = (plan.images.len(), plan.blobs.len());
+    ctx.output.line(&format!("{images} images{of_them}, {blobs} blobs and manifests, {}", bytes(estimate.content)));
     ctx.output.line(&format!(
         "at most {} volumes of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",
         estimate.volumes,

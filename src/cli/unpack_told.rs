@@ -4,8 +4,8 @@ use super::output::bytes;
 use super::{Context, Outcome};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error};
-use crate::format::Completeness;
-use crate::unpack::{MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
+use crate::format::{Completeness, Role};
+use crate::unpack::{Arrived, MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
 
 fn volume_name(set: &OpenSet, number: u32) -> String {
     let volume = (number as usize).checked_sub(1).and_then(|i| set.index().volumes.get(i));
@@ -22,6 +22,11 @@ pub(super) fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
         todo.count(),
         bytes(plan.upload_bytes)
     ));
+    let of = |at: usize| set.contents().images.get(at).is_some_and(|image| image.role == Role::Referrer);
+    match plan.images.iter().filter(|image| of(image.image)).count() {
+        0 => {}
+        n => ctx.output.line(&format!("{n} of them are referrers: signatures, attestations, SBOMs")),
+    }
     for volume in &plan.volumes {
         let here = if volume.here { "here" } else { "NOT here" };
         ctx.output.line(&format!("{}: {here}, {} to read", volume.name, bytes(volume.bytes)));
@@ -39,7 +44,15 @@ pub(super) fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
             Completeness::SingleMember { member } => format!("{member} alone: the target takes no index without all its members"),
             Completeness::Full | Completeness::Sparse => image.digest.to_string(),
         };
-        ctx.output.line(&format!("{how}: {}:{} {what}", image.repository, image.tag));
+        let about = match image.referrers.of {
+            0 => String::new(),
+            of => format!(", {} of {of} referrers", image.referrers.here),
+        };
+        ctx.output.line(&format!("{how}: {}:{} {what}{about}", image.repository, image.tag));
+    }
+    if report.referrers.of > 0 {
+        let Arrived { here, of } = report.referrers;
+        ctx.output.line(&format!("{here} of {of} referrers (signatures, attestations, SBOMs) are in and found from what they are about"));
     }
     let counts = &report.counts;
     ctx.output.line(&format!(
@@ -160,6 +173,7 @@ fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
         "set": set.name().to_string(), "identity": set.identity(), "target": report.receipt.target,
         "done": report.done.iter().map(|i| serde_json::json!({
             "name": name(&i.repository, &i.tag), "digest": i.digest, "wasThere": i.was_there, "completeness": i.completeness,
+            "referrers": i.referrers.here, "referrersOf": i.referrers.of,
         })).collect::<Vec<_>>(),
         "waiting": report.waiting.iter().map(|w| serde_json::json!({
             "name": name(&w.repository, &w.tag), "volumes": w.volumes.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
@@ -171,7 +185,7 @@ fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
         "failed": report.failed.iter().map(|f| name(&f.repository, &f.tag)).collect::<Vec<_>>(),
         "bringNext": report.volumes_needed.iter().map(|n| volume_name(set, *n)).collect::<Vec<_>>(),
         "skippedTags": report.skipped_tags.iter().map(|t| name(&t.repository, &t.tag)).collect::<Vec<_>>(),
-        "holds": report.holds, "uploadedBytes": report.counts.bytes, "uploaded": report.counts.pushed,
+        "referrers": {"in": report.referrers.here, "of": report.referrers.of}, "holds": report.holds, "uploadedBytes": report.counts.bytes, "uploaded": report.counts.pushed,
         "mounted": report.counts.mounted, "present": report.counts.present, "direct": report.direct,
     })
 }

@@ -1,11 +1,14 @@
 //! `sealift verify`: is this medium good, ours, and meant for us?
 
-use super::{Context, Outcome, sets, values};
+use super::{Context, Outcome, options, sets, values};
 use crate::archive::{self, OpenSet};
+use crate::digest::Digest;
 use crate::error::{Code, Detail, Error, Side};
-
+use crate::format::{Image, Role, referrers};
 use crate::ledger::Action;
-use std::collections::BTreeSet;
+use crate::oci::Descriptor;
+use crate::policy::{Policy, judge};
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// Checks media: is this good, ours, and meant for us?
@@ -24,6 +27,9 @@ pub struct Args {
     /// Check only what lies here; volumes on other media are not missed
     #[arg(long)]
     pub this_medium: bool,
+    /// Judge the images by this signature policy (containers-policy.json(5)), from the signatures that lie in the set
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
     /// Which stream, where the paths hold sets of several
     #[arg(long, value_parser = values::stream)]
     pub stream: Option<String>,
@@ -33,13 +39,18 @@ pub struct Args {
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     // A document stands for its set, a volume for itself.
     let one_file = args.paths.iter().all(|path| path.is_file() && archive::set_named(path).is_none());
+    let policy = args.policy.as_deref().map(options::policy).transpose()?;
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
     refuse_foreign(&sets, &args.paths)?;
     let mut reports = Vec::new();
     let mut troubles = Vec::new();
     let mut missing = false;
     for set in &sets {
-        let (report, mut found) = check(set, &args, ctx)?;
+        let (mut report, mut found) = check(set, &args, ctx)?;
+        count_referrers(set, &mut report, ctx)?;
+        if let Some(policy) = &policy {
+            found.extend(judged(set, policy, &mut report, ctx)?);
+        }
         let absent = set.volumes_missing();
         if !absent.is_empty() && !args.this_medium && !one_file {
             missing = true;
@@ -49,17 +60,57 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         reports.push(report);
         troubles.extend(found);
     }
-    let damaged = troubles.iter().any(|d| d.code != Code::VolumeMissing);
+    let refused = troubles.iter().any(|d| d.code == Code::PolicyRefused);
+    let damaged = troubles.iter().any(|d| !matches!(d.code, Code::VolumeMissing | Code::PolicyRefused));
     let outcome = Outcome::done().with("sets", reports)?;
     if troubles.is_empty() {
         return Ok(outcome);
     }
-    let code = if damaged { Code::ContentDamaged } else { Code::VolumeMissing };
-    let what = match (damaged, missing) {
-        (true, _) => "the media are not as they were packed",
-        (false, _) => "what is here is good, but volumes are missing",
+    let (code, what) = match (damaged, refused, missing) {
+        (true, ..) => (Code::ContentDamaged, "the media are not as they were packed"),
+        (false, true, _) => (Code::PolicyRefused, "the signature policy does not accept all images of the set"),
+        (false, false, _) => (Code::VolumeMissing, "what is here is good, but volumes are missing"),
     };
     Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+}
+
+/// Says how many referrers there are and of which images: all of them are whole in the contents, which proves itself.
+fn count_referrers(set: &OpenSet, report: &mut serde_json::Value, ctx: &Context) -> Result<(), Error> {
+    let contents = set.contents();
+    let relations = referrers(&contents.images, &contents.manifests()?);
+    let of_images = contents.images.iter().zip(&relations).filter(|(image, about)| image.role != Role::Referrer && !about.is_empty());
+    let counted: serde_json::Map<String, serde_json::Value> =
+        of_images.map(|(image, about)| (format!("{}:{}", image.repository, image.tag), about.len().into())).collect();
+    let all = contents.images.iter().filter(|image| image.role == Role::Referrer).count();
+    if all > 0 {
+        ctx.output.line(&format!("{all} referrers (signatures, attestations, SBOMs) of {} images are in the set", counted.len()));
+    }
+    report["referrers"] = counted.into();
+    Ok(())
+}
+
+/// Judges the images of a set by what lies in it.
+fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &Context) -> Result<Vec<Detail>, Error> {
+    let contents = set.contents();
+    let inline: BTreeMap<Digest, Vec<u8>> = contents.blobs.iter().filter_map(|b| Some((b.digest, b.inline_bytes()?))).collect();
+    let payload = |_: &Image, layer: &Descriptor| {
+        inline.get(&layer.digest).cloned().ok_or_else(|| "a payload does not lie in the contents document: pack the set again".to_owned())
+    };
+    let judged = judge(policy, &contents.images, &contents.manifests()?, &payload);
+    let made = contents.images.iter().filter(|image| image.made.is_some()).count();
+    let accepted = judged.iter().filter(|judged| judged.verdict.is_ok()).count();
+    let by_itself = match made {
+        0 => String::new(),
+        n => format!("; {n} were made by sealift and are vouched for by the set's own signature"),
+    };
+    ctx.output.line(&format!("signature policy: {accepted} of {} images accepted{by_itself}", judged.len()));
+    let refused = judged.into_iter().filter_map(|judged| {
+        let (image, error) = (contents.images.get(judged.image)?, Error::from(judged.verdict.err()?));
+        Some(Detail::of(format!("{}:{} ({})", image.repository, image.tag, image.source), &error))
+    });
+    let refused: Vec<Detail> = refused.collect();
+    report["policy"] = serde_json::json!({"accepted": accepted, "refused": refused.len(), "made": made});
+    Ok(refused)
 }
 
 /// A file that was asked about and is no volume of any set here would otherwise be passed over, and nothing be wrong.

@@ -10,6 +10,7 @@ use crate::image_set::ImageSet;
 use crate::layout::Layout;
 use crate::limits;
 use crate::pack::{self, Failure, Options, PackPlan, Wish};
+use crate::policy::Policy;
 use crate::progress::Level;
 use crate::text::shown;
 use std::path::Path;
@@ -51,16 +52,19 @@ pub struct Asked<'a> {
 pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
     let sources = sources(ctx, asked.source, asked.workspace.clone())?;
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
+    // The policy first: a mistake in it shall not be noticed after all sources were asked.
+    let policy = asked.selection.policy.as_deref().map(options::policy).transpose()?;
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;
         warn_about_moved_tags(&plan, &sources, ctx);
-        return Ok(Planned { plan, failures: Vec::new(), left_out: Vec::new(), sources, parallel });
+        let (plan, failures) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
+        return Ok(Planned { plan, failures, left_out: Vec::new(), sources, parallel });
     }
     ctx.progress.begin("asking the sources", 0);
     let wished = wish(&asked, &sources, parallel, ctx);
     ctx.progress.end();
     let (wish, left_out) = wished?;
-    let wish = wish.on_platforms(&asked.selection.platforms);
+    let wish = Wish { referrers: asked.selection.wanted_referrers(), ..wish.on_platforms(&asked.selection.platforms) };
     let options = Options {
         stream: asked.identity.stream.clone(),
         volume_size: asked.shape.volume_size.or(wish.volume_size).unwrap_or(limits::VOLUME_BYTES_MAX),
@@ -71,7 +75,9 @@ pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
     ctx.progress.begin("asking the sources", 0);
     let planned = pack::plan(&wish, options, &sources, parallel, code_of, ctx.progress.as_ref());
     ctx.progress.end();
-    let (plan, failures) = planned?;
+    let (plan, mut failures) = planned?;
+    let (plan, refused) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
+    failures.extend(refused);
     for image in plan.images.iter().filter(|image| !image.platforms.is_empty()) {
         let carried = image.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let line = format!(
@@ -89,6 +95,21 @@ pub fn sources(ctx: &Context, source: &options::Source, workspace: Layout) -> Re
     let client = client(ctx, &source.access, &conf, source.src_tls_verify, &Arc::default())?;
     let progress = ctx.progress.clone();
     Ok(Sources::new(client, workspace).with_mirrors(conf, Arc::new(move |line| progress.say(Level::Detail, &shown(line).to_string()))))
+}
+
+/// The part of a plan that the policy accepts, and what it does not.
+fn accepted(
+    plan: PackPlan,
+    policy: Option<&Policy>,
+    sources: &Sources,
+    parallel: usize,
+    ctx: &Context,
+) -> Result<(PackPlan, Vec<Failure>), Error> {
+    let Some(policy) = policy else { return Ok((plan, Vec::new())) };
+    ctx.progress.begin("judging signatures", 0);
+    let judged = pack::enforce(&plan, policy, sources, parallel, &code_of, ctx.progress.as_ref());
+    ctx.progress.end();
+    Ok(judged?)
 }
 
 /// The stable code of a failure, as the index lists it.
@@ -163,7 +184,7 @@ fn wish(asked: &Asked<'_>, sources: &Sources, parallel: usize, ctx: &Context) ->
         match word {
             values::Wish::Image(source) => references.push(source.clone()),
             values::Wish::Release(release) => {
-                gathered.add(gather::release(release, &asked.openshift.arch, &world(asked, sources, parallel, Path::new("."), ctx))?);
+                gathered.add(gather::single(release, &asked.openshift.arch, &world(asked, sources, parallel, Path::new("."), ctx))?);
             }
             values::Wish::ImageSet(path) if set.is_none() => {
                 let image_set = image_set(path, ctx)?;

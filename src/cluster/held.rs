@@ -85,7 +85,7 @@ impl Held {
     /// True for what somebody names as it is named outside.
     pub fn is_pulled(&self) -> bool {
         match self.role {
-            Role::Graph | Role::Catalog | Role::Chart | Role::Signature => false,
+            Role::Graph | Role::Catalog | Role::Chart | Role::Referrer => false,
             Role::Image | Role::Release | Role::ReleaseContent | Role::KubeVirt | Role::Bundle | Role::Related | Role::Helm => true,
         }
     }

@@ -34,7 +34,7 @@ impl Category {
             Role::Release | Role::ReleaseContent | Role::KubeVirt => Some(Category::Release),
             Role::Bundle | Role::Related => Some(Category::Operator),
             Role::Image | Role::Helm => Some(Category::Generic),
-            Role::Graph | Role::Catalog | Role::Chart | Role::Signature => None,
+            Role::Graph | Role::Catalog | Role::Chart | Role::Referrer => None,
         }
     }
 }

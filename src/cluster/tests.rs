@@ -22,6 +22,7 @@ fn image(role: Role, source: &str, place: &str) -> ReceiptImage {
         completeness: Completeness::Full,
         role,
         part_of: vec![],
+        subject: None,
     }
 }
 
@@ -96,7 +97,7 @@ fn openshift() -> Receipt {
         image(Role::Image, &format!("{}@{}", "quay.io/a/both:2", digest("x")), "a/both:2"),
         image(Role::Helm, "busybox:1", "busybox:1"),
         image(Role::Chart, "made:podinfo", "charts/podinfo:5.0.0"),
-        image(Role::Signature, "quay.io/signed/x:sha256-00.sig", "signed/x:sha256-00.sig"),
+        image(Role::Referrer, "quay.io/signed/x:sha256-00.sig", "signed/x:sha256-00.sig"),
         image(Role::Image, "oci:/tmp/x:1", "x:1"),
     ]);
     let hex = digest(&at(release)).hex();

@@ -36,6 +36,7 @@ pub const FAMILIES: &[(u8, &str)] = &[
     (16, "fork refused"),
     (17, "set of a stream or audience this side does not trust"),
     (18, "release signature missing or invalid"),
+    (19, "image not accepted by the signature policy"),
     (20, "registry unreachable"),
     (21, "login refused"),
     (22, "push refused"),

@@ -25,7 +25,7 @@ impl From<&OriginError> for Error {
             OriginError::Platform { wanted: _, there: _ } => {
                 Error::new(Code::SourceMissing, error.to_string()).remedy("ask for a platform it has, or pack the rest with --keep-going")
             }
-            OriginError::Depth(_) => Error::new(Code::CannotCarry, error.to_string()),
+            OriginError::Depth(_) | OriginError::Referrers { subject: _, count: _ } => Error::new(Code::CannotCarry, error.to_string()),
             OriginError::Name(inner) => inner.into(),
             OriginError::NoWorkspace | OriginError::NotMade(_) => Error::new(Code::SourceMissing, error.to_string())
                 .remedy("plan again on this machine, with the same ImageSet and the same --workspace"),
@@ -41,6 +41,7 @@ impl From<&Reason> for Error {
             Reason::Shared(_) => Error::new(Code::SourceMissing, reason.to_string())
                 .remedy("mend what is told of the image it shares content with, then run the same command again"),
             Reason::Read(inner) => io(inner, Side::Source),
+            Reason::Policy(inner) => inner.into(),
         }
     }
 }

@@ -85,6 +85,10 @@ impl From<&ImageError> for Error {
                 }
             }
             ImageError::SparseRefused { digest: _, absent: _, error: _ } => Error::new(Code::PushRefused, error.to_string()).remedy(SPARSE),
+            ImageError::Unlisted { repository: _, subject, why: _ } => Error::new(Code::PushRefused, error.to_string()).remedy(format!(
+                "remove or rename the tag {} in that repository where it is no list of referrers, then run the same command again",
+                crate::oci::referrers::fallback_tag(subject)
+            )),
         }
     }
 }
@@ -118,5 +122,7 @@ mod tests {
         let refused = Arc::new(TargetError::new(TargetTrouble::ChildMissing, "no"));
         let error = Error::from(&ImageError::SparseRefused { digest, absent: 2, error: refused });
         assert!(error.code == Code::PushRefused && error.remedy.contains("FEATURE_SPARSE_INDEX"));
+        let error = Error::from(&ImageError::Unlisted { repository: "a".into(), subject: digest, why: "taken".into() });
+        assert!(error.code == Code::PushRefused && error.remedy.contains(&format!("sha256-{}", digest.hex())));
     }
 }

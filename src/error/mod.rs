@@ -22,6 +22,7 @@ mod from_ledger;
 mod from_mirror;
 mod from_oci;
 mod from_pack;
+mod from_policy;
 mod from_preflight;
 mod from_registry;
 mod from_release_signature;

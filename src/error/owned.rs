@@ -42,6 +42,8 @@ by_value!(
     crate::inventory::InventoryError,
     crate::mirror::MirrorError,
     crate::pack::Error,
+    crate::policy::PolicyError,
+    crate::policy::Refused,
     crate::openshift::fbc::FbcError,
     crate::origin::OriginError,
     crate::registry::certs::TlsError,

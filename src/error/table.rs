@@ -288,6 +288,14 @@ codes! {
         remedy: "give the key with --release-key FILE; only a release that nobody signs is carried with --ignore-release-signature",
     }
 
+    /// The signature policy does not accept an image.
+    PolicyRefused = "POLICY_REFUSED", 19 {
+        means: "The signature policy given with --policy does not accept an image. On the connected side it was not fetched; inside, the set holds what this side does not accept.",
+        why: ["The image is not signed, or by another key than the policy names.", "Cosign signs the repository without a tag: with an image asked for by tag the policy needs signedIdentity matchRepository.", "The image comes from a mirror and is signed under its original name: the policy needs remapIdentity.", "The policy wants something that cannot be proven offline: signedBy with its web store, Fulcio, Rekor.", "The image or its signature was changed."],
+        steps: ["The error names the scope of the policy that applied, and what is lacking.", "See which signatures there are.", "$ sealift plan REFERENCE", "Verify one by hand with the key the policy names.", "$ cosign verify --key KEY.pub REFERENCE", "Without the images that are not accepted, the rest can be packed.", "$ sealift pack imageset.yaml OUT --policy policy.json --keep-going"],
+        remedy: "have the image signed by a key the policy names, or correct the policy; --keep-going packs the rest",
+    }
+
     /// A registry does not answer.
     RegistryUnreachable = "REGISTRY_UNREACHABLE", 20 {
         means: "A registry does not answer: no address, no connection, no answer in time.",

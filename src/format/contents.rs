@@ -4,6 +4,7 @@ use super::purpose::{check_documents, check_part_of};
 use super::{Document, FormatError, Index, Made, Role, SCHEMA, admit};
 use crate::digest::{Algorithm, Digest};
 use crate::limits;
+use crate::oci::referrers::cosign_suffix;
 use crate::oci::{Descriptor, Manifest, Platform, is_repository, is_tag};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -67,6 +68,9 @@ pub struct Image {
     /// Present where this program made the image.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub made: Option<Made>,
+    /// The manifest this is about, for a referrer: what its own `subject` names, or what its tag says (cosign's).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
 }
 
 /// Type, digest and size of a root manifest.
@@ -314,8 +318,20 @@ impl Contents {
                 return Err(format!("the manifest of {}:{} is not in the set", image.repository, image.tag));
             };
             check_members(image, root, &manifests)?;
+            check_subject(image, root)?;
         }
         Ok(())
+    }
+}
+
+/// A referrer says itself what it is about: an index that said otherwise could pass off one image's signature as another's.
+fn check_subject(image: &Image, root: &Manifest) -> Result<(), String> {
+    let named = || root.subject.as_ref().map(|s| s.digest);
+    match image.subject {
+        Some(subject) if cosign_suffix(&image.tag, &subject).is_some() || named() == Some(subject) => Ok(()),
+        Some(subject) => Err(format!("{}:{} does not refer to {subject}", image.repository, image.tag)),
+        None if image.role == Role::Referrer => Err(format!("{}:{} refers to nothing", image.repository, image.tag)),
+        None => Ok(()),
     }
 }
 
@@ -375,6 +391,7 @@ mod tests {
                 role: Role::Image,
                 part_of: vec![],
                 made: None,
+                subject: None,
             }],
             manifests: vec![data],
             blobs: vec![Blob {
@@ -429,6 +446,8 @@ mod tests {
             |v| v["blobs"][0]["parts"][0]["frames"][0]["prefix"] = serde_json::json!({}),
             |v| v["blobs"][0]["parts"] = serde_json::json!([]),
             |v| v["base"] = serde_json::json!({}),
+            |v| v["images"][0]["role"] = "referrer".into(),
+            |v| v["images"][0]["subject"] = Digest::sha256(b"other").to_string().into(),
         ];
         for (i, change) in bad.iter().enumerate() {
             assert!(matches!(mutated(change), Err(FormatError::Malformed { .. })), "{i}");

@@ -11,6 +11,7 @@ mod ledger;
 mod names;
 mod purpose;
 mod receipt;
+mod relations;
 pub mod volume;
 
 pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Manifests, Part, Root, STORED};
@@ -19,6 +20,7 @@ pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
 pub use purpose::{Document, DocumentKind, Made, Role};
 pub use receipt::{Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
+pub use relations::referrers;
 
 use std::collections::BTreeMap;
 

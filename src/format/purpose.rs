@@ -30,8 +30,8 @@ pub enum Role {
     Helm,
     /// A chart, as an OCI artifact.
     Chart,
-    /// A sigstore signature (`sha256-HEX.sig`) of another image.
-    Signature,
+    /// Something about another image: a signature, an attestation, an SBOM ([`super::Image::subject`]).
+    Referrer,
 }
 
 impl Role {

@@ -68,6 +68,9 @@ pub struct ReceiptImage {
     /// What needs it, as in the contents.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub part_of: Vec<String>,
+    /// The manifest it is about, for a referrer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<Digest>,
 }
 
 /// How much of an image a target holds.
@@ -196,6 +199,7 @@ mod tests {
             completeness: Completeness::Full,
             role: Role::Image,
             part_of: vec![],
+            subject: None,
         }
     }
 

@@ -8,7 +8,6 @@ mod helm;
 mod operators;
 mod pinned;
 mod releases;
-mod signatures;
 #[cfg(test)]
 mod testing;
 mod whole;
@@ -17,8 +16,7 @@ pub use graph::graph_image;
 pub use helm::charts;
 pub use operators::operators;
 pub use releases::{releases, single, update_graph};
-pub use signatures::sigstore;
-pub use whole::{gather, release};
+pub use whole::gather;
 
 use crate::format::Document;
 use crate::layout::Layout;

@@ -1,13 +1,11 @@
 //! The parts of an ImageSet, worked out beside each other.
 
-use super::{GatherError, Gathered, World, charts, graph_image, operators, releases, sigstore, single};
+use super::{GatherError, Gathered, World, charts, graph_image, operators, releases};
 use crate::image_set::{Helm, ImageSet};
-use crate::pack::Ask;
-use crate::progress::Level;
 use crate::text::without_userinfo;
 
-/// Works out what an ImageSet asks for beside its plain images: releases, the graph image, operators, charts, and the signatures
-/// that lie beside all of these and beside the plain images. The parts do not wait for each other.
+/// Works out what an ImageSet asks for beside its plain images: releases, the graph image, operators, charts. The parts do not wait for
+/// each other.
 ///
 /// # Errors
 /// What ends everything: the person asked to stop, or the workspace cannot be written. What concerns one release, catalog or chart
@@ -41,8 +39,7 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
     for part in done {
         gathered.add(part?);
     }
-    let plain = set.additional_images.iter().cloned().map(Ask::from);
-    with_signatures(gathered, plain, world)
+    Ok(gathered)
 }
 
 /// The graph data, as it is told of.
@@ -51,23 +48,4 @@ fn graph_data(world: &World<'_>) -> String {
         Some(file) => format!("graph data {}", file.display()),
         None => format!("graph data {}", without_userinfo(&world.releases.graph_data_url)),
     }
-}
-
-/// Works out one release by itself ([`single`]), with the signatures that lie beside its images.
-///
-/// # Errors
-/// As [`single`].
-pub fn release(what: &str, architectures: &[String], world: &World<'_>) -> Result<Gathered, GatherError> {
-    with_signatures(single(what, architectures, world)?, std::iter::empty(), world)
-}
-
-/// Adds the signatures that lie beside what was gathered and beside `plain` images.
-fn with_signatures(mut gathered: Gathered, plain: impl Iterator<Item = Ask>, world: &World<'_>) -> Result<Gathered, GatherError> {
-    world.progress.say(Level::Detail, "looking for signatures beside the images");
-    let signed: Vec<Ask> = gathered.asks.iter().cloned().chain(plain).collect();
-    gathered.asks.extend(sigstore(&signed, world));
-    if world.progress.cancelled() {
-        return Err(GatherError::Interrupted);
-    }
-    Ok(gathered)
 }

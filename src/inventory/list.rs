@@ -80,6 +80,6 @@ pub(super) fn kind_of(role: Role) -> &'static str {
         Role::Bundle => "operatorBundle",
         Role::Related => "operatorRelatedImage",
         Role::Helm | Role::Chart => "helmImage",
-        Role::Image | Role::Signature => "generic",
+        Role::Image | Role::Referrer => "generic",
     }
 }

@@ -25,6 +25,7 @@ fn image(name: &str, source: &str, role: Role, part_of: &[&str]) -> ReceiptImage
         completeness: Completeness::Full,
         role,
         part_of: part_of.iter().map(|w| (*w).to_owned()).collect(),
+        subject: None,
     }
 }
 
@@ -223,7 +224,7 @@ fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
         ReceiptImage { digest, ..image(name, &format!("q.test/{name}"), Role::Image, &[]) }
     };
     let app = at("a:1", "app");
-    let signature = ReceiptImage { role: Role::Signature, ..at(&format!("a:sha256-{}.sig", app.digest.hex()), "sig") };
+    let signature = ReceiptImage { role: Role::Referrer, ..at(&format!("a:sha256-{}.sig", app.digest.hex()), "sig") };
     let again = at("a:2", "app");
     let receipts = [receipt(1, vec![app.clone(), again, signature.clone()])];
     let one = listed(&registry, &receipts, &["a:1"]);

@@ -31,7 +31,7 @@ impl Image {
     }
 
     /// Called so, or by a full reference with that tag.
-    fn answers_to(&self, wanted: &str) -> bool {
+    pub(super) fn answers_to(&self, wanted: &str) -> bool {
         self.names().any(|name| name == wanted || name.rsplit_once(':').is_some_and(|(_, tag)| tag == wanted))
     }
 }

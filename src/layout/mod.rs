@@ -10,6 +10,7 @@ mod collect;
 mod error;
 mod images;
 mod partial;
+mod referrers;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -44,6 +45,8 @@ pub struct Layout {
     root: Dir,
     /// `blobs/ALGORITHM`, opened at first use, so that a layout without blobs can be read.
     folders: Arc<[OnceLock<Dir>; 2]>,
+    /// What refers to what, found out at first use.
+    subjects: Arc<OnceLock<referrers::Subjects>>,
 }
 
 impl Layout {
@@ -58,7 +61,7 @@ impl Layout {
         if !version.starts_with("1.") {
             return Err(Error::Version { path: path.to_owned(), version: crate::text::shown(version).to_string() });
         }
-        Ok(Layout { root, folders: Arc::default() })
+        Ok(Layout { root, folders: Arc::default(), subjects: Arc::default() })
     }
 
     /// Opens a layout, making it (and its parent folders) where there is none. A folder that holds anything else is refused.
@@ -78,7 +81,7 @@ impl Layout {
 
     /// Turns syncing off (or on, the default): for a workspace that may be lost with the power.
     pub fn durable(self, durable: bool) -> Layout {
-        Layout { root: self.root.durable(durable), folders: Arc::default() }
+        Layout { root: self.root.durable(durable), folders: Arc::default(), subjects: Arc::default() }
     }
 
     /// Where it is.

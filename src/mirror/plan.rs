@@ -66,10 +66,17 @@ pub(super) fn contents(setting: &Setting<'_>) -> Contents {
 /// The images with their names at the target.
 pub(super) fn wanted(setting: &Setting<'_>, catalog: &Catalog<'_>) -> Result<Vec<Wanted>, UnpackError> {
     let options = setting.options;
+    let referrers = catalog.referrers();
     let name = |(index, image): (usize, &Image)| {
         let place = place(&options.prefix, options.max_nested_paths, &image.repository)?;
         let repository = below(&options.prefix, &place).to_owned();
-        Ok(Wanted { index, image: Image { repository, ..image.clone() }, place, tree: catalog.tree(image) })
+        Ok(Wanted {
+            index,
+            image: Image { repository, ..image.clone() },
+            place,
+            tree: catalog.tree(image),
+            referrers: referrers.get(index).map_or(0, BTreeSet::len),
+        })
     };
     catalog.contents.images.iter().enumerate().map(name).collect()
 }

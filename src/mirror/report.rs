@@ -6,8 +6,8 @@ use super::{ImageFailure, MirrorError, STREAM};
 use crate::digest::Digest;
 use crate::format::{Completeness, Holding, Receipt, ReceiptImage, SCHEMA, SetId};
 use crate::ledger::{Action, Entry};
-use crate::unpack::{Counts, DoneImage, locked};
-use std::collections::BTreeMap;
+use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage, locked};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The outcome of a run.
 #[derive(Clone, Debug)]
@@ -41,18 +41,28 @@ pub struct FailedImage {
     pub failure: ImageFailure,
 }
 
+/// How many of an image's referrers are in.
+fn referrers(image: usize, of_images: &[BTreeSet<usize>], arrived: &BTreeSet<usize>) -> Arrived {
+    let of = of_images.get(image).map(|of| (of.len(), of.intersection(arrived).count())).unwrap_or_default();
+    Arrived { here: of.1, of: of.0 }
+}
+
 impl Run<'_> {
     pub(super) fn report(&self) -> Result<MirrorReport, MirrorError> {
         let setting = self.setting;
         let identity = setting.wish.digest()?;
         let images = std::mem::take(&mut *locked(&self.phases));
         let (mut done, mut failed) = (Vec::new(), Vec::new());
+        let of_images = self.catalog.referrers();
+        let in_now = |(planned, phase): (&PlannedImage, &Phase)| matches!(phase, Phase::Done { .. }).then_some(planned.image);
+        let arrived: BTreeSet<usize> = self.plan.images.iter().zip(&images).filter_map(in_now).collect();
         for (planned, phase) in self.plan.images.iter().zip(&images) {
             let (repository, tag) = (planned.repository.clone(), planned.tag.clone());
             match phase {
                 Phase::Done { completeness, was_there } => {
                     let (completeness, was_there) = (completeness.clone(), *was_there);
-                    done.push(DoneImage { repository, tag, digest: planned.digest, was_there, completeness });
+                    let referrers = referrers(planned.image, &of_images, &arrived);
+                    done.push(DoneImage { repository, tag, digest: planned.digest, was_there, completeness, referrers });
                 }
                 Phase::Failed(failure) => {
                     failed.push(FailedImage { repository, tag, source: planned.source.clone(), failure: failure.clone() });
@@ -96,6 +106,7 @@ impl Run<'_> {
                 completeness: completeness.clone(),
                 role: image.role,
                 part_of: image.part_of.clone(),
+                subject: image.subject,
             });
         }
         images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));

@@ -7,7 +7,7 @@ use crate::format::{Completeness, Contents, Holding};
 use crate::image_set::Source;
 use crate::origin::Origin;
 use crate::pack::{self, Failure};
-use crate::unpack::{Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, locked, trouble};
+use crate::unpack::{Arrival, Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, list, locked, trouble};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -133,6 +133,32 @@ impl<'a> Run<'a> {
         }
         if let Err(error) = self.setting.target.settle_tags() {
             self.end(trouble(self.plan.target.clone(), error).into());
+        }
+        if !self.stopped() {
+            self.list_referrers();
+        }
+    }
+
+    /// What refers to an image must be found from there.
+    fn list_referrers(&self) {
+        let phases = locked(&self.phases).clone();
+        let done = self.wanted.iter().zip(&phases).enumerate().filter(|(_, (_, phase))| matches!(phase, Phase::Done { .. }));
+        let arrivals: Vec<Arrival<'_>> = done
+            .filter_map(|(at, (w, _))| {
+                let document = self.catalog.document(&w.image.root.digest)?;
+                Some(Arrival { image: at, place: &w.place, subject: w.image.subject?, document })
+            })
+            .collect();
+        match list(self.setting.target, self.setting.options.probes, &arrivals) {
+            Err(error) => self.end(error.into()),
+            Ok(unlisted) => {
+                let mut phases = locked(&self.phases);
+                for (at, error) in unlisted {
+                    if let Some(phase) = phases.get_mut(at) {
+                        *phase = Phase::Failed(ImageFailure::Target(error));
+                    }
+                }
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 mod descriptor;
 mod manifest;
 mod reference;
+pub mod referrers;
 mod walk;
 
 pub use descriptor::{Descriptor, Platform};

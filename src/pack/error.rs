@@ -30,6 +30,9 @@ pub enum Reason {
     /// A blob broke off while it was read from its source.
     #[error("{0}")]
     Read(io::Error),
+    /// The signature policy does not accept it.
+    #[error(transparent)]
+    Policy(crate::policy::Refused),
 }
 
 impl From<FetchError> for Reason {

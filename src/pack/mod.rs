@@ -7,16 +7,19 @@
 //! [`plan()`] asks the sources and decides everything; [`run()`] decides nothing new. Both sides of the run, fetching and
 //! writing, overlap: a blob is written as soon as it and all before it in the plan are there.
 
+mod enforce;
 mod error;
 mod fetch;
 mod pieces;
 mod plan;
+mod referrers;
 mod resolve;
 mod run;
 mod seal;
 mod wish;
 mod write;
 
+pub use enforce::enforce;
 pub use error::{Error, Failure, Reason};
 pub use plan::{Estimate, Options, PackPlan, PlannedBlob};
 pub use resolve::plan;

@@ -5,8 +5,9 @@ use crate::archive;
 use crate::codec::frame;
 use crate::digest::Digest;
 use crate::format::volume::{END, ENTRY_HEADER, PADDING_MAX, TAG_BYTES, TAG_OFFSET};
-use crate::format::{Document, Image, ManifestData, Missing, Producer, SCHEMA, block_size};
+use crate::format::{Document, Image, ManifestData, Manifests, Missing, Producer, SCHEMA, block_size};
 use crate::limits;
+use crate::oci::referrers::SIMPLE_SIGNING;
 use crate::oci::{Descriptor, Manifest, Platform};
 use oci_spec::image::{DescriptorBuilder, ImageIndexBuilder, MediaType, SCHEMA_VERSION};
 use serde::{Deserialize, Serialize};
@@ -201,6 +202,20 @@ impl PackPlan {
         self.manifests.get(at).map(ManifestData::bytes)
     }
 
+    /// Every manifest, parsed.
+    pub(super) fn parsed(&self) -> Result<Manifests, Error> {
+        let parse = |m: &ManifestData| match Manifest::parse(&m.bytes(), Some(&m.media_type)) {
+            Ok(manifest) => Ok((m.digest, manifest)),
+            Err(e) => Err(Error::Plan(format!("manifest {}: {e}", m.digest))),
+        };
+        self.manifests.iter().map(parse).collect()
+    }
+
+    /// For each image, how many referrers go with it: about it, its members, and in turn about those.
+    pub fn referrers(&self) -> Result<Vec<usize>, Error> {
+        Ok(crate::format::referrers(&self.images, &self.parsed()?).iter().map(BTreeSet::len).collect())
+    }
+
     /// Digests of everything an image consists of.
     pub(super) fn blobs_of(&self, image: &Image) -> impl Iterator<Item = Digest> + use<> {
         let mut digests = BTreeSet::new();
@@ -293,7 +308,7 @@ impl PlannedBlob {
 
     /// Travels in the contents document as well.
     pub(super) fn is_inline(&self) -> bool {
-        self.config && self.size < limits::INLINE_BYTES
+        (self.config || self.media_type == SIMPLE_SIGNING) && self.size < limits::INLINE_BYTES
     }
 }
 

@@ -1,6 +1,7 @@
 //! From a wish to a plan: every tag pinned to a digest once, every manifest read, every name decided.
 
 use super::plan::{Options, PackPlan, distinct};
+use super::referrers::Search;
 use super::{Ask, Error, Failure, Reason, Wish};
 use crate::digest::Digest;
 use crate::format::{Commit, Image, Made, ManifestData, Missing, Role, Root};
@@ -14,9 +15,9 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An image, resolved.
-struct Resolved {
-    image: Image,
-    tree: Vec<ManifestData>,
+pub(super) struct Resolved {
+    pub image: Image,
+    pub tree: Vec<ManifestData>,
 }
 
 /// Resolves a wish and plans it. Images that fail are returned beside the plan of the others; whether that plan may be run is
@@ -33,15 +34,24 @@ pub fn plan(
     if asks.is_empty() {
         return Err(Error::Nothing);
     }
-    let mut trees = Vec::new();
+    let mut resolved = Vec::new();
     let mut failures = Vec::new();
     for (ask, result) in asks.iter().zip(resolve_all(&asks, origins, parallel, progress)) {
         match result {
-            Ok(Some(resolved)) => trees.push(resolved),
+            Ok(Some(image)) => resolved.push((*ask, image)),
             Ok(None) => return Err(Error::Interrupted),
             Err(error) => failures.push(Failure { name: ask.source.to_string(), reason: Reason::Origin(error) }),
         }
     }
+    progress.say(Level::Detail, "looking for what refers to the images");
+    let search = Search { origins, filter: &wish.referrers, parallel, progress };
+    let found = search.run(resolved.iter().map(|(ask, image)| (*ask, image)));
+    if progress.cancelled() {
+        return Err(Error::Interrupted);
+    }
+    failures.extend(found.failures);
+    let referrers = found.referrers.into_iter().filter(|r| !is_blocked(wish, &r.image));
+    let trees: Vec<Resolved> = resolved.into_iter().map(|(_, image)| image).chain(referrers).collect();
     let names: Vec<(String, Destination, Digest)> = trees
         .iter()
         .map(|r| {
@@ -70,6 +80,7 @@ fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
             Some(first) => {
                 let all = first.image.part_of.iter().cloned().chain(resolved.image.part_of).collect();
                 first.image.part_of = sorted(all);
+                first.image.subject = first.image.subject.or(resolved.image.subject);
             }
             None => {
                 positions.insert(name, once.len());
@@ -80,7 +91,7 @@ fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
     once
 }
 
-fn sorted(mut words: Vec<String>) -> Vec<String> {
+pub(super) fn sorted(mut words: Vec<String>) -> Vec<String> {
     words.sort();
     words.dedup();
     words
@@ -101,6 +112,11 @@ fn allowed<'a>(wish: &'a Wish, progress: &dyn Progress) -> Vec<&'a Ask> {
         }
     };
     wish.asks.iter().filter(blocked).collect()
+}
+
+/// Who blocks signatures by their names means it.
+fn is_blocked(wish: &Wish, image: &Image) -> bool {
+    wish.blocked.matches(&image.source, &format!("{}:{}", image.repository, image.tag)).is_some()
 }
 
 type Outcome = Result<Option<Resolved>, OriginError>;
@@ -126,7 +142,7 @@ fn resolve_all(asks: &[&Ask], origins: &dyn Origins, parallel: usize, progress: 
     results.into_inner().unwrap_or_default().into_iter().map(|r| r.unwrap_or(Ok(None))).collect()
 }
 
-fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
+pub(super) fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
     let (origin, digest, ref_name) = match &ask.made {
         Some(made) => (origins.open_made(made.base.as_ref())?, made.digest, None),
         None => {
@@ -155,12 +171,13 @@ fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {
         role: ask.role,
         part_of: sorted(ask.part_of.clone()),
         made: ask.made.as_ref().map(|made| Made { base: made.base.as_ref().map(Source::to_string) }),
+        subject: None,
     };
     let tree = nodes.into_iter().map(|n| ManifestData::new(&n.descriptor.media_type, &n.bytes)).collect();
     Ok(Resolved { image, tree })
 }
 
-fn walk(origin: &dyn Origin, root: &Descriptor, left_out: &BTreeSet<Digest>) -> Result<Vec<Node>, OriginError> {
+pub(super) fn walk(origin: &dyn Origin, root: &Descriptor, left_out: &BTreeSet<Digest>) -> Result<Vec<Node>, OriginError> {
     let fetch = |d: &Descriptor| origin.manifest(&d.digest);
     children_first(root, fetch, |child| !left_out.contains(&child.digest)).map_err(|e| match e {
         WalkError::Source(e) => e,

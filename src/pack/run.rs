@@ -4,7 +4,7 @@ use super::fetch::{Fetch, beside};
 use super::{Error, Failure, PackPlan, Seal, seal, sign_set, write};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
-use crate::format::{Contents, FileKind, Index, Missing, SetName};
+use crate::format::{Contents, FileKind, Index, Missing, Role, SetName};
 use crate::fs::{Dir, INCOMPLETE};
 use crate::image_set::Source;
 use crate::layout::Layout;
@@ -319,7 +319,7 @@ fn end(out: &Dir) -> Result<(), Error> {
 }
 
 /// The plan without the images that failed, which it then lists as missing.
-fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String) -> Result<PackPlan, Error> {
+pub(super) fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String) -> Result<PackPlan, Error> {
     let failed: BTreeSet<&str> = late.iter().map(|f| f.name.as_str()).collect();
     let mut missing = plan.missing.clone();
     missing.extend(late.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }));
@@ -327,11 +327,28 @@ fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String)
 }
 
 impl PackPlan {
+    /// Removes what refers to images that are not in the plan any more.
+    fn drop_orphans(&mut self) -> Result<(), Error> {
+        let relations = crate::format::referrers(&self.images, &self.parsed()?);
+        let mut needed: BTreeSet<usize> = BTreeSet::new();
+        for (at, _) in self.images.iter().enumerate().filter(|(_, image)| image.role != Role::Referrer) {
+            needed.insert(at);
+            needed.extend(relations.get(at).into_iter().flatten());
+        }
+        let mut at = 0;
+        self.images.retain(|_| {
+            at += 1;
+            needed.contains(&(at - 1))
+        });
+        Ok(())
+    }
+
     /// The same plan with some of its images only.
     fn only(&self, keep: impl Fn(&crate::format::Image) -> bool, missing: Vec<Missing>) -> Result<PackPlan, Error> {
         let mut smaller = self.clone();
         smaller.images.retain(keep);
         smaller.missing = missing;
+        smaller.drop_orphans()?;
         smaller.derived()
     }
 }

@@ -4,6 +4,7 @@ use crate::digest::Digest;
 use crate::format::{Document, Missing, Role};
 use crate::image_set::{AdditionalImage, Blocked, ImageSet, Source};
 use crate::oci::Platform;
+use crate::oci::referrers::ReferrerFilter;
 
 /// One image asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct Wish {
     pub documents: Vec<Document>,
     /// What was asked for and is known already not to be had.
     pub missing: Vec<Missing>,
+    /// Which referrers of the images (signatures, attestations, SBOMs) are carried with them.
+    pub referrers: ReferrerFilter,
 }
 
 impl Wish {

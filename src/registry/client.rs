@@ -68,7 +68,7 @@ impl Client {
     /// One repository. `host` is written as in references (`docker.io`, `localhost:5000`); nothing is asked yet.
     pub fn repository(&self, host: &str, repository: &str) -> Repository {
         let host = self.shared.core.host(host);
-        Repository { shared: self.shared.clone(), host, name: repository.into(), writes: false }
+        Repository { shared: self.shared.clone(), host, name: repository.into(), writes: false, referrers_api: Arc::default() }
     }
 }
 
@@ -172,6 +172,7 @@ pub struct Repository {
     pub(super) host: Arc<Host>,
     pub(super) name: Arc<str>,
     writes: bool,
+    pub(super) referrers_api: Arc<super::referrers::Known>,
 }
 
 impl Repository {

@@ -27,6 +27,7 @@ pub mod mirrors;
 mod options;
 mod probe;
 mod projects;
+mod referrers;
 mod reply;
 mod request;
 mod session;

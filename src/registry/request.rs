@@ -61,6 +61,8 @@ pub(super) struct Call {
     pub patience: Duration,
     /// The content has a digest: a redirect to plain HTTP cannot change it.
     pub digested: bool,
+    /// A redirect to another origin is the answer: whatever is there, it is not the registry.
+    pub stays: bool,
 }
 
 impl Call {
@@ -79,6 +81,7 @@ impl Call {
             renew: true,
             patience: core.options.timing.stall,
             digested: false,
+            stays: false,
         }
     }
 
@@ -225,6 +228,9 @@ impl Core {
             let Some(place) = place else {
                 return Err(Error::Protocol { target: call.target.clone(), what: "a redirect without a usable Location".to_owned() });
             };
+            if call.stays && !location::same_origin(&url, &place.url) {
+                return Ok(reply);
+            }
             reply.drain(self).await;
             if url.scheme() == "https" && place.url.scheme() == "http" && !call.digested && entrance.settings.verify {
                 return Err(Error::Redirect { target: call.target.clone(), to: location::authority(&place.url) });

@@ -49,7 +49,7 @@ impl Repository {
 }
 
 /// The next page: path and query of the link, scheme and host of the registry.
-fn page(url: &Url, link: &str) -> Option<Url> {
+pub(super) fn page(url: &Url, link: &str) -> Option<Url> {
     let mut next = url.join(link).ok()?;
     if !location::same_origin(url, &next) {
         let query = next.query().map(str::to_owned);

@@ -117,6 +117,21 @@ impl Target for RegistryTarget {
         Ok(())
     }
 
+    fn tagged_manifest(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        let repository = self.repository(repository);
+        match repository.manifest(&ManifestRef::Tag(tag.to_owned())) {
+            Ok(found) => Ok(Some(found.bytes)),
+            Err(registry::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(refused(&repository, error)),
+        }
+    }
+
+    fn listed_referrers(&self, repository: &str, subject: &Digest) -> Result<Option<Vec<Digest>>, TargetError> {
+        let repository = self.repository(repository);
+        let list = repository.referrers(subject).map_err(|e| refused(&repository, e))?;
+        Ok(list.map(|list| list.into_iter().map(|entry| entry.digest).collect()))
+    }
+
     fn delete_tag(&self, repository: &str, _: &str, digest: &Digest) -> Result<bool, TargetError> {
         // By digest: distribution 2.8 deletes nothing by tag, and with the manifest its tag is gone everywhere.
         let repository = self.repository(repository);
@@ -313,6 +328,13 @@ impl Target for LayoutTarget {
             locked(&self.unsettled).insert(name, descriptor);
         }
         Ok(())
+    }
+
+    fn tagged_manifest(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        match self.tag(repository, tag)? {
+            Some(digest) => self.layout.manifest(&digest).map(Some).map_err(layout_error),
+            None => Ok(None),
+        }
     }
 
     fn settle_tags(&self) -> Result<(), TargetError> {

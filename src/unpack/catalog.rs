@@ -47,6 +47,11 @@ impl<'a> Catalog<'a> {
         self.manifests.get(digest).map_or(0, |m| m.children().iter().filter(|c| !self.manifests.contains_key(&c.digest)).count())
     }
 
+    /// For each image of the contents, the referrers that go with it.
+    pub fn referrers(&self) -> Vec<BTreeSet<usize>> {
+        crate::format::referrers(&self.contents.images, &self.manifests)
+    }
+
     /// What an image needs. Without recursion: depth is the attacker's choice until a registry limits it.
     pub fn tree(&self, image: &Image) -> Tree {
         let mut nodes = Vec::new();
@@ -112,6 +117,7 @@ mod tests {
             role: crate::format::Role::Image,
             part_of: vec![],
             made: None,
+            subject: None,
         };
         let contents =
             Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], documents: vec![], base: None };

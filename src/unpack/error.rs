@@ -126,6 +126,16 @@ pub enum ImageError {
         /// The refusal.
         error: std::sync::Arc<TargetError>,
     },
+    /// It is there, and cannot be found from what it refers to.
+    #[error("it is in {repository}, but not listed as referring to {subject}: {why}")]
+    Unlisted {
+        /// The repository at the target.
+        repository: String,
+        /// What it refers to.
+        subject: Digest,
+        /// What is in the way.
+        why: String,
+    },
 }
 
 /// Part of a blob that could not be read from a volume.

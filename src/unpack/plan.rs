@@ -62,6 +62,13 @@ pub struct PlannedImage {
     pub present: Option<Completeness>,
     /// Waits for all others.
     pub late: bool,
+    /// How many images of the set are about it: signatures, attestations, SBOMs.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub referrers: usize,
+}
+
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// How a blob gets to the target.
@@ -199,12 +206,18 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
 /// and receipt name what is there.
 fn wanted(setting: &Setting<'_>, catalog: &Catalog<'_>) -> Result<Vec<Wanted>, UnpackError> {
     let mut all = Vec::new();
-    for index in select(catalog.contents, &setting.options.select)? {
+    let referrers = catalog.referrers();
+    let selected = select(catalog.contents, &setting.options.select)?;
+    // What refers to an image comes with it, whatever it is called.
+    let with_referrers: BTreeSet<usize> =
+        selected.iter().flat_map(|at| referrers.get(*at).into_iter().flatten()).chain(&selected).copied().collect();
+    for index in with_referrers {
         if let Some(image) = catalog.contents.images.get(index) {
             let place = place(&setting.options.prefix, setting.options.max_nested_paths, &image.repository)?;
             let repository = below(&setting.options.prefix, &place).to_owned();
             let tree = catalog.tree(image);
-            all.push(Wanted { index, image: Image { repository, ..image.clone() }, place, tree });
+            let referrers = referrers.get(index).map_or(0, BTreeSet::len);
+            all.push(Wanted { index, image: Image { repository, ..image.clone() }, place, tree, referrers });
         }
     }
     Ok(all)
@@ -261,6 +274,7 @@ pub(crate) fn planned_image(catalog: &Catalog<'_>, w: &Wanted, tag: String, foun
         digest: root,
         present,
         late: w.image.commit == Commit::Late,
+        referrers: w.referrers,
     }
 }
 

@@ -20,6 +20,8 @@ pub(crate) struct Wanted {
     /// Full repository name at the target.
     pub place: String,
     pub tree: Tree,
+    /// How many referrers go with it.
+    pub referrers: usize,
 }
 
 /// Answers of the target.

@@ -30,6 +30,8 @@ pub struct UnpackReport {
     pub skipped_tags: Vec<SkippedTag>,
     /// Volumes that are still needed.
     pub volumes_needed: BTreeSet<u32>,
+    /// Images of the set that are about others (signatures, attestations, SBOMs), among all images.
+    pub referrers: Arrived,
     /// Numbers.
     pub counts: Counts,
     /// Blobs that went straight from the medium.
@@ -61,6 +63,17 @@ pub struct DoneImage {
     pub was_there: bool,
     /// How much of it is there.
     pub completeness: Completeness,
+    /// What is about it.
+    pub referrers: Arrived,
+}
+
+/// How many of some things of the set are at the target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Arrived {
+    /// Whole at the target, and found from what they refer to.
+    pub here: usize,
+    /// In the set.
+    pub of: usize,
 }
 
 /// An image that is not whole yet.
@@ -107,11 +120,13 @@ impl Run<'_> {
         let state = self.board.state();
         let receipt = self.receipt(&state, head);
         let waiting: Vec<WaitingImage> = self.images(&state).filter_map(|(image, planned)| self.waiting(&state, image, planned)).collect();
+        let referrers = self.arrived(&state);
         let (spool_peak, memory_peak) = self.setting.spool.high_water();
         Ok(UnpackReport {
             set: self.set.clone(),
             standing: self.standing,
-            done: self.images(&state).filter_map(|(image, planned)| done(image, planned)).collect(),
+            done: self.images(&state).filter_map(|(image, planned)| done(image, planned, &referrers)).collect(),
+            referrers: referrers.all,
             volumes_needed: waiting.iter().flat_map(|w| w.volumes.iter().copied()).collect(),
             waiting,
             failed: self.images(&state).filter_map(|(image, planned)| failed(image, planned)).collect(),
@@ -130,6 +145,18 @@ impl Run<'_> {
 
     fn images<'s>(&'s self, state: &'s State) -> impl Iterator<Item = (&'s ImageState, &'s PlannedImage)> {
         state.images.iter().filter_map(|image| Some((image, self.plan.images.get(image.planned)?)))
+    }
+
+    /// Counts, for each image, what is about it.
+    fn arrived(&self, state: &State) -> Referrers {
+        let here: BTreeSet<usize> =
+            self.images(state).filter(|(image, _)| matches!(image.phase, Phase::Done(_))).map(|(_, planned)| planned.image).collect();
+        let selected: BTreeSet<usize> = self.images(state).map(|(_, planned)| planned.image).collect();
+        let count = |of: &BTreeSet<usize>| Arrived { here: of.intersection(&here).count(), of: of.len() };
+        let by_image: BTreeMap<usize, BTreeSet<usize>> =
+            self.catalog.referrers().into_iter().enumerate().filter(|(at, of)| !of.is_empty() && selected.contains(at)).collect();
+        let all: BTreeSet<usize> = by_image.values().flatten().copied().collect();
+        Referrers { all: count(&all), by_image: by_image.iter().map(|(at, of)| (*at, count(of))).collect() }
     }
 
     fn waiting(&self, state: &State, image: &ImageState, planned: &PlannedImage) -> Option<WaitingImage> {
@@ -179,6 +206,7 @@ impl Run<'_> {
                 completeness: completeness.clone(),
                 role: of.role,
                 part_of: of.part_of.clone(),
+                subject: of.subject,
             });
         }
         images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
@@ -201,7 +229,14 @@ impl Run<'_> {
     }
 }
 
-fn done(image: &ImageState, planned: &PlannedImage) -> Option<DoneImage> {
+/// What arrived of the referrers.
+struct Referrers {
+    /// By position among the contents' images.
+    by_image: BTreeMap<usize, Arrived>,
+    all: Arrived,
+}
+
+fn done(image: &ImageState, planned: &PlannedImage, referrers: &Referrers) -> Option<DoneImage> {
     let Phase::Done(completeness) = &image.phase else { return None };
     Some(DoneImage {
         repository: planned.repository.clone(),
@@ -209,6 +244,7 @@ fn done(image: &ImageState, planned: &PlannedImage) -> Option<DoneImage> {
         digest: planned.digest,
         was_there: !image.pushed,
         completeness: completeness.clone(),
+        referrers: referrers.by_image.get(&planned.image).copied().unwrap_or_default(),
     })
 }
 

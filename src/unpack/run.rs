@@ -37,6 +37,7 @@ pub(super) struct Run<'a> {
 pub fn run(setting: &Setting<'_>, ledger: &mut Ledger, plan: &UnpackPlan) -> Result<UnpackReport, Stopped> {
     let run = Run::begin(setting, ledger, plan).map_err(|error| Stopped { error, report: None })?;
     run.bring_everything(ledger);
+    run.list_referrers();
     let holds = run.hold_or_release();
     run.conclude(ledger, holds)
 }

@@ -99,6 +99,17 @@ pub trait Target: Send + Sync {
     fn mount_blob(&self, repository: &str, from: &str, blob: &Descriptor) -> Result<bool, TargetError>;
     /// Puts a manifest: exactly these bytes.
     fn put_manifest(&self, repository: &str, put_as: PutAs<'_>, media_type: &str, bytes: &[u8]) -> Result<(), TargetError>;
+    /// The bytes of the manifest under a tag; `None` when there is no such tag.
+    fn tagged_manifest(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        let _ = (repository, tag);
+        Ok(None)
+    }
+    /// What the target itself lists as referring to a manifest; `None` when it lists nothing by itself, and an index under the
+    /// fallback tag has to say it.
+    fn listed_referrers(&self, repository: &str, subject: &Digest) -> Result<Option<Vec<Digest>>, TargetError> {
+        let _ = (repository, subject);
+        Ok(None)
+    }
     /// Makes the tags put so far last. Where each one rewrites a list of all, they may be collected until this is called.
     fn settle_tags(&self) -> Result<(), TargetError> {
         Ok(())

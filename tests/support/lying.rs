@@ -98,6 +98,7 @@ struct State {
     tokens: HashSet<String>,
     projects: HashSet<String>,
     issue: Option<Issue>,
+    referrers: bool,
 }
 
 /// The server; ends when dropped. User `alice`, password `secret`, refresh token `refresh-alice`.
@@ -176,6 +177,21 @@ impl Lying {
     pub fn set_tags(&self, repository: &str, tags: &[Option<&str>]) {
         let tags = tags.iter().map(|t| t.map(str::to_owned)).collect();
         self.state.lock().unwrap().tags.insert(repository.to_owned(), tags);
+    }
+
+    /// From now on it has the referrers API; before, there is nothing under that path.
+    pub fn list_referrers(&self) {
+        self.state.lock().unwrap().referrers = true;
+    }
+
+    /// The bytes of a manifest, by tag or digest.
+    pub fn manifest(&self, repository: &str, reference: &str) -> Option<Bytes> {
+        self.state.lock().unwrap().manifests.get(&format!("{repository}/{reference}")).map(|(bytes, _)| bytes.clone())
+    }
+
+    /// A manifest is lost, whatever lists it.
+    pub fn forget(&self, repository: &str, reference: &str) {
+        self.state.lock().unwrap().manifests.remove(&format!("{repository}/{reference}"));
     }
 
     /// `digest` may be mounted from elsewhere.
@@ -297,6 +313,9 @@ impl State {
         if let Some((repository, reference)) = rest.split_once("/manifests/") {
             return self.manifest(seen, repository, reference, body);
         }
+        if let Some((repository, subject)) = rest.split_once("/referrers/").filter(|_| self.referrers) {
+            return self.referring(repository, subject);
+        }
         match rest.strip_suffix("/tags/list") {
             Some(repository) => self.tag_page(repository, &seen.query),
             None => refuse(404, &[], ""),
@@ -408,6 +427,23 @@ impl State {
         let first = if matches!(fault, Some(Fault::WrongRange)) { first / 2 } else { first };
         let range = format!("bytes {first}-{}/{length}", length - 1);
         reply(206, &[("content-range", range.as_str())], content.slice(first..))
+    }
+
+    /// The referrers API, one page.
+    fn referring(&self, repository: &str, subject: &str) -> Response<Body> {
+        let prefix = format!("{repository}/sha256:");
+        let mut all: Vec<_> = self.manifests.iter().filter(|(key, _)| key.starts_with(&prefix)).collect();
+        all.sort_by_key(|(key, _)| (*key).clone());
+        let refers = |bytes: &Bytes| {
+            let document: serde_json::Value = serde_json::from_slice(bytes).unwrap();
+            document["subject"]["digest"] == subject
+        };
+        let entry =
+            |(bytes, kind): &(Bytes, String)| serde_json::json!({"mediaType": kind, "digest": Digest::sha256(bytes), "size": bytes.len()});
+        let entries: Vec<_> = all.into_iter().filter(|(_, (bytes, _))| refers(bytes)).map(|(_, manifest)| entry(manifest)).collect();
+        let kind = "application/vnd.oci.image.index.v1+json";
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": kind, "manifests": entries});
+        reply(200, &[("content-type", kind)], Bytes::from(index.to_string()))
     }
 
     fn manifest(&mut self, seen: &Seen, repository: &str, reference: &str, body: &Bytes) -> Response<Body> {

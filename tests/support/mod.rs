@@ -1,6 +1,7 @@
 //! What the tests share.
 #![allow(dead_code)]
 
+pub mod attached;
 pub mod fleet;
 pub mod inside;
 pub mod lying;

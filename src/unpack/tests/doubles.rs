@@ -132,6 +132,7 @@ impl Medium {
             role: crate::format::Role::Image,
             part_of: vec![],
             made: None,
+            subject: None,
         });
         root.digest
     }

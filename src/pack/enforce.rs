@@ -1,0 +1,124 @@
+//! A signature policy applied to a plan: before anything is fetched but manifests and what signatures sign.
+
+use super::referrers::Search;
+use super::resolve::{Resolved, resolve};
+use super::run::without;
+use super::{Ask, Error, Failure, PackPlan, Reason};
+use crate::digest::Digest;
+use crate::format::{Image, ManifestData, Manifests};
+use crate::image_set::Source;
+use crate::limits;
+use crate::oci::referrers::ReferrerFilter;
+use crate::oci::{Descriptor, Manifest};
+use crate::origin::{Origin, Origins};
+use crate::policy::{FetchPayload, Judged, Policy, Refused, judge};
+use crate::progress::Progress;
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::sync::Mutex;
+
+/// Judges a plan. Images the policy refuses come back as failures, beside the plan without them and what refers to them; whether
+/// that may be packed is the caller's choice.
+///
+/// An image this program made of another one is judged by that one, as it is at its source now. `code` gives the stable code of a
+/// failure for the index.
+///
+/// # Errors
+/// [`Error::Plan`] for a plan whose parts do not fit together; [`Error::Interrupted`].
+pub fn enforce(
+    plan: &PackPlan,
+    policy: &Policy,
+    origins: &dyn Origins,
+    parallel: usize,
+    code: &dyn Fn(&Failure) -> String,
+    progress: &dyn Progress,
+) -> Result<(PackPlan, Vec<Failure>), Error> {
+    let payloads = Payloads { origins, known: Mutex::default() };
+    let fetch = |image: &Image, payload: &Descriptor| payloads.get(image, payload);
+    let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &fetch), &plan.images).collect();
+    let search = Search { origins, filter: &ReferrerFilter::None.with_signatures(), parallel, progress };
+    let mut bases: BTreeMap<&str, Option<Refused>> = BTreeMap::new();
+    for image in &plan.images {
+        let Some(base) = image.made.as_ref().and_then(|made| made.base.as_deref()) else { continue };
+        let verdict = match bases.get(base) {
+            Some(known) => known.clone(),
+            None => {
+                let verdict = base_refused(base, policy, &search, &fetch)?;
+                bases.insert(base, verdict.clone());
+                verdict
+            }
+        };
+        failures.extend(verdict.map(|refused| Failure { name: image.source.clone(), reason: Reason::Policy(refused) }));
+    }
+    if progress.cancelled() {
+        return Err(Error::Interrupted);
+    }
+    if failures.is_empty() {
+        return Ok((plan.clone(), failures));
+    }
+    Ok((without(plan, &failures, code)?, failures))
+}
+
+fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failure> {
+    judged.into_iter().filter_map(|judged| {
+        let image = images.get(judged.image)?;
+        Some(Failure { name: image.source.clone(), reason: Reason::Policy(judged.verdict.err()?) })
+    })
+}
+
+/// Judges what an image was made of. What cannot be had cannot be accepted.
+fn base_refused(base: &str, policy: &Policy, search: &Search<'_>, fetch: &FetchPayload<'_>) -> Result<Option<Refused>, Error> {
+    let source = Source::parse_recorded(base).map_err(|e| Error::Plan(e.to_string()))?;
+    let ask = Ask { target_tag: Some("base".into()), ..Ask::of(source) };
+    let resolved = match resolve(&ask, search.origins) {
+        Ok(resolved) => resolved,
+        Err(error) => return Ok(Some(Refused { scope: base.to_owned(), why: error.to_string() })),
+    };
+    let mut found = search.run(std::iter::once((&ask, &resolved)));
+    if let Some(failure) = found.failures.pop() {
+        return Ok(Some(Refused { scope: base.to_owned(), why: failure.reason.to_string() }));
+    }
+    let all: Vec<Resolved> = std::iter::once(resolved).chain(found.referrers).collect();
+    let manifests = parsed(all.iter().flat_map(|r| &r.tree))?;
+    let images: Vec<Image> = all.into_iter().map(|r| r.image).collect();
+    Ok(judge(policy, &images, &manifests, fetch).into_iter().find_map(|judged| judged.verdict.err()))
+}
+
+fn parsed<'m>(manifests: impl Iterator<Item = &'m ManifestData>) -> Result<Manifests, Error> {
+    let parse = |m: &ManifestData| match Manifest::parse(&m.bytes(), Some(&m.media_type)) {
+        Ok(manifest) => Ok((m.digest, manifest)),
+        Err(e) => Err(Error::Plan(format!("manifest {}: {e}", m.digest))),
+    };
+    manifests.map(parse).collect()
+}
+
+/// Payloads of signatures, fetched once each.
+struct Payloads<'a> {
+    origins: &'a dyn Origins,
+    known: Mutex<BTreeMap<Digest, Vec<u8>>>,
+}
+
+impl Payloads<'_> {
+    fn get(&self, image: &Image, payload: &Descriptor) -> Result<Vec<u8>, String> {
+        if let Some(known) = self.known.lock().ok().and_then(|known| known.get(&payload.digest).cloned()) {
+            return Ok(known);
+        }
+        if payload.size > limits::PAYLOAD_BYTES {
+            return Err(format!("a payload of {} bytes is none", payload.size));
+        }
+        let source = Source::parse_recorded(&image.source).map_err(|e| e.to_string())?;
+        let origin = self.origins.open(&source).map_err(|e| e.to_string())?;
+        let bytes = read(origin.as_ref(), payload).map_err(|why| format!("a payload could not be had: {why}"))?;
+        if let Ok(mut known) = self.known.lock() {
+            known.insert(payload.digest, bytes.clone());
+        }
+        Ok(bytes)
+    }
+}
+
+fn read(origin: &dyn Origin, payload: &Descriptor) -> Result<Vec<u8>, String> {
+    let reader = origin.open_at(payload, 0).map_err(|e| e.to_string())?;
+    let mut bytes = Vec::new();
+    reader.take(payload.size.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+    Ok(bytes)
+}

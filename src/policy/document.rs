@@ -1,0 +1,160 @@
+//! The document, read strictly: a member that is not understood could have been meant to forbid something.
+
+use super::identity::Identity;
+use super::key::{Key, KeyError};
+use crate::limits;
+use crate::text::shown;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::Deserialize;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+/// A signature policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(super) default: Vec<Requirement>,
+    /// By transport, then by scope.
+    pub(super) transports: BTreeMap<String, BTreeMap<String, Vec<Requirement>>>,
+}
+
+/// A document that is no policy.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PolicyError {
+    /// Not JSON, or not of the right form.
+    #[error("it is not a signature policy: {0}")]
+    Malformed(String),
+    /// One requirement of it.
+    #[error("{scope}: {why}")]
+    Requirement {
+        /// Where it stands.
+        scope: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// What an image has to fulfil.
+#[derive(Clone, Debug)]
+pub(super) enum Requirement {
+    Accept,
+    Reject,
+    /// One signature by any of the keys, for an image of this identity.
+    Sigstore {
+        keys: Vec<Result<Key, KeyError>>,
+        identity: Identity,
+    },
+    /// Nothing fulfils it here; why.
+    Unsupported(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    default: Vec<Value>,
+    #[serde(default)]
+    transports: BTreeMap<String, BTreeMap<String, Vec<Value>>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Plain {
+    #[serde(rename = "type")]
+    _kind: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SigstoreSigned {
+    #[serde(rename = "type")]
+    _kind: String,
+    key_path: Option<PathBuf>,
+    key_paths: Option<Vec<PathBuf>>,
+    key_data: Option<String>,
+    key_datas: Option<Vec<String>>,
+    fulcio: Option<Value>,
+    pki: Option<Value>,
+    rekor_public_key_path: Option<Value>,
+    rekor_public_key_paths: Option<Value>,
+    rekor_public_key_data: Option<Value>,
+    rekor_public_key_datas: Option<Value>,
+    signed_identity: Option<Value>,
+}
+
+impl Policy {
+    /// Reads a policy. `read` gives the bytes of a key file (PEM); one that cannot be read counts only where its requirement applies.
+    ///
+    /// # Errors
+    /// [`PolicyError`]: unknown members and types are refused, as `containers-policy.json(5)` demands.
+    pub fn parse(bytes: &[u8], read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Policy, PolicyError> {
+        if bytes.len() as u64 > limits::POLICY_BYTES {
+            return Err(PolicyError::Malformed(format!("it is longer than {} bytes", limits::POLICY_BYTES)));
+        }
+        let document: Document = serde_json::from_slice(bytes).map_err(|e| PolicyError::Malformed(shown(&e.to_string()).to_string()))?;
+        let mut transports: BTreeMap<String, BTreeMap<String, Vec<Requirement>>> = BTreeMap::new();
+        for (transport, scopes) in document.transports {
+            let known = transports.entry(transport.clone()).or_default();
+            for (scope, list) in scopes {
+                let at = format!("transports {} {:?}", shown(&transport), shown(&scope).to_string());
+                known.insert(scope, requirements(&at, list, read)?);
+            }
+        }
+        Ok(Policy { default: requirements("default", document.default, read)?, transports })
+    }
+}
+
+fn requirements(at: &str, list: Vec<Value>, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Vec<Requirement>, PolicyError> {
+    let bad = |why: String| PolicyError::Requirement { scope: at.to_owned(), why };
+    if list.is_empty() {
+        return Err(bad("the list of requirements is empty; write [{\"type\": \"reject\"}] to refuse everything".into()));
+    }
+    list.into_iter().map(|value| requirement(value, read).map_err(bad)).collect()
+}
+
+fn requirement(value: Value, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Requirement, String> {
+    let told = |e: serde_json::Error| shown(&e.to_string()).to_string();
+    let kind = value.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
+    match kind.as_str() {
+        "insecureAcceptAnything" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Accept).map_err(told),
+        "reject" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Reject).map_err(told),
+        "sigstoreSigned" => sigstore(serde_json::from_value(value).map_err(told)?, read),
+        "signedBy" => Ok(Requirement::Unsupported(
+            "signedBy wants signatures of a web store (lookaside), which do not travel; sign with cosign".into(),
+        )),
+        other => Err(format!("{:?} is no type of requirement", shown(other).to_string())),
+    }
+}
+
+fn sigstore(said: SigstoreSigned, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Requirement, String> {
+    let identity = said.signed_identity.map(Identity::parse).transpose()?.unwrap_or(Identity::RepoDigestOrExact);
+    let beyond = [
+        ("fulcio", said.fulcio.is_some()),
+        ("pki", said.pki.is_some()),
+        ("rekorPublicKeyPath", said.rekor_public_key_path.is_some()),
+        ("rekorPublicKeyPaths", said.rekor_public_key_paths.is_some()),
+        ("rekorPublicKeyData", said.rekor_public_key_data.is_some()),
+        ("rekorPublicKeyDatas", said.rekor_public_key_datas.is_some()),
+    ];
+    let paths = said.key_path.into_iter().map(|path| vec![path]).chain(said.key_paths);
+    let datas = said.key_data.into_iter().map(|data| vec![data]).chain(said.key_datas);
+    let of_paths = |paths: Vec<PathBuf>| paths.iter().map(|path| from_file(path, read)).collect::<Vec<_>>();
+    let of_datas = |datas: Vec<String>| datas.iter().map(|data| from_data(data)).collect::<Vec<_>>();
+    let sources: Vec<Vec<Result<Key, KeyError>>> = paths.map(of_paths).chain(datas.map(of_datas)).collect();
+    if let Some((member, _)) = beyond.iter().find(|(_, there)| *there) {
+        return Ok(Requirement::Unsupported(format!("sigstoreSigned with {member} is not supported; only keys are")));
+    }
+    match <[_; 1]>::try_from(sources) {
+        Ok([keys]) if !keys.is_empty() => Ok(Requirement::Sigstore { keys, identity }),
+        _ => Err("sigstoreSigned needs exactly one of keyPath, keyPaths, keyData and keyDatas, with at least one key".into()),
+    }
+}
+
+fn from_file(path: &Path, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Key, KeyError> {
+    let bytes = read(path).map_err(|why| KeyError::Unreadable(shown(&format!("{}: {why}", path.display())).to_string()))?;
+    Key::from_pem(&bytes)
+}
+
+fn from_data(data: &str) -> Result<Key, KeyError> {
+    Key::from_pem(&BASE64.decode(data.as_bytes()).map_err(|_| KeyError::NoKey)?)
+}

@@ -1,0 +1,149 @@
+//! The judgement: each image against the requirements of its scope.
+//!
+//! An image is accepted by what holds for its root manifest, which covers everything below by digest. An index whose root has no
+//! signature that holds is accepted when each of its members in the set is: clusters judge the member they run.
+
+use super::document::{Policy, Requirement};
+use super::payload::Payload;
+use crate::digest::Digest;
+use crate::format::{Image, Manifests, Role};
+use crate::image_set::Source;
+use crate::limits;
+use crate::oci::referrers::SIMPLE_SIGNING;
+use crate::oci::{Descriptor, Reference};
+use crate::text::shown;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use std::collections::BTreeMap;
+
+/// Where cosign puts the signature of a layer's bytes.
+const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
+
+/// Gives the bytes of a signature's payload: of which image of a set, and how its manifest describes it; why not, for people.
+pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String> + 'a;
+
+/// An image the policy does not accept.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the signature policy ({scope}) does not accept it: {why}")]
+pub struct Refused {
+    /// The scope of the policy that applies.
+    pub scope: String,
+    /// What is lacking.
+    pub why: String,
+}
+
+/// One image, judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judged {
+    /// Position among the images.
+    pub image: usize,
+    /// Refused, and why; or accepted, and by which scope.
+    pub verdict: Result<String, Refused>,
+}
+
+/// Judges every image but the referrers, which are judged by what they are about, and what this program made itself, whose parts
+/// nobody else can have signed. What `payload` gives is compared with its descriptor here.
+pub fn judge(policy: &Policy, images: &[Image], manifests: &Manifests, payload: &FetchPayload<'_>) -> Vec<Judged> {
+    let mut about: BTreeMap<Digest, Vec<&Image>> = BTreeMap::new();
+    for image in images {
+        if let Some(subject) = image.subject {
+            about.entry(subject).or_default().push(image);
+        }
+    }
+    let bench = Bench { policy, manifests, about, payload };
+    let judged = images.iter().enumerate().filter(|(_, image)| image.role != Role::Referrer && image.made.is_none());
+    judged.map(|(at, image)| Judged { image: at, verdict: bench.image(image) }).collect()
+}
+
+struct Bench<'a> {
+    policy: &'a Policy,
+    manifests: &'a Manifests,
+    /// What is about each manifest.
+    about: BTreeMap<Digest, Vec<&'a Image>>,
+    payload: &'a FetchPayload<'a>,
+}
+
+impl Bench<'_> {
+    fn image(&self, image: &Image) -> Result<String, Refused> {
+        let refused = |scope: &str, why: String| Refused { scope: scope.to_owned(), why };
+        let source = Source::parse_recorded(&image.source).map_err(|e| refused("default", e.to_string()))?;
+        let (scope, requirements) = self.policy.of(&source);
+        let reference = match &source {
+            Source::Registry(reference) => Some(reference),
+            Source::Layout { .. } | Source::Made(_) => None,
+        };
+        // All requirements have to be met, each by a signature of its own if need be.
+        for requirement in requirements {
+            self.tree(requirement, reference, &image.root.digest, 0).map_err(|why| refused(&scope, why))?;
+        }
+        Ok(scope)
+    }
+
+    /// The manifest itself, else all its members that are in the set.
+    fn tree(&self, requirement: &Requirement, reference: Option<&Reference>, digest: &Digest, depth: usize) -> Result<(), String> {
+        let Err(why) = self.manifest(requirement, reference, digest) else { return Ok(()) };
+        let children = self.manifests.get(digest).map(|m| m.children()).unwrap_or_default();
+        let members: Vec<&Descriptor> = children.iter().filter(|c| self.manifests.contains_key(&c.digest)).collect();
+        if members.is_empty() || depth >= limits::INDEX_DEPTH || !matches!(requirement, Requirement::Sigstore { .. }) {
+            return Err(why);
+        }
+        let members_too = |member: String| format!("{why}; nor for its member {member}");
+        members.into_iter().try_for_each(|c| self.tree(requirement, reference, &c.digest, depth + 1)).map_err(members_too)
+    }
+
+    fn manifest(&self, requirement: &Requirement, reference: Option<&Reference>, digest: &Digest) -> Result<(), String> {
+        let (keys, identity) = match requirement {
+            Requirement::Accept => return Ok(()),
+            Requirement::Reject => return Err("it rejects everything here".into()),
+            Requirement::Unsupported(why) => return Err(why.clone()),
+            Requirement::Sigstore { keys, identity } => (keys, identity),
+        };
+        let usable: Vec<_> = keys.iter().filter_map(|key| key.as_ref().ok()).collect();
+        if let (true, Some(Err(why))) = (usable.is_empty(), keys.first()) {
+            return Err(why.to_string());
+        }
+        let mut why = Vec::new();
+        for (image, layer) in self.signatures(digest).take(limits::IMAGE_SIGNATURES) {
+            let one = || -> Result<(), String> {
+                let signature = layer.annotations.get(SIGNATURE).and_then(|text| BASE64.decode(text.trim()).ok());
+                let signature = signature.ok_or("a signature without its annotation")?;
+                let bytes = (self.payload)(image, layer)?;
+                if bytes.len() as u64 != layer.size || Digest::sha256(&bytes) != layer.digest {
+                    return Err("a payload has other bytes than its manifest says".into());
+                }
+                if !usable.iter().any(|key| key.verifies(&bytes, &signature)) {
+                    return Err("a signature is by none of the keys, or its payload was changed".into());
+                }
+                let payload = Payload::parse(&bytes)?;
+                if payload.digest != *digest {
+                    return Err(format!("a signature is of another image, {}", payload.digest.short()));
+                }
+                match identity.matches(reference, &payload.reference) {
+                    true => Ok(()),
+                    false => Err(format!(
+                        "a signature is for the name {:?}, which its signedIdentity does not accept here",
+                        shown(&payload.reference).to_string()
+                    )),
+                }
+            };
+            match one() {
+                Ok(()) => return Ok(()),
+                Err(reason) => why.push(reason),
+            }
+        }
+        why.dedup();
+        let told = if why.is_empty() { "there is none".to_owned() } else { why.into_iter().take(5).collect::<Vec<_>>().join(", ") };
+        Err(format!("no signature holds for {}: {told}", digest.short()))
+    }
+
+    /// The signed layers of everything that is about a manifest.
+    fn signatures<'s>(&'s self, digest: &Digest) -> impl Iterator<Item = (&'s Image, &'s Descriptor)> {
+        let about = self.about.get(digest).into_iter().flatten();
+        let layers = |image: &&'s Image| {
+            let image: &'s Image = image;
+            let manifest = self.manifests.get(&image.root.digest);
+            manifest.into_iter().flat_map(|m| m.blobs()).filter(|blob| blob.media_type == SIMPLE_SIGNING).map(move |layer| (image, layer))
+        };
+        about.flat_map(layers)
+    }
+}

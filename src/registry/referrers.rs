@@ -1,0 +1,94 @@
+//! What refers to a manifest: the referrers API and the fallback tag (distribution specification, "Listing Referrers").
+//!
+//! Servers without the API answer almost anything: 404 of their own or of their manifests, a web page, a way to another host, the
+//! image itself under the fallback tag. Only a 200 of the registry itself with an index counts as the API.
+
+use super::answer::Asked;
+use super::client::Repository;
+use super::error::Error;
+use super::manifests::ManifestRef;
+use super::reply::Reply;
+use super::request::Call;
+use super::{headers, tags};
+use crate::digest::Digest;
+use crate::limits;
+use crate::oci::referrers::{fallback_tag, read_list};
+use crate::oci::{Descriptor, media};
+use reqwest::Method;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+/// Answers that say there is no such API here, in one way or another.
+const NO_API: &[u16] = &[200, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406, 410, 501];
+
+/// Whether a repository has the API; found out by the first question.
+pub(super) type Known = Mutex<Option<bool>>;
+
+impl Repository {
+    /// What the referrers API lists for `subject`; `None` where there is no such API. The first question to a repository decides, and
+    /// others wait for it; after a no the API is not asked again. Entries are not to be believed before they were fetched.
+    ///
+    /// # Errors
+    /// As every request, as far as it says nothing about the API: unreachable, out of order; [`Error::Protocol`] for a list without end.
+    pub fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        let known = *self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
+        match known {
+            Some(false) => Ok(None),
+            Some(true) => self.wait(self.ask_referrers(subject)),
+            None => {
+                let mut known = self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
+                if *known == Some(false) {
+                    return Ok(None);
+                }
+                let answer = self.wait(self.ask_referrers(subject))?;
+                *known = Some(answer.is_some());
+                Ok(answer)
+            }
+        }
+    }
+
+    /// What the index under the fallback tag lists for `subject`; `None` where there is none, or the tag holds something else (GitLab
+    /// gives the image itself).
+    ///
+    /// # Errors
+    /// As [`Repository::manifest`].
+    pub fn fallback_referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        match self.manifest(&ManifestRef::Tag(fallback_tag(subject))) {
+            Ok(found) if found.digest == *subject => Ok(None),
+            Ok(found) => Ok(read_list(&found.bytes).ok()),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn ask_referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        let core = &self.shared.core;
+        let target = self.target(subject);
+        let mut next = Some(self.host.enter(core).await?.url(&target, &self.path(&format!("referrers/{subject}")))?);
+        let mut found = Vec::new();
+        let mut pages = HashSet::new();
+        while let Some(url) = next.take() {
+            if pages.len() >= limits::LIST_PAGES || found.len() > limits::REFERRERS || !pages.insert(url.to_string()) {
+                return Err(Error::Protocol { target, what: "a list of referrers without end".to_owned() });
+            }
+            let mut call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
+            call.stays = true;
+            let reply = core.request(&self.host, call.header(ACCEPT, media::OCI_INDEX), NO_API).await?;
+            if !is_list(&reply) {
+                reply.drain(core).await;
+                return Ok(None);
+            }
+            next = reply.header(LINK).and_then(headers::next_link).and_then(|link| tags::page(&url, &link));
+            let body = reply.body(core, &target, limits::LIST_BYTES).await?;
+            let Ok(list) = read_list(&body) else { return Ok(None) };
+            found.extend(list);
+        }
+        Ok(Some(found))
+    }
+}
+
+fn is_list(reply: &Reply) -> bool {
+    let kind = reply.header(CONTENT_TYPE).map(|t| t.split(';').next().unwrap_or(t).trim().to_ascii_lowercase());
+    reply.response.status() == 200 && reply.from.is_none() && kind.as_deref() == Some(media::OCI_INDEX)
+}

@@ -1,0 +1,171 @@
+//! Referrers made findable: a manifest that names its subject is worth nothing to who cannot find it from there.
+//!
+//! A registry with the referrers API lists what was pushed by itself, and is asked whether it does. Elsewhere, and in layouts, an
+//! index under the fallback tag says it (distribution specification, "Referrers Tag Schema"). It belongs to everybody: it is read,
+//! completed, written and read again.
+
+use super::board::Phase;
+use super::error::{ImageError, UnpackError};
+use super::parallel::ask_all;
+use super::probe::trouble;
+use super::run::Run;
+use super::target::{PutAs, Target, TargetError, TargetTrouble};
+use crate::digest::Digest;
+use crate::oci::media;
+use crate::oci::referrers::{Attached, fallback_tag, listed, merged, read_list};
+use serde_json::Value;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+/// Others may write the same index at the same time; who loses three times in a row gives up.
+const ROUNDS: u32 = 3;
+
+/// An image that arrived, and names its subject.
+pub(crate) struct Arrival<'a> {
+    /// Whatever the caller knows it by.
+    pub image: usize,
+    /// The full repository name at the target.
+    pub place: &'a str,
+    /// What it refers to.
+    pub subject: Digest,
+    /// Type and bytes of its root.
+    pub document: (&'a str, Vec<u8>),
+}
+
+/// What refers to one manifest in one repository.
+struct Listing {
+    place: String,
+    subject: Digest,
+    /// What the caller knows the images by, with their entries.
+    referrers: Vec<(usize, Value)>,
+}
+
+/// How a question about a list ended.
+enum Answer {
+    Listed,
+    /// Not all of them, and why.
+    Not(String),
+}
+
+/// Makes arrived referrers findable at the target, and gives those that are not: what is not listed counts as not in.
+///
+/// # Errors
+/// What ends a run.
+pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]) -> Result<Vec<(usize, ImageError)>, UnpackError> {
+    let listings = listings(arrivals);
+    let answers = ask_all(threads, &listings, |listing| match list_one(target, listing) {
+        Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", listing.place, fallback_tag(&listing.subject)), error)),
+        other => Ok(other),
+    })?;
+    target.settle_tags().map_err(|error| trouble(target.name(), error))?;
+    let unlisted = |(listing, answer): (&Listing, Result<Answer, TargetError>)| {
+        let Listing { place, subject, referrers } = listing;
+        let error = match answer {
+            Ok(Answer::Listed) => return Vec::new(),
+            Ok(Answer::Not(why)) => ImageError::Unlisted { repository: place.clone(), subject: *subject, why },
+            Err(error) => ImageError::Target { subject: format!("{place}:{}", fallback_tag(subject)), error: Arc::new(error) },
+        };
+        referrers.iter().map(|(image, _)| (*image, error.clone())).collect()
+    };
+    Ok(listings.iter().zip(answers).flat_map(unlisted).collect())
+}
+
+fn listings(arrivals: &[Arrival<'_>]) -> Vec<Listing> {
+    let mut all: BTreeMap<(&str, Digest), Vec<(usize, Value)>> = BTreeMap::new();
+    for arrival in arrivals {
+        let (media_type, bytes) = &arrival.document;
+        // Cosign's are found by their tag.
+        if Attached::parse(bytes).subject == Some(arrival.subject) {
+            all.entry((arrival.place, arrival.subject)).or_default().push((arrival.image, listed(media_type, bytes)));
+        }
+    }
+    all.into_iter().map(|((place, subject), referrers)| Listing { place: place.to_owned(), subject, referrers }).collect()
+}
+
+fn list_one(target: &dyn Target, listing: &Listing) -> Result<Answer, TargetError> {
+    let Listing { place, subject, referrers } = listing;
+    let wanted: BTreeSet<Digest> = referrers.iter().filter_map(|(_, entry)| digest_of(entry)).collect();
+    if let Some(found) = target.listed_referrers(place, subject)? {
+        let found: BTreeSet<Digest> = found.into_iter().collect();
+        return Ok(match wanted.difference(&found).count() {
+            0 => Answer::Listed,
+            n => Answer::Not(format!("{n} of {} are not in the list the registry gives", wanted.len())),
+        });
+    }
+    let entries: Vec<Value> = referrers.iter().map(|(_, entry)| entry.clone()).collect();
+    complete(target, place, subject, &entries)
+}
+
+impl Run<'_> {
+    /// After everything was pushed: what names its subject is listed there.
+    pub(super) fn list_referrers(&self) {
+        if self.board.failed() || self.setting.progress.cancelled() {
+            return;
+        }
+        let state = self.board.state();
+        let places: Vec<String> = state.repos.iter().map(|repo| repo.place.clone()).collect();
+        let arrived = state.images.iter().enumerate().filter(|(_, image)| matches!(image.phase, Phase::Done(_)));
+        let arrivals: Vec<Arrival<'_>> = arrived
+            .filter_map(|(at, image)| {
+                let of = self.plan.images.get(image.planned).and_then(|planned| self.catalog.contents.images.get(planned.image))?;
+                let document = self.catalog.document(&of.root.digest)?;
+                Some(Arrival { image: at, place: places.get(image.repo)?, subject: of.subject?, document })
+            })
+            .collect();
+        drop(state);
+        match list(self.setting.target, self.setting.options.probes, &arrivals) {
+            Err(error) => self.stop(error),
+            Ok(unlisted) => self.board.change(|state| {
+                for (at, error) in unlisted {
+                    if let Some(image) = state.images.get_mut(at) {
+                        image.phase = Phase::Failed(error);
+                    }
+                }
+            }),
+        }
+    }
+}
+
+/// Completes the index under the fallback tag.
+fn complete(target: &dyn Target, place: &str, subject: &Digest, entries: &[Value]) -> Result<Answer, TargetError> {
+    let tag = fallback_tag(subject);
+    for _ in 0..ROUNDS {
+        let before = target.tagged_manifest(place, &tag)?;
+        if before.as_ref().is_some_and(|bytes| Digest::sha256(bytes) == *subject) {
+            return Ok(Answer::Not(format!("the tag {tag} is the image itself")));
+        }
+        let after = match merged(before.as_deref(), entries) {
+            Ok(None) => return Ok(Answer::Listed),
+            Ok(Some(after)) => after,
+            Err(why) => return Ok(Answer::Not(format!("the tag {tag} is taken by something that is no list of referrers: {why}"))),
+        };
+        match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_INDEX, &after) {
+            Ok(()) => {}
+            // Some entry of others is gone: a list that cannot be written helps nobody.
+            Err(error) if error.trouble == TargetTrouble::ChildMissing => {
+                let left = without_lost(target, place, &after)?;
+                target.put_manifest(place, PutAs::Tag(&tag), media::OCI_INDEX, &left)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Answer::Not(format!("the tag {tag} does not stay as it was written: something else changes it")))
+}
+
+fn without_lost(target: &dyn Target, place: &str, index: &[u8]) -> Result<Vec<u8>, TargetError> {
+    let mut there = BTreeSet::new();
+    for entry in read_list(index).unwrap_or_default() {
+        if target.has_manifest(place, &entry.digest)? {
+            there.insert(entry.digest);
+        }
+    }
+    let Ok(mut document) = serde_json::from_slice::<Value>(index) else { return Ok(index.to_vec()) };
+    if let Some(Value::Array(list)) = document.get_mut("manifests") {
+        list.retain(|entry| digest_of(entry).is_some_and(|digest| there.contains(&digest)));
+    }
+    Ok(document.to_string().into_bytes())
+}
+
+fn digest_of(entry: &Value) -> Option<Digest> {
+    entry.get("digest")?.as_str()?.parse().ok()
+}

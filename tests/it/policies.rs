@@ -1,0 +1,181 @@
+//! Signature policies with keys and signatures made by openssl: where images are pulled, and inside from the set alone.
+
+use crate::support::attached::{OpenSsl, Shelf, payload};
+use crate::support::lying::{Guard, Lying};
+use crate::support::run::{Ran, User};
+use crate::support::skip;
+use sealift::digest::Digest;
+use serde_json::{Value, json};
+use std::fs;
+
+/// A user with keys `one` and `two`, and a registry with an image.
+struct World {
+    user: User,
+    source: Lying,
+    shelf: Shelf,
+    image: Digest,
+}
+
+impl World {
+    fn new() -> Option<World> {
+        if std::process::Command::new("openssl").arg("version").output().is_err() {
+            skip("no openssl");
+            return None;
+        }
+        let (user, source) = (User::with_key(), Lying::start(Guard::Open));
+        let shelf = Shelf::new(&source.host(), "team/app");
+        let (image, _) = shelf.image("1", false);
+        let world = World { user, source, shelf, image };
+        for key in ["one", "two"] {
+            world.openssl(|openssl| openssl.key(key));
+        }
+        Some(world)
+    }
+
+    fn openssl<T>(&self, with: impl FnOnce(&OpenSsl<'_>) -> T) -> T {
+        with(&OpenSsl { folder: &self.user.work() })
+    }
+
+    fn name(&self) -> String {
+        format!("{}/team/app", self.source.host())
+    }
+
+    /// A signature as cosign makes it: by `key`, over what `says`, and what travels in its place.
+    fn sign(&self, subject: &Digest, key: &str, says: &[u8], travels: &[u8]) {
+        let signature = self.openssl(|openssl| openssl.sign(key, says));
+        self.shelf.cosign(subject, "sig", travels, &signature);
+    }
+
+    fn sign_well(&self, subject: &Digest) {
+        let says = payload(&self.name(), subject);
+        self.sign(subject, "one", &says, &says);
+    }
+
+    /// A policy that wants a signature by key `one` from this registry, and accepts nothing else.
+    fn policy(&self, identity: Value) {
+        let key = self.user.at("one.pub");
+        let signed = json!({"type": "sigstoreSigned", "keyPath": key, "signedIdentity": identity});
+        let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {self.source.host(): [signed]}}});
+        fs::write(self.user.at("policy.json"), policy.to_string()).unwrap();
+    }
+
+    fn pack(&self, more: &str) -> Ran {
+        let line = format!("pack {}:1 --key site --src-tls-verify=false {more} OUT", self.name());
+        self.user.run(&line.replace("  ", " "))
+    }
+
+    /// Refused where it is pulled, before any layer was fetched.
+    #[track_caller]
+    fn refused(&self, why: &str) {
+        self.pack("--policy policy.json").refused(19, "POLICY_REFUSED", &["team/app:1", why]);
+        assert!(!self.user.at("OUT").join("README.txt").exists());
+        // And inside, should it have been packed without.
+        self.pack("").expect(0);
+        self.user.run("verify OUT").expect(0);
+        self.user.run("verify OUT --policy policy.json").refused(19, "POLICY_REFUSED", &["team/app:1", why]);
+    }
+}
+
+fn by_repository() -> Value {
+    json!({"type": "matchRepository"})
+}
+
+#[test]
+fn a_good_signature_lets_the_image_through_on_both_sides() {
+    let Some(world) = World::new() else { return };
+    world.sign_well(&world.image);
+    world.policy(by_repository());
+    world.user.run(&format!("plan {}:1 --policy policy.json --src-tls-verify=false", world.name())).expect(0);
+    world.pack("--policy policy.json --referrers application/none").expect(0);
+    drop(world.source);
+    let verified = world.user.run("verify OUT --policy policy.json --json").expect(0).json();
+    assert_eq!(verified["sets"][0]["policy"], json!({"accepted": 1, "refused": 0, "made": 0}));
+    let told = world.user.run("verify OUT --policy policy.json").expect(0);
+    assert!(told.out.contains("signature policy: 1 of 1 images accepted"), "{}", told.out);
+}
+
+#[test]
+fn a_missing_signature_refuses() {
+    let Some(world) = World::new() else { return };
+    world.policy(by_repository());
+    world.refused("there is none");
+}
+
+#[test]
+fn a_signature_by_another_key_refuses() {
+    let Some(world) = World::new() else { return };
+    let says = payload(&world.name(), &world.image);
+    world.sign(&world.image, "two", &says, &says);
+    world.policy(by_repository());
+    world.refused("none of the keys");
+}
+
+#[test]
+fn a_signature_of_another_image_refuses() {
+    let Some(world) = World::new() else { return };
+    let says = payload(&world.name(), &Digest::sha256(b"another"));
+    world.sign(&world.image, "one", &says, &says);
+    world.policy(by_repository());
+    world.refused("another image");
+}
+
+#[test]
+fn a_changed_payload_refuses() {
+    let Some(world) = World::new() else { return };
+    let (says, travels) = (payload("quay.io/other/app", &world.image), payload(&world.name(), &world.image));
+    world.sign(&world.image, "one", &says, &travels);
+    world.policy(by_repository());
+    world.refused("payload was changed");
+}
+
+#[test]
+fn a_signature_for_another_name_refuses_unless_it_is_remapped() {
+    let Some(world) = World::new() else { return };
+    let says = payload("quay.io/team/app:1", &world.image);
+    world.sign(&world.image, "one", &says, &says);
+    world.policy(by_repository());
+    world.refused("quay.io/team/app:1");
+    world.policy(json!({"type": "remapIdentity", "prefix": world.source.host(), "signedPrefix": "quay.io"}));
+    world.user.run("verify OUT --policy policy.json").expect(0);
+    world.pack("--policy policy.json").expect(0);
+}
+
+/// Two images, one of them signed: with --keep-going the other is left out, and what refers to it.
+#[test]
+fn what_is_accepted_can_be_packed_without_the_rest() {
+    let Some(world) = World::new() else { return };
+    let (index, members) = world.shelf.image("2", true);
+    members.iter().for_each(|member| world.sign_well(member));
+    world.shelf.artifact(&world.image, "application/spdx+json", "x");
+    world.source.list_referrers();
+    world.policy(by_repository());
+    let line = format!("pack {0}:1 {0}:2 --key site --src-tls-verify=false --policy policy.json --keep-going OUT", world.name());
+    let ran = world.user.run(&line).expect(3);
+    assert!(ran.err.contains("POLICY_REFUSED") && ran.out.contains("3 images"), "{ran:?}");
+    let set = world.user.run("inspect OUT --json").expect(0).json()["sets"][0].clone();
+    assert!(set["images"].as_array().unwrap().iter().all(|i| i["tag"] != "1") && set["images"][0]["digest"] == index.to_string());
+    assert_eq!(set["missing"][0]["code"], "POLICY_REFUSED");
+    world.user.run("verify OUT --policy policy.json").expect(0);
+}
+
+#[test]
+fn a_saved_plan_is_judged_as_well() {
+    let Some(world) = World::new() else { return };
+    world.policy(by_repository());
+    world.user.run(&format!("plan {}:1 -o plan.json --src-tls-verify=false", world.name())).expect(0);
+    world.user.run("pack plan.json --key site --src-tls-verify=false --policy policy.json OUT").refused(
+        19,
+        "POLICY_REFUSED",
+        &["there is none"],
+    );
+}
+
+#[test]
+fn a_bad_policy_is_refused_before_anything_is_asked() {
+    let Some(world) = World::new() else { return };
+    let before = world.source.seen("HEAD", "/").len() + world.source.seen("GET", "/").len();
+    fs::write(world.user.at("policy.json"), r#"{"default": [{"type": "reject"}], "Transports": {}}"#).unwrap();
+    world.pack("--policy policy.json").refused(2, "BAD_DOCUMENT", &["policy.json", "Transports"]);
+    assert_eq!(world.source.seen("HEAD", "/").len() + world.source.seen("GET", "/").len(), before);
+    world.pack("--policy policy.json --no-referrers").expect(2);
+}
