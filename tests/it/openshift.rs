@@ -248,7 +248,7 @@ fn everything_arrived(journey: &Journey, world: &World) {
     let releases = [world.release("4.14.0", "amd64"), world.release("4.14.1", "amd64")];
     for release in releases {
         release_arrived(world, release, &journey.target(), &resources);
-        let disk = format!("{}/openshift/release:{}-kube-virt-container-x86_64", journey.target(), release.tag);
+        let disk = format!("{}/openshift/release:{}-kube-virt-container", journey.target(), release.tag);
         assert_eq!(pull(&disk), release.kube_virt);
     }
     catalog_arrived(journey, world, &resources);
