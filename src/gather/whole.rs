@@ -65,7 +65,7 @@ pub fn release(what: &str, architectures: &[String], world: &World<'_>) -> Resul
 fn with_signatures(mut gathered: Gathered, plain: impl Iterator<Item = Ask>, world: &World<'_>) -> Result<Gathered, GatherError> {
     world.progress.say(Level::Detail, "looking for signatures beside the images");
     let signed: Vec<Ask> = gathered.asks.iter().cloned().chain(plain).collect();
-    gathered.asks.extend(sigstore(&signed, world));
+    gathered.add(sigstore(&signed, world));
     if world.progress.cancelled() {
         return Err(GatherError::Interrupted);
     }
