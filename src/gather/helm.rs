@@ -11,7 +11,7 @@ use crate::image_set::{Chart, ChartRepository, Helm, LocalChart, Source};
 use crate::oci::Platform;
 use crate::pack::{Ask, Made};
 use crate::progress::Level;
-use crate::text::{shown, bare_address};
+use crate::text::{bare_address, shown};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Mutex;

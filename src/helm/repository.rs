@@ -6,7 +6,7 @@ use super::{Package, versions, yaml};
 use crate::digest::Digest;
 use crate::limits;
 use crate::oci::Reference;
-use crate::text::{shown, bare_address};
+use crate::text::{bare_address, shown};
 use crate::web::{Get, Web};
 use serde::Deserialize;
 use std::collections::BTreeMap;
