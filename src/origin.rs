@@ -283,7 +283,13 @@ impl Origin for MadeOrigin {
         if self.workspace.has(blob)? {
             return Origin::open_at(&self.workspace, blob, offset);
         }
-        self.base.as_ref().ok_or(OriginError::NotMade(blob.digest))?.open_at(blob, offset)
+        // What neither has was made: nobody else ever had it.
+        match self.base.as_ref().ok_or(OriginError::NotMade(blob.digest))?.open_at(blob, offset) {
+            Err(OriginError::Registry(crate::registry::Error::NotFound { .. }) | OriginError::Layout(layout::Error::NoBlob { .. })) => {
+                Err(OriginError::NotMade(blob.digest))
+            }
+            done => done,
+        }
     }
 }
 

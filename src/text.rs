@@ -44,8 +44,19 @@ fn word_without_userinfo(word: &str) -> String {
         Some((user, host)) if user.contains(':') && !host.starts_with("sha256:") && !host.starts_with("sha512:") => {
             format!("{scheme}{}(hidden)@{host}", if scheme.is_empty() { "" } else { "://" })
         }
-        _ => word.to_owned(),
+        _ => match rest.split(['/', '?', '#']).next().and_then(|authority| authority.rsplit_once('@')) {
+            // A token by itself is a login too.
+            Some((token, _)) if !scheme.is_empty() => {
+                format!("{scheme}://(hidden){}", rest.get(token.len()..).unwrap_or_default())
+            }
+            _ => word.to_owned(),
+        },
     }
+}
+
+/// An address as it may be told: without login, and without query and fragment, which may hold a signature that opens it.
+pub fn bare_address(text: &str) -> String {
+    without_userinfo(text.split(['?', '#']).next().unwrap_or_default())
 }
 
 impl fmt::Display for Shown<'_> {
@@ -140,9 +151,16 @@ mod tests {
             ("docker://u:p/w@quay.io/x:1", "docker://(hidden)@quay.io/x:1"),
             ("u:p@w@r.lan", "(hidden)@r.lan"),
             ("q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan", "q.io:5000/x:1@sha256:ab https://r.lan/x mail@r.lan"),
+            ("https://ghp_token@r.lan/x@1", "https://(hidden)@r.lan/x@1"),
         ] {
             assert_eq!(without_userinfo(typed), told);
         }
+    }
+
+    #[test]
+    fn what_opens_an_address_is_not_repeated() {
+        assert_eq!(bare_address("https://token@r.lan/c.tgz?X-Signature=s3cret#s3cret"), "https://(hidden)@r.lan/c.tgz");
+        assert_eq!(bare_address("https://r.lan/c.tgz"), "https://r.lan/c.tgz");
     }
 
     #[test]

@@ -146,13 +146,21 @@ fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
     use crate::origin::Origins;
     for image in &plan.images {
         let Ok(source) = crate::image_set::Source::parse(&image.source) else { continue };
+        // What was made from it has another digest anyway; which original it was made from is told by its base.
+        let planned = match &image.made {
+            None => image.root.digest,
+            Some(made) => match made.base.as_deref().map(crate::image_set::Source::parse) {
+                Some(Ok(crate::image_set::Source::Registry(crate::oci::Reference { digest: Some(digest), .. }))) => digest,
+                _ => continue,
+            },
+        };
         if let Ok((now, _)) = sources.open(&source).and_then(|origin| origin.resolve(&source))
-            && now != image.root.digest
+            && now != planned
         {
             let line = format!(
                 "{} has moved since it was planned ({} then, {} now); the planned one is packed, plan again to take the new one",
                 image.source,
-                image.root.digest.short(),
+                planned.short(),
                 now.short()
             );
             ctx.progress.say(Level::Warning, &line);

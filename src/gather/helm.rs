@@ -11,7 +11,7 @@ use crate::image_set::{Chart, ChartRepository, Helm, LocalChart, Source};
 use crate::oci::Platform;
 use crate::pack::{Ask, Made};
 use crate::progress::Level;
-use crate::text::{shown, without_userinfo};
+use crate::text::{bare_address, shown};
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -103,7 +103,7 @@ fn is_registry(asked: &ChartRepository) -> bool {
 
 /// `helm repository NAME (URL)`.
 fn place(asked: &ChartRepository) -> String {
-    format!("helm repository {} ({})", shown(&asked.name), shown(&without_userinfo(&asked.url)))
+    format!("helm repository {} ({})", shown(&asked.name), shown(&bare_address(&asked.url)))
 }
 
 fn jobs_of<'w>(asked: &'w ChartRepository, repository: Option<&'w Repository>, jobs: &mut Vec<Job<'w>>, gathered: &mut Gathered) {
@@ -111,7 +111,7 @@ fn jobs_of<'w>(asked: &'w ChartRepository, repository: Option<&'w Repository>, j
     match repository {
         None if !is_registry(asked) => {} // told already
         None if asked.charts.is_empty() => {
-            gathered.failures.push((place(asked), HelmError::NoListing(without_userinfo(&asked.url)).into()));
+            gathered.failures.push((place(asked), HelmError::NoListing(bare_address(&asked.url)).into()));
         }
         None => jobs.extend(asked.charts.iter().map(|chart| {
             let version = chart.version.as_deref();

@@ -83,7 +83,10 @@ impl Origin for Registry {
             return Ok((digest, None));
         }
         let name = format!("{}:{}", reference.path, reference.tag.clone().unwrap_or_default());
-        Ok((self.0.resolve(Some(&name))?.digest, None))
+        match self.0.resolve(Some(&name)) {
+            Ok(found) => Ok((found.digest, None)),
+            Err(_) => Err(OriginError::NoImage { name: reference.name(), tag: reference.tag.clone().unwrap_or_default() }),
+        }
     }
 
     fn manifest(&self, digest: &crate::digest::Digest) -> Result<(Vec<u8>, Option<String>), OriginError> {

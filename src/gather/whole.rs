@@ -2,7 +2,7 @@
 
 use super::{GatherError, Gathered, World, charts, graph_image, operators, releases};
 use crate::image_set::{Helm, ImageSet};
-use crate::text::without_userinfo;
+use crate::text::bare_address;
 
 /// Works out what an ImageSet asks for beside its plain images: releases, the graph image, operators, charts. The parts do not wait for
 /// each other.
@@ -46,6 +46,6 @@ pub fn gather(set: &ImageSet, world: &World<'_>) -> Result<Gathered, GatherError
 fn graph_data(world: &World<'_>) -> String {
     match &world.releases.graph_data_file {
         Some(file) => format!("graph data {}", file.display()),
-        None => format!("graph data {}", without_userinfo(&world.releases.graph_data_url)),
+        None => format!("graph data {}", bare_address(&world.releases.graph_data_url)),
     }
 }

@@ -42,11 +42,11 @@ pub fn find(url: &str, name: &str, version: Option<&str>, origins: &dyn Origins)
             done => return done,
         }
     }
-    Err(first.unwrap_or_else(|| HelmError::Url(url.to_owned())))
+    Err(first.unwrap_or_else(|| HelmError::Url(crate::text::bare_address(url))))
 }
 
 fn candidates(url: &str, name: &str) -> Result<Vec<Reference>, HelmError> {
-    let bad = || HelmError::Url(crate::text::without_userinfo(url));
+    let bad = || HelmError::Url(crate::text::bare_address(url));
     let path = url.strip_prefix("oci://").ok_or_else(bad)?.trim_end_matches('/');
     let read = |text: &str| Reference::parse(text).ok().filter(|r| r.tag.is_none() && r.digest.is_none());
     let itself = path.rsplit('/').next() == Some(name);

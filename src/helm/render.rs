@@ -6,11 +6,13 @@
 use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::text::shown;
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How helm is run.
@@ -57,14 +59,41 @@ pub(super) fn template(
     stopped: &dyn Fn() -> bool,
 ) -> Result<String, RenderError> {
     let scratch = Dir::create(program.scratch)?.durable(false);
-    let own =
-        format!("helm-{}", crate::digest::Digest::sha256(format!("{name}\0{}", crate::digest::Digest::sha256(archive)).as_bytes()).hex());
-    clear(&scratch, &own, 0)?;
-    let folder = scratch.make_sub(&own)?;
+    let of_chart = crate::digest::Digest::sha256(format!("{name}\0{}", crate::digest::Digest::sha256(archive)).as_bytes());
+    let taken = Taken::name(&format!("helm-{}", of_chart.hex()));
+    let own = taken.0.as_str();
+    clear(&scratch, own, 0)?;
+    let folder = scratch.make_sub(own)?;
     let result = folder.publish("chart.tgz", archive).map_err(RenderError::from).and_then(|()| run(program, &folder, values, stopped));
     // What it printed matters more than what it left behind.
-    let _ = clear(&scratch, &own, 0);
+    let _ = clear(&scratch, own, 0);
     result
+}
+
+/// Names of folders that are in use: an ImageSet may ask for one chart twice, and both are rendered at once.
+static IN_USE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// A name that nobody else in this process uses until it is dropped. The next run takes the same names again, and so finds what a
+/// killed one left.
+struct Taken(String);
+
+impl Taken {
+    fn name(first: &str) -> Taken {
+        let mut in_use = IN_USE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut name = first.to_owned();
+        let mut number = 1usize;
+        while !in_use.insert(name.clone()) {
+            number += 1;
+            name = format!("{first}-{number}");
+        }
+        Taken(name)
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        IN_USE.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
+    }
 }
 
 fn run(program: &Program<'_>, folder: &Dir, values: &[PathBuf], stopped: &dyn Fn() -> bool) -> Result<String, RenderError> {

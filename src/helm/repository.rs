@@ -6,7 +6,7 @@ use super::{Package, versions, yaml};
 use crate::digest::Digest;
 use crate::limits;
 use crate::oci::Reference;
-use crate::text::{shown, without_userinfo};
+use crate::text::{bare_address, shown};
 use crate::web::{Get, Web};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -99,14 +99,14 @@ impl Repository {
     /// [`HelmError::Url`], [`HelmError::Index`], or what the web answers.
     pub fn open(url: &str, web: &dyn Web) -> Result<Repository, HelmError> {
         let base = base(url)?;
-        let index = base.join("index.yaml").map_err(|_| HelmError::Url(without_userinfo(url)))?;
+        let index = base.join("index.yaml").map_err(|_| HelmError::Url(bare_address(url)))?;
         let accept = "application/yaml, text/yaml, */*";
         let bytes = web.get(&Get { url: index.as_str(), accept, limit: limits::CHART_INDEX_BYTES, login: true })?;
         Repository::read(base, &bytes)
     }
 
     fn read(base: Url, bytes: &[u8]) -> Result<Repository, HelmError> {
-        let bad = |why: String| HelmError::Index { url: without_userinfo(base.as_str()), why: shown(&why).to_string() };
+        let bad = |why: String| HelmError::Index { url: bare_address(base.as_str()), why: shown(&why).to_string() };
         let text = std::str::from_utf8(bytes).map_err(|_| bad("it is not UTF-8".into()))?;
         let listed = if text.trim_start().starts_with('{') {
             serde_json::from_str::<Index>(text).map_err(|e| bad(e.to_string()))?.entries
@@ -130,7 +130,7 @@ impl Repository {
     /// # Errors
     /// [`HelmError::NoChart`], [`HelmError::NoVersion`] with the nearest.
     pub fn pick(&self, name: &str, version: Option<&str>) -> Result<&Entry, HelmError> {
-        let repository = without_userinfo(self.base.as_str());
+        let repository = bare_address(self.base.as_str());
         let Some(entries) = self.entries.get(name) else {
             let near = nearest(self.entries.keys().map(String::as_str), name);
             return Err(HelmError::NoChart { repository, name: name.to_owned(), near });
@@ -157,7 +157,7 @@ impl Repository {
     /// [`HelmError::Url`].
     pub fn place(&self, entry: &Entry) -> Result<Place, HelmError> {
         let url = entry.urls.iter().flatten().next().map(String::as_str).unwrap_or_default();
-        let bad = || HelmError::Url(without_userinfo(url));
+        let bad = || HelmError::Url(bare_address(url));
         if let Some(reference) = url.strip_prefix("oci://") {
             let mut reference = Reference::parse(reference).map_err(|_| bad())?;
             if reference.tag.is_none() && reference.digest.is_none() {
@@ -165,7 +165,11 @@ impl Repository {
             }
             return Ok(Place::Registry(reference));
         }
-        let joined = self.base.join(url).map_err(|_| bad())?;
+        let mut joined = self.base.join(url).map_err(|_| bad())?;
+        // Written out or not, it is the same place: the login in the repository's address is for it too.
+        if joined.origin() == self.base.origin() && joined.username().is_empty() && joined.password().is_none() {
+            joined.set_username(self.base.username()).and_then(|()| joined.set_password(self.base.password())).map_err(|()| bad())?;
+        }
         let usable = matches!(joined.scheme(), "http" | "https") && !url.is_empty();
         if usable { Ok(Place::Web(joined.into())) } else { Err(bad()) }
     }
@@ -178,7 +182,7 @@ impl Repository {
         // An index may name any host: the repository's login is for the repository alone.
         let login = Url::parse(url).is_ok_and(|url| url.origin() == self.base.origin());
         let bytes = web.get(&Get { url, accept: "*/*", limit: limits::CHART_BYTES, login })?;
-        let shown_url = without_userinfo(url);
+        let shown_url = bare_address(url);
         if let Some(expected) = entry.digest.as_deref().and_then(promised) {
             let found = Digest::sha256(&bytes);
             if found != expected {
@@ -200,7 +204,7 @@ fn promised(text: &str) -> Option<Digest> {
 
 /// The address with a slash at its end: without it the last word would be replaced by what is joined.
 fn base(url: &str) -> Result<Url, HelmError> {
-    let bad = || HelmError::Url(without_userinfo(url));
+    let bad = || HelmError::Url(bare_address(url));
     let mut base = Url::parse(url).map_err(|_| bad())?;
     if !matches!(base.scheme(), "http" | "https") {
         return Err(bad());
@@ -263,6 +267,41 @@ mod tests {
         assert!(matches!(read(&text), Err(HelmError::Index { .. })));
         let text = format!("{}\nentries:\n  a: []\n", "# x\n".repeat(2 << 20));
         assert!(read(&text).unwrap().all().is_empty());
+    }
+
+    /// A web that has the same document everywhere.
+    struct Everywhere(Vec<u8>);
+
+    impl Web for Everywhere {
+        fn get(&self, _: &Get<'_>) -> Result<Vec<u8>, crate::web::WebError> {
+            Ok(self.0.clone())
+        }
+    }
+
+    #[test]
+    fn an_address_that_opens_by_itself_is_not_repeated_in_errors() {
+        let text = format!("entries: {{a: [{{version: 1.0.0, digest: {}, urls: ['https://cdn.test/a.tgz?sig=s3cret']}}]}}", "0".repeat(64));
+        let repository = read(&text).unwrap();
+        let entry = repository.pick("a", None).unwrap();
+        let Place::Web(url) = repository.place(entry).unwrap() else { panic!() };
+        let wrong = repository.fetch(entry, &url, &Everywhere(b"x".to_vec())).unwrap_err();
+        let promised_nothing = Entry { digest: None, ..entry.clone() };
+        let no_chart = repository.fetch(&promised_nothing, &url, &Everywhere(b"x".to_vec())).unwrap_err();
+        for error in [wrong, no_chart] {
+            assert!(error.to_string().contains("https://cdn.test/a.tgz") && !error.to_string().contains("s3cret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_login_of_a_repository_is_for_all_of_it_and_nothing_else() {
+        let repository = Repository::read(base("https://al:s3cret@r.test/x").unwrap(), b"entries: {}").unwrap();
+        let at = |url: &str| repository.place(&Entry { urls: Some(vec![url.to_owned()]), ..Entry::default() }).unwrap();
+        for own in ["a.tgz", "https://r.test/x/a.tgz"] {
+            assert_eq!(at(own), Place::Web("https://al:s3cret@r.test/x/a.tgz".into()));
+        }
+        for other in ["https://cdn.test/a.tgz", "http://r.test/x/a.tgz", "https://r.test:8443/a.tgz"] {
+            assert_eq!(at(other), Place::Web(other.into()));
+        }
     }
 
     #[test]

@@ -338,6 +338,29 @@ printf -- '---\n# Source: c/x\nspec: {containers: [{image: "quay.io/rendered:1"}
 }
 
 #[test]
+fn one_chart_rendered_twice_at_once_is_rendered_both_times() {
+    let dir = tempfile::tempdir().unwrap();
+    // Neither goes on before the other has begun, and so has made itself a folder.
+    let script = format!(
+        "cd {}\nif mkdir first 2>/dev/null; then read x < meet; else echo x > meet; fi\n[ -f \"$3\" ] || exit 1\nprintf 'image: q.io/x:1\\n'",
+        dir.path().display()
+    );
+    assert!(std::process::Command::new("mkfifo").arg(dir.path().join("meet")).status().unwrap().success());
+    let path = fake(dir.path(), &script);
+    let run = || {
+        let program = Some(Program { path: &path, scratch: dir.path(), patience: LONG });
+        let note = || chart("", "").images(&[], &Settings { program, values: &[] }, &never).unwrap().notes[0].clone();
+        let mut told = note();
+        while told.contains("busy") {
+            told = note();
+        }
+        told
+    };
+    let both = std::thread::scope(|scope| [scope.spawn(run), scope.spawn(run)].map(|run| run.join().unwrap()));
+    assert!(both.iter().all(|note| note.contains("rendered by helm template")), "{both:?}");
+}
+
+#[test]
 fn where_helm_fails_the_chart_is_read_and_it_is_told() {
     let (images, left) = with_helm("echo 'Error: execution error: a value is missing' >&2; exit 1", LONG);
     assert_eq!((names(&images), left), (vec!["quay.io/read:1".to_owned()], 0));

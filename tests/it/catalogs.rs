@@ -3,8 +3,9 @@
 use crate::support::{shared_data, skip};
 use sealift::cli::{self, World};
 use sealift::fs::Dir;
-use sealift::image_set::ImageSet;
+use sealift::image_set::{ImageSet, Operator};
 use sealift::openshift::fbc::{Catalog, Folder, Kept, Options, filter, write};
+use sealift::openshift::graph::{Graph, channels_needed, select};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -188,4 +189,100 @@ fn default_catalogs_are_named() {
     {
         assert_eq!(list(bad).0, 2, "{bad:?}");
     }
+}
+
+/// A catalog that has what an entry names: its packages, channels, and the versions that its bounds are.
+fn made_for(operator: &Operator) -> String {
+    let none = any_package();
+    let packages = if operator.packages.is_empty() { vec![none] } else { operator.packages.clone() };
+    let mut objects = Vec::new();
+    for package in packages {
+        let name = &package.name;
+        let mut channels: Vec<String> = package.channels.iter().map(|channel| channel.name.clone()).collect();
+        channels.extend(package.default_channel.clone());
+        if channels.is_empty() {
+            channels.push("stable".into());
+        }
+        channels.sort();
+        channels.dedup();
+        let ranges = package.channels.iter().map(|channel| &channel.range).chain([&package.range]);
+        let mut versions: Vec<_> = ranges.flat_map(|range| range.min.iter().chain(&range.max)).cloned().collect();
+        versions.push("999.0.0".parse().unwrap());
+        versions.sort();
+        versions.dedup();
+        let bundle = |version: &semver::Version| format!("{name}.v{version}");
+        let default = package.default_channel.as_ref().unwrap_or(&channels[0]);
+        objects.push(serde_json::json!({"schema": "olm.package", "name": name, "defaultChannel": default}));
+        for channel in &channels {
+            let entries: Vec<_> = versions
+                .iter()
+                .enumerate()
+                .map(
+                    |(i, version)| serde_json::json!({"name": bundle(version), "replaces": i.checked_sub(1).map(|i| bundle(&versions[i]))}),
+                )
+                .collect();
+            objects.push(serde_json::json!({"schema": "olm.channel", "package": name, "name": channel, "entries": entries}));
+        }
+        objects.extend(versions.iter().map(|version| {
+            let identity = serde_json::json!({"packageName": name, "version": version.to_string()});
+            serde_json::json!({
+                "schema": "olm.bundle", "package": name, "name": bundle(version), "image": "r.test/bundle:v1",
+                "properties": [{"type": "olm.package", "value": identity}],
+            })
+        }));
+    }
+    objects.iter().map(|object| format!("{object}\n")).collect()
+}
+
+fn any_package() -> sealift::image_set::Package {
+    let text = "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  operators:\n  - catalog: r.test/x:1\n    \
+                packages:\n    - name: any\n";
+    ImageSet::parse(text.as_bytes()).unwrap().0.operators[0].packages[0].clone()
+}
+
+#[test]
+fn no_configuration_from_the_wild_is_refused_where_everything_it_names_is_there() {
+    let Some(data) = shared_data() else { return };
+    let (mut catalogs, mut channels, mut refused) = (0, 0, Vec::new());
+    for entry in std::fs::read_dir(data.join("imagesets")).unwrap() {
+        let path = entry.unwrap().path();
+        let Ok((set, _)) = ImageSet::parse(&std::fs::read(&path).unwrap()) else { continue };
+        for operator in &set.operators {
+            let temp = tempfile::tempdir().unwrap();
+            std::fs::write(temp.path().join("catalog.json"), made_for(operator)).unwrap();
+            let catalog = Catalog::read(&Folder::new(Dir::open(temp.path()).unwrap()), "").unwrap();
+            let kept = match filter(&catalog, &operator.packages, operator.full, Options::default()) {
+                Ok(kept) => kept,
+                Err(error) => {
+                    refused.push(format!("{}: {error}", path.file_name().unwrap().display()));
+                    continue;
+                }
+            };
+            assert_eq!(kept.packages.len(), operator.packages.len().max(1), "{}", path.display());
+            assert!(kept.packages.iter().all(|package| !package.bundles.is_empty()), "{}", path.display());
+            catalogs += 1;
+        }
+        let Some(platform) = set.platform.filter(|platform| !platform.channels.is_empty()) else { continue };
+        let mut versions: Vec<_> = platform.channels.iter().flat_map(|c| c.range.min.iter().chain(&c.range.max)).cloned().collect();
+        versions.push("99.0.0".parse().unwrap());
+        versions.sort();
+        versions.dedup();
+        let digest = sealift::digest::Digest::sha256(b"");
+        let nodes: Vec<_> =
+            versions.iter().map(|v| serde_json::json!({"version": v.to_string(), "payload": format!("q.io/r@{digest}")})).collect();
+        let edges: Vec<_> = (1..versions.len()).map(|to| (to - 1, to)).collect();
+        let reply = serde_json::json!({"version": 1, "nodes": nodes, "edges": edges}).to_string();
+        let graph = Graph::parse(reply.as_bytes()).unwrap();
+        let graphs = channels_needed(&platform.channels).into_iter().map(|name| (name, graph.clone())).collect();
+        let selection = select(&platform.channels, &graphs, "amd64").unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        assert!(!selection.releases.is_empty(), "{}", path.display());
+        channels += platform.channels.len();
+    }
+    assert!(catalogs > 50 && channels > 20, "{catalogs} {channels}");
+    // These are there to be refused, by the reference too: everything and a range, and bounds the wrong way round.
+    refused.sort();
+    let [full, range, other] = refused.as_slice() else { panic!("{refused:#?}") };
+    assert!(full.contains("config-72938-1.yaml: full: true and a version range"), "{full}");
+    assert!(other.contains("config__valid.yaml: full: true and a version range"), "{other}");
+    assert!(range.contains("isc-operator-invalid-version-range.yaml: package foo: no version of the default channel"), "{range}");
 }

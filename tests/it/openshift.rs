@@ -248,7 +248,7 @@ fn everything_arrived(journey: &Journey, world: &World) {
     let releases = [world.release("4.14.0", "amd64"), world.release("4.14.1", "amd64")];
     for release in releases {
         release_arrived(world, release, &journey.target(), &resources);
-        let disk = format!("{}/openshift/release:{}-kube-virt-container-x86_64", journey.target(), release.tag);
+        let disk = format!("{}/openshift/release:{}-kube-virt-container", journey.target(), release.tag);
         assert_eq!(pull(&disk), release.kube_virt);
     }
     catalog_arrived(journey, world, &resources);
@@ -436,6 +436,27 @@ fn remove(data: &Path, repository: &str, digest: &str) {
     fs::remove_dir_all(folder.join("_manifests/revisions/sha256").join(hex)).unwrap();
 }
 
+/// A plan names what was made while planning by digest. Where that is, it is packed without asking for anything again; on another
+/// machine the plan says what it lacks, and nothing is written.
+#[test]
+fn a_plan_with_what_was_made_for_it_is_packed_where_it_was_made() {
+    let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
+    fs::write(journey.user.at("set.yaml"), everything(world)).unwrap();
+    let options = world.options();
+    let mut words = vec!["plan", "set.yaml", "-o", "plan.json"];
+    words.extend(options.iter().map(String::as_str));
+    journey.run(&words).expect(0);
+    let line = "pack plan.json --key site --no-sync --src-tls-verify=false OUT";
+    let told = journey.user.run(line).expect(0);
+    assert!(!told.err.contains("has moved"), "{told:?}");
+    journey.unpack("OUT").expect(0);
+    everything_arrived(&journey, world);
+    let other = User::with_key();
+    fs::copy(journey.user.at("plan.json"), other.at("plan.json")).unwrap();
+    other.run(line).refused(23, "SOURCE_MISSING", &["was made while planning", "plan again on this machine"]);
+    assert!(!other.at("OUT").exists() || fs::read_dir(other.at("OUT")).unwrap().count() == 0);
+}
+
 #[test]
 fn nothing_is_asked_for_twice() {
     let (Some(world), Some(journey)) = (World::own(), Journey::new()) else { return };
@@ -451,6 +472,8 @@ fn nothing_is_asked_for_twice() {
     let gets: Vec<String> = pulled.iter().filter(|line| line.starts_with("GET ")).cloned().collect();
     assert_eq!(twice(&gets), Vec::<String>::new());
     assert!(gets.len() > 400, "{}", gets.len());
+    let heads: Vec<String> = pulled.iter().filter(|line| line.starts_with("HEAD ")).cloned().collect();
+    assert_eq!(twice(&heads), Vec::<String>::new());
 
     // Again: the tags and the graph may have moved, and are asked for; what a digest names is there already.
     journey.pack(&world, "set.yaml", "OUT2", &["--sequence", "101"]).expect(0);

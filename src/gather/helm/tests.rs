@@ -22,7 +22,7 @@ struct Pages {
 impl Web for Pages {
     fn get(&self, request: &Get<'_>) -> Result<Vec<u8>, WebError> {
         self.asked.lock().unwrap().push((request.url.to_owned(), request.login));
-        let page = self.pages.get(request.url).cloned().ok_or_else(|| WebError::NotFound(without_userinfo(request.url)))?;
+        let page = self.pages.get(request.url).cloned().ok_or_else(|| WebError::NotFound(bare_address(request.url)))?;
         if page.len() as u64 > request.limit {
             return Err(WebError::TooLong { url: request.url.to_owned(), limit: request.limit });
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// Does `work` for every item on `threads` threads; `None` for those whose turn did not come before the person asked to stop.
-pub(super) fn each<T: Sync, R: Send>(
+pub(in crate::gather) fn each<T: Sync, R: Send>(
     threads: usize,
     items: &[T],
     progress: &dyn Progress,

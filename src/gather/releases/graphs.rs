@@ -6,7 +6,7 @@ use crate::format::{Document, DocumentKind};
 use crate::image_set::ChannelType;
 use crate::limits;
 use crate::openshift::graph::{Graph, MEDIA_TYPE, Nearest, Selected};
-use crate::text::without_userinfo;
+use crate::text::bare_address;
 use crate::web::{Get, Web, WebError};
 use semver::Version;
 use std::collections::BTreeMap;
@@ -49,7 +49,7 @@ fn get(base: &str, channel: &str, architecture: &str, web: &dyn Web) -> Result<(
         other => other.into(),
     })?;
     let graph = Graph::parse(&bytes).map_err(|error| GatherError::Graph {
-        url: without_userinfo(base.split('?').next().unwrap_or_default()),
+        url: bare_address(base),
         channel: channel.to_owned(),
         architecture: architecture.to_owned(),
         error,

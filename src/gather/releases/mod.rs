@@ -11,7 +11,7 @@ mod proof;
 use super::{GatherError, Gathered, World};
 use crate::image_set::{Channel, ChannelType, Releases, Source};
 use crate::openshift::graph::{Selected, channels_needed, select};
-use each::each;
+pub(super) use each::each;
 pub use graphs::update_graph;
 use graphs::{Graphs, Question};
 use payload::{Carried, Payload};

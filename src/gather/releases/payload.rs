@@ -47,6 +47,8 @@ struct Known {
     tag: String,
     /// Its image, by tag and digest.
     image: Reference,
+    /// The one architecture it is for, as boot images name it (`x86_64`); none for a release for several.
+    architecture: Option<&'static str>,
 }
 
 impl Payload {
@@ -119,9 +121,20 @@ impl Payload {
         let release = Release::read(&ImageFiles::of(blobs, &manifest)).map_err(is)?;
         let name = release.tag(&config.architecture, root.is_index()).map_err(is)?;
         self.check(&image, &release, &name)?;
-        let tag = self.reference.tag.clone().filter(|_| self.expected.is_none()).unwrap_or_else(|| name.clone());
+        let architecture = tag_suffix(&config.architecture).filter(|_| !release.multi || !root.is_index());
+        let tag = self.target_tag(&name, &digest);
         image.tag = Some(tag.clone());
-        Ok(Known { release, name, tag, image })
+        Ok(Known { release, name, tag, image, architecture })
+    }
+
+    /// What it is called at the target, as oc-mirror calls it: one found in a channel `VERSION-ARCHITECTURE`; one that a person named
+    /// by the tag they gave, or by the hex digits of its digest where they gave none.
+    fn target_tag(&self, name: &str, digest: &Digest) -> String {
+        match (&self.expected, &self.reference.tag) {
+            (Some(_), _) => name.to_owned(),
+            (None, Some(tag)) => tag.clone(),
+            (None, None) => digest.hex().to_string(),
+        }
     }
 
     /// The member of an index that is looked into: all of them hold the same list. Preferred is what is carried anyway.
@@ -154,7 +167,7 @@ impl Payload {
     }
 
     fn ask_for(&self, known: &Known, carried: &mut Carried) -> Result<(), GatherError> {
-        let Known { release, name, tag, image } = known;
+        let Known { release, name, tag, image, architecture } = known;
         let is = |error| GatherError::Release { image: image.to_string(), error };
         let ask = |reference: &Reference, repository: &str, tag: String, role: Role, part: String| Ask {
             target_repo: Some(repository.to_owned()),
@@ -172,7 +185,8 @@ impl Payload {
         if !self.kube_virt {
             return Ok(());
         }
-        let disks = release.kube_virt().map_err(is)?;
+        // What starts on other machines than the release is for is no part of it.
+        let disks = release.kube_virt(*architecture).map_err(is)?;
         if disks.is_empty() {
             carried.notes.push(format!("release {name} has no container disk for KubeVirt"));
         }

@@ -357,7 +357,24 @@ fn channels_between_are_asked_for_and_their_releases_carried() {
 }
 
 #[test]
-fn a_release_named_by_its_image_keeps_its_tag_if_that_tells_the_truth() {
+fn a_release_for_one_architecture_takes_the_container_disk_of_that_one() {
+    let mut outside = Outside::default();
+    let of: Vec<(&str, Digest)> = ["amd64", "arm64"].map(|arch| (arch, outside.release("4.16.3", arch))).into();
+    for (arch, digest) in of {
+        outside.graph("stable-4.16", arch, &[("4.16.3", digest)]);
+    }
+    let architectures = ["amd64", "arm64"].map(str::to_owned).to_vec();
+    let wanted = Releases { architectures, kube_virt_container: true, ..of_channel(channel("stable-4.16", None, None)) };
+    let gathered = gather(&outside, &wanted).unwrap();
+    assert!(gathered.failures.is_empty(), "{:?}", gathered.failures);
+    let disks = gathered.asks.iter().filter(|ask| ask.role == Role::KubeVirt);
+    let disks: Vec<_> = disks.map(|ask| (ask.source.to_string(), ask.target_tag.clone().unwrap())).collect();
+    assert_eq!(disks, [(content("disk"), "4.16.3-x86_64-kube-virt-container".to_owned())]);
+    assert!(gathered.notes.iter().any(|note| note == "release 4.16.3-aarch64 has no container disk for KubeVirt"), "{:?}", gathered.notes);
+}
+
+#[test]
+fn a_release_named_by_its_image_is_called_as_oc_mirror_calls_it() {
     let mut outside = Outside::default();
     let digest = outside.release("4.16.3", "amd64");
     outside.tags = ["4.16.3-x86_64", "4.16.3", "latest", "4.16.4-x86_64"].map(|tag| (tag.to_owned(), digest)).into();
@@ -369,7 +386,8 @@ fn a_release_named_by_its_image_keeps_its_tag_if_that_tells_the_truth() {
         (format!("{REPO}:4.16.3-x86_64"), "4.16.3-x86_64"),
         (format!("{REPO}:4.16.3"), "4.16.3"),
         (format!("{REPO}:latest"), "latest"),
-        (format!("{REPO}@{digest}"), "4.16.3-x86_64"),
+        (format!("{REPO}:4.16.3@{digest}"), "4.16.3"),
+        (format!("{REPO}@{digest}"), &digest.hex().to_string()),
     ] {
         let gathered = run(&text);
         assert!(gathered.failures.is_empty(), "{:?}", gathered.failures);
@@ -377,7 +395,8 @@ fn a_release_named_by_its_image_keeps_its_tag_if_that_tells_the_truth() {
         assert_eq!(ask.source.to_string(), format!("{REPO}:{tag}@{digest}"));
         assert_eq!((ask.target_tag.as_deref(), ask.part_of[0].as_str()), (Some(tag), "release 4.16.3-x86_64"));
         assert_eq!(gathered.asks[1].target_tag.as_deref(), Some(format!("{tag}-cli").as_str()));
-        assert_eq!(gathered.notes.len(), 1);
+        let about_channels = gathered.notes.iter().filter(|note| note.ends_with("the channels are not looked at"));
+        assert_eq!(about_channels.count(), 1, "{:?}", gathered.notes);
     }
     let lie = run(&format!("{REPO}:4.16.4-x86_64"));
     assert!(matches!(lie.failures.as_slice(), [(_, GatherError::OtherRelease { .. })]), "{lie:?}");

@@ -153,10 +153,20 @@ impl<'l> Context<'l> {
             return self.vars.push((name.to_owned(), value));
         }
         let unsure = self.unsure > 0;
-        if let Some((_, slot)) = self.vars.iter_mut().rev().find(|(known, _)| known == name) {
+        if let Some((_, slot)) = self.var(name) {
             // On one of two ways it got another value: which it has afterwards is not known.
             *slot = if unsure { Val::Unknown } else { value };
         }
+    }
+
+    /// The innermost variable of a name. A template may declare very many and look for the first of them again and again.
+    fn var(&mut self, name: &str) -> Option<&mut (String, Val)> {
+        let at = self.vars.iter().rposition(|(known, _)| known == name);
+        let passed = self.vars.len() - at.unwrap_or(0);
+        if !self.spend(passed / 16) {
+            return None;
+        }
+        at.and_then(|at| self.vars.get_mut(at))
     }
 
     /// All ways, since it is not known which. Whole lines of each stand one after another; of fragments of a line only one
@@ -238,7 +248,7 @@ impl<'l> Context<'l> {
             Expr::Dot => dot.clone(),
             Expr::Lit(value) => value.clone(),
             Expr::Var(name) if name.is_empty() => self.root.clone(),
-            Expr::Var(name) => self.vars.iter().rev().find(|(known, _)| known == name).map_or(Val::Unknown, |(_, value)| value.clone()),
+            Expr::Var(name) => self.var(name).map_or(Val::Unknown, |(_, value)| value.clone()),
             Expr::Field(base, fields) => {
                 let base = self.expr(base, dot);
                 fields.iter().fold(base, |value, field| value.get(field))
@@ -362,6 +372,15 @@ mod tests {
     fn a_template_that_includes_itself_ends() {
         let mut library = Library::default();
         let body = library.add("{{ define \"a\" }}x{{ include \"a\" . }}{{ include \"a\" . }}{{ end }}{{ include \"a\" . }}").unwrap();
+        let mut context = Context::new(&library);
+        context.run(&body, Val::Null);
+        assert!(context.gave_up);
+    }
+
+    #[test]
+    fn very_many_variables_end() {
+        let mut library = Library::default();
+        let body = library.add(&format!("{{{{$b:=1}}}}{}", "{{$a:=$b}}".repeat(50_000))).unwrap();
         let mut context = Context::new(&library);
         context.run(&body, Val::Null);
         assert!(context.gave_up);

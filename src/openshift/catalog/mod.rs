@@ -114,11 +114,19 @@ impl<'a> CatalogImage<'a> {
         self.parts.iter().map(|part| part.platform.clone()).collect()
     }
 
-    /// The package documents, by paths relative to their folder. They are the same for every architecture of a catalog; these are
-    /// those of `linux/amd64`, or of the first there is.
+    /// The package documents, by paths relative to their folder. They should be the same for every architecture of a catalog; these
+    /// are those of `linux/amd64`, or of the first there is. [`CatalogImage::rebuild`] notes where others differ.
     pub fn files(&self) -> ConfigFiles<'a> {
+        self.files_of(self.main())
+    }
+
+    /// The part whose documents count.
+    fn main(&self) -> Option<&Part> {
         let amd64 = Platform { os: "linux".into(), architecture: "amd64".into(), variant: None };
-        let part = self.parts.iter().find(|part| amd64.selects(&part.platform)).or(self.parts.first());
+        self.parts.iter().find(|part| amd64.selects(&part.platform)).or(self.parts.first())
+    }
+
+    fn files_of(&self, part: Option<&Part>) -> ConfigFiles<'a> {
         let empty = Manifest { media_type: String::new(), kind: crate::oci::Kind::Index { children: Vec::new() }, subject: None };
         let manifest = part.map_or(&empty, |part| &part.member.manifest);
         let folder = part.map_or_else(String::new, |part| part.folder.clone());

@@ -1,11 +1,11 @@
 //! The filtered catalog as an image.
 
 use super::scan::{Found, is_within, scan};
-use super::{CONFIGS, CONFIGS_LABEL, CatalogError, CatalogImage, Part, command};
-use crate::digest::Digest;
+use super::{CONFIGS, CONFIGS_LABEL, CatalogError, CatalogImage, ConfigFiles, Part, command};
+use crate::digest::{Algorithm, Digest, Hasher};
 use crate::oci::{Descriptor, Kind, Platform};
 use crate::openshift::build::{self, BuildError, Change, Layer, LayerBuilder};
-use crate::openshift::files::Owner;
+use crate::openshift::files::{Files, Flow, Owner};
 use crate::text::shown;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -42,11 +42,36 @@ impl CatalogImage<'_> {
         for part in &self.parts {
             made.push(self.part(part, &configs, &mut scanned, &mut notes)?);
         }
+        notes.extend(self.differing(&scanned)?);
         let made = self.parts.iter().map(|part| part.member.entry.clone()).zip(made).collect();
         let root = build::joined(self.blobs.workspace, (&self.root, &self.root_bytes, &self.root_manifest), made)?;
         notes.sort();
         notes.dedup();
         Ok(Rebuilt { root, platforms: self.platforms(), configs: configs.descriptor, notes })
+    }
+
+    /// A note where platforms have other documents than those that were filtered: all of them get these. Layers that platforms share
+    /// need no comparing; what was built for each by itself is compared file by file.
+    fn differing(&self, scanned: &Scanned) -> Result<Option<String>, CatalogError> {
+        let Some(main) = self.main() else { return Ok(None) };
+        let mut of_main = None;
+        let mut others = Vec::new();
+        for part in self.parts.iter().filter(|part| part.folder != main.folder || scanned.of(part) != scanned.of(main)) {
+            if of_main.is_none() {
+                of_main = Some(contents(&self.files_of(Some(main)))?);
+            }
+            if Some(contents(&self.files_of(Some(part)))?) != of_main {
+                others.push(shown(&part.platform.to_string()).to_string());
+            }
+        }
+        Ok((!others.is_empty()).then(|| {
+            format!(
+                "the catalog {} has other packages for {} than for {}; what was kept of the latter is carried for all of them",
+                self.root,
+                others.join(", "),
+                shown(&main.platform.to_string())
+            )
+        }))
     }
 
     /// What shall go: documents and caches of any member.
@@ -102,6 +127,32 @@ impl Scanned {
         self.known.insert(layer.digest, found.clone());
         Ok(found)
     }
+}
+
+impl Scanned {
+    /// The layers that a member has its documents in.
+    fn of<'p>(&self, part: &'p Part) -> Vec<&'p Digest> {
+        let Kind::Image { layers, .. } = &part.member.manifest.kind else { return Vec::new() };
+        let touches = |found: &Found| found.touched.iter().any(|folder| is_within(&part.folder, folder));
+        layers.iter().map(|layer| &layer.digest).filter(|digest| self.known.get(digest).is_some_and(touches)).collect()
+    }
+}
+
+/// The digests of all documents.
+fn contents(files: &ConfigFiles<'_>) -> Result<BTreeMap<String, Digest>, CatalogError> {
+    let mut found = BTreeMap::new();
+    files.each(&|_| true, &mut |path, content| {
+        let mut hasher = Hasher::new(Algorithm::Sha256);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            let n = content.read(&mut buffer)?;
+            let Some(bytes) = buffer.get(..n).filter(|bytes| !bytes.is_empty()) else { break };
+            hasher.update(bytes);
+        }
+        found.insert(path.to_owned(), hasher.finish());
+        Ok(Flow::Continue)
+    })?;
+    Ok(found)
 }
 
 /// What is to be done about one image's layers.

@@ -193,3 +193,22 @@ fn hostile_layers_do_not_pass() {
         assert!(matches!(of(layer), Err(CatalogError::Files(FilesError::Layer { .. }))));
     }
 }
+
+#[test]
+fn platforms_with_other_documents_are_told() {
+    let ((_a, source), (_b, workspace)) = (layout(), layout());
+    // The same documents in layers of their own, as builds on several machines leave them.
+    let same = layers(&[BASE, &[E::F("configs/b/catalog.json", "{b}"), E::F("configs/a/catalog.json", "{a}")]]);
+    let other = layers(&[BASE, DOCUMENTS, &[E::F("configs/a/catalog.json", "{another a}")]]);
+    let fewer = layers(&[BASE, DOCUMENTS, &[E::F("configs/.wh.b", "")]]);
+    let members = [("arm64", &other), ("amd64", &layers(&[BASE, DOCUMENTS, CACHE])), ("ppc64le", &same), ("s390x", &fewer)]
+        .map(|(arch, layers)| image(&source, arch, config(), layers));
+    let root = index(&source, &members);
+    let notes = |platforms: &[&str]| open(&source, &root, &workspace, platforms).unwrap().rebuild(0, &mut fill).unwrap().notes;
+    let told =
+        "has other packages for linux/arm64, linux/s390x than for linux/amd64; what was kept of the latter is carried for all of them";
+    let all = notes(&[]);
+    assert!(matches!(all.as_slice(), [note] if *note == format!("the catalog {} {told}", root.digest)), "{all:?}");
+    assert_eq!(notes(&["linux/amd64", "linux/ppc64le"]), [""; 0]);
+    assert_eq!(notes(&["linux/s390x"]), [""; 0]);
+}

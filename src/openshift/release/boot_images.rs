@@ -57,11 +57,11 @@ pub(super) fn stream(bytes: &[u8]) -> Result<Option<String>, ReleaseError> {
     Ok(map.data.remove("stream"))
 }
 
-/// The disks of a stream, by architecture. One that is not named by digest is refused, as a component would be.
-pub(super) fn kube_virt(stream: &str) -> Result<Vec<KubeVirt>, ReleaseError> {
+/// The disks of a stream, of this architecture or by architecture. One that is not named by digest is refused, as a component would be.
+pub(super) fn kube_virt(stream: &str, only: Option<&str>) -> Result<Vec<KubeVirt>, ReleaseError> {
     let stream: Stream = serde_json::from_str(stream).map_err(|e| malformed(format!("stream: {}", shown(&e.to_string()))))?;
     let mut disks = Vec::new();
-    for (architecture, images) in stream.architectures {
+    for (architecture, images) in stream.architectures.into_iter().filter(|(name, _)| only.is_none_or(|only| only == name)) {
         let Some(image) = images.images.kubevirt else { continue };
         let reference = Reference::parse(&image.digest_ref).ok().filter(|reference| reference.digest.is_some());
         let component = format!("kubevirt {architecture}");

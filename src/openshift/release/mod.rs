@@ -76,12 +76,12 @@ impl Release {
         Ok(Release { version, multi, components, boot_images })
     }
 
-    /// The KubeVirt container disks, by architecture (`x86_64`, `s390x`); empty where the release has none.
+    /// The KubeVirt container disks, of one architecture or by architecture (`x86_64`, `s390x`); empty where the release has none.
     ///
     /// # Errors
     /// [`ReleaseError::Malformed`]: the boot images are not as they should be.
-    pub fn kube_virt(&self) -> Result<Vec<KubeVirt>, ReleaseError> {
-        self.boot_images.as_deref().map_or(Ok(Vec::new()), boot_images::kube_virt)
+    pub fn kube_virt(&self, architecture: Option<&str>) -> Result<Vec<KubeVirt>, ReleaseError> {
+        self.boot_images.as_deref().map_or(Ok(Vec::new()), |stream| boot_images::kube_virt(stream, architecture))
     }
 
     /// `VERSION-ARCHITECTURE`, as release images are tagged: `4.16.3-x86_64`. `config_architecture` is what the image's own

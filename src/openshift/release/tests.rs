@@ -73,7 +73,7 @@ fn a_release_says_what_it_consists_of() {
     assert_eq!(release.tag("arm64", false).unwrap(), "4.16.3-aarch64");
     assert_eq!(release.tag("ppc64le", false).unwrap(), "4.16.3-ppc64le");
     assert!(matches!(release.tag("mips", false), Err(ReleaseError::Architecture(_))));
-    assert_eq!(release.kube_virt().unwrap(), []);
+    assert_eq!(release.kube_virt(None).unwrap(), []);
 }
 
 #[test]
@@ -111,7 +111,7 @@ fn container_disks_of_all_architectures_are_found() {
     let disks = |disks: &[(&str, &str)]| {
         let mut files = plain("4.16.3");
         files.push(at("0000_50_installer_coreos-bootimages.yaml", boot_images(disks)));
-        read(files).unwrap().kube_virt()
+        read(files).unwrap().kube_virt(None)
     };
     let (x, s) = (by_digest("x"), by_digest("s"));
     let one = disks(&[("x86_64", &x)]).unwrap();
@@ -122,6 +122,11 @@ fn container_disks_of_all_architectures_are_found() {
         ["kube-virt-container-s390x", "kube-virt-container-x86_64"]
     );
     assert_eq!(two[1].reference.to_string(), x);
+    let mut files = plain("4.16.3");
+    files.push(at("0000_50_installer_coreos-bootimages.yaml", boot_images(&[("x86_64", &x), ("s390x", "of no use here")])));
+    let release = read(files).unwrap();
+    assert_eq!(release.kube_virt(Some("x86_64")).unwrap().len(), 1);
+    assert_eq!(release.kube_virt(Some("aarch64")).unwrap().len(), 0);
     assert!(matches!(disks(&[("x86_64", "q.io/x:1")]), Err(ReleaseError::NoDigest { .. })));
 }
 
@@ -154,8 +159,8 @@ fn the_real_files_are_read() {
     // The files lie in a folder named for another release.
     assert_eq!(release.tag("amd64", false).unwrap(), "4.12.0-x86_64");
     // The digest of one disk in this sample is none.
-    assert!(matches!(release.kube_virt(), Err(ReleaseError::NoDigest { component, .. }) if component == "kubevirt s390x"));
+    assert!(matches!(release.kube_virt(None), Err(ReleaseError::NoDigest { component, .. }) if component == "kubevirt s390x"));
     let text = String::from_utf8(boot).unwrap();
     let real = text.replace(&format!("sha256:{}", "s390x".repeat(12) + "s390"), &Digest::sha256(b"").to_string());
-    assert_eq!(all(real.into_bytes()).kube_virt().unwrap().len(), 2);
+    assert_eq!(all(real.into_bytes()).kube_virt(None).unwrap().len(), 2);
 }
