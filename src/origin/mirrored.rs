@@ -6,6 +6,7 @@
 use super::{Origin, OriginError};
 use crate::digest::Digest;
 use crate::image_set::Source;
+use crate::oci::referrers::{Referrer, ReferrerFilter};
 use crate::oci::{Descriptor, Manifest, Reference};
 use crate::registry::mirrors::{Conf, Place};
 use crate::registry::{Client, Error, Repository};
@@ -180,6 +181,17 @@ impl Origin for Mirrored {
             self.serve(*digest, repository);
             self.serve_below(&bytes, kind.as_deref(), repository);
             Ok((bytes, kind))
+        })
+    }
+
+    /// Of whoever delivered the manifest: what is said about it elsewhere may be about something else there.
+    fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        self.first(&self.holders(subject)?, |_, repository| {
+            let referrers = Origin::referrers(repository.as_ref(), subject, filter)?;
+            for referrer in &referrers {
+                self.serve(referrer.digest, repository);
+            }
+            Ok(referrers)
         })
     }
 
