@@ -1,5 +1,6 @@
 //! `sealift plan`: what a pack would carry.
 
+use super::carried::{Carried, IMAGES_LISTED};
 use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
 use super::{Context, Outcome, options, values};
@@ -11,7 +12,8 @@ use std::path::PathBuf;
 
 /// Shows what a pack would carry, without carrying it
 ///
-/// Tags are looked up and pinned to digests; images, blobs, volumes and bytes are printed. A plan saved with -o can be given
+/// Tags are looked up and pinned to digests; releases, operators, charts, images, blobs, volumes and bytes are printed (more than
+/// 40 images only with -v). A plan saved with -o can be given
 /// to pack in place of the wishes: it then carries exactly that, today or next week, here or on a second person's machine.
 #[derive(clap::Args, Debug)]
 #[command(after_help = WISHES)]
@@ -37,6 +39,9 @@ pub struct Args {
     /// Releases, catalogs, charts.
     #[command(flatten)]
     pub openshift: options::OpenShift,
+    /// Names inside.
+    #[command(flatten)]
+    pub inside: options::Inside,
     /// Where work in progress lies.
     #[command(flatten)]
     pub workspace: options::Workspace,
@@ -61,6 +66,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         workspace: args.workspace.open(ctx)?,
     };
     let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
+    args.inside.refuse_collisions(&plan)?;
     let estimate = plan.estimate()?;
     show(&plan, ctx)?;
     if let Some(path) = &args.output {
@@ -79,7 +85,12 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
             Some(Error::from(crate::pack::Error::Failed { failures, total }))
         }
     };
-    Ok(Outcome::done().with("images", &plan.images)?.with("blobs", plan.blobs.len())?.with("estimate", estimate)?.but(shortfall))
+    Ok(Outcome::done()
+        .with("carries", Carried::of(&plan.images, &plan.documents))?
+        .with("images", &plan.images)?
+        .with("blobs", plan.blobs.len())?
+        .with("estimate", estimate)?
+        .but(shortfall))
 }
 
 fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
@@ -92,8 +103,11 @@ fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
         };
         rows.push(vec![format!("{}:{}", image.repository, image.tag), image.source.clone(), image.root.digest.short(), platforms]);
     }
-    ctx.output.table(&rows);
-    ctx.output.line("");
+    if plan.images.len() <= IMAGES_LISTED || ctx.verbose {
+        ctx.output.table(&rows);
+        ctx.output.line("");
+    }
+    Carried::of(&plan.images, &plan.documents).told(ctx);
     ctx.output.line(&format!("{} images, {} blobs and manifests, {}", plan.images.len(), plan.blobs.len(), bytes(estimate.content)));
     ctx.output.line(&format!(
         "at most {} volumes of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",

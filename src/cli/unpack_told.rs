@@ -1,10 +1,9 @@
 //! What `sealift unpack` tells: its plan, its progress, and how it ended.
 
 use super::output::bytes;
-use super::{Context, Outcome};
+use super::{Context, Outcome, carried};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error};
-use crate::format::Completeness;
 use crate::unpack::{MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
 
 fn volume_name(set: &OpenSet, number: u32) -> String {
@@ -33,14 +32,7 @@ pub(super) fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
 
 pub(super) fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
     // Warnings were told when they came up.
-    for image in &report.done {
-        let how = if image.was_there { "was there" } else { "pushed" };
-        let what = match &image.completeness {
-            Completeness::SingleMember { member } => format!("{member} alone: the target takes no index without all its members"),
-            Completeness::Full | Completeness::Sparse => image.digest.to_string(),
-        };
-        ctx.output.line(&format!("{how}: {}:{} {what}", image.repository, image.tag));
-    }
+    carried::tell_done(&report.done, &report.receipt, ctx);
     let counts = &report.counts;
     ctx.output.line(&format!(
         "set {}: {} of {} images are in; {} uploaded in {} blobs, {} mounted, {} were there",
