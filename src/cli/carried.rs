@@ -194,7 +194,7 @@ pub fn tell_done(done: &[DoneImage], receipt: &Receipt, ctx: &Context) {
         }
     }
     if !all {
-        let lines = Carried::of(&receipt.images, &receipt.documents).lines();
+        let lines = Carried::of(&receipt.images, &[]).lines();
         lines.iter().for_each(|line| ctx.output.line(&format!("is in: {line}")));
         ctx.output.line("-v lists every image");
     }

@@ -1,5 +1,6 @@
 //! `sealift delete`: images out of a registry, in two phases.
 
+use super::carried::IMAGES_LISTED;
 use super::receipts::{receipts_of, rewrite};
 use super::{Context, Outcome, connections, now, options, published, rfc3339, values};
 use crate::error::{Code, Detail, Error};
@@ -155,7 +156,12 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     for name in &deleted.were_gone {
         ctx.output.line(&format!("gone already: {name}"));
     }
-    for name in &deleted.tags_left {
+    // Each of them is among what stays, told above.
+    if deleted.tags_left.len() > IMAGES_LISTED && !ctx.verbose {
+        let n = deleted.tags_left.len();
+        ctx.output.line(&format!("{n} tags stay: their content is needed, and this registry removes no tag alone; -v lists them"));
+    }
+    for name in deleted.tags_left.iter().filter(|_| deleted.tags_left.len() <= IMAGES_LISTED || ctx.verbose) {
         ctx.output.line(&format!("tag stays: {name}: its content is needed, and this registry removes no tag alone"));
     }
     if deleted.images.iter().any(|name| is_content(name, receipts, prefix)) && !deletes_catalog(deleted, receipts, prefix) {

@@ -163,7 +163,7 @@ impl Inside {
     pub fn refuse_collisions(&self, plan: &crate::pack::PackPlan) -> Result<(), Error> {
         let Some(paths) = self.max_nested_paths else { return Ok(()) };
         let prefix = self.inside_prefix.as_deref().unwrap_or_default().trim_matches('/');
-        Ok(crate::unpack::refuse_collisions(prefix, usize::from(paths), &plan.images).map_err(|e| Error::from(&e))?)
+        crate::unpack::refuse_collisions(prefix, usize::from(paths), &plan.images).map_err(|e| Error::from(&e))
     }
 }
 

@@ -188,3 +188,12 @@ fn names_that_meet_inside_are_refused_before_anything_is_fetched() {
     assert!(!user.at("OUT").exists());
     user.run(&format!("pack {words} --max-nested-paths 3 --key site --no-sync OUT")).expect(0);
 }
+
+#[test]
+fn what_lies_in_the_workspace_already_counts_as_brought() {
+    let (Some(fleet), Some(registry), user) = (Fleet::start(), inner(), User::with_key()) else { return };
+    user.run(&format!("pack {} --src-tls-verify=false --key site --no-sync OUT", fleet.words())).expect(0);
+    let words = format!("mirror {} --to {} --src-tls-verify=false --dest-tls-verify=false", fleet.words(), registry.host());
+    let ran = user.run(&words).expect(0);
+    assert!(ran.err.contains("mirroring: done, ") && !ran.err.contains("mirroring: done, 0 B"), "{}", ran.err);
+}
