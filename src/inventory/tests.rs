@@ -318,9 +318,8 @@ fn receipts_come_back_from_a_registry_as_they_were() {
 #[test]
 fn too_many_receipts_in_a_registry_are_refused_and_not_cut_off() {
     let registry = Registry::new();
-    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "layers": []}).to_string();
     for n in 0..=crate::limits::RECEIPTS {
-        let _ = registry.put_manifest("p/sealift/receipts", PutAs::Tag(&format!("s-{n:016}")), media::OCI_MANIFEST, manifest.as_bytes());
+        push(&registry, "p/sealift/receipts", &format!("s-{n:016}"), "x");
     }
     let refused = fetch(&registry, "p", 0).unwrap_err();
     assert!(matches!(&refused, InventoryError::Published { why, .. } if why.contains("4096")), "{refused}");
