@@ -38,7 +38,7 @@ pub struct Global {
     /// Only warnings and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Messages")]
     pub quiet: bool,
-    /// Say what is being done
+    /// Say what is being done, and list every image
     #[arg(short, long, global = true, help_heading = "Messages")]
     pub verbose: bool,
     /// No text: one JSON object on standard output at the end, for success and failure alike

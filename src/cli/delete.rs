@@ -1,5 +1,6 @@
 //! `sealift delete`: images out of a registry, in two phases.
 
+use super::carried::IMAGES_LISTED;
 use super::receipts::{receipts_of, rewrite};
 use super::{Context, Outcome, connections, now, options, published, rfc3339, values};
 use crate::error::{Code, Detail, Error};
@@ -60,7 +61,8 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.target)?;
-    let receipts = published::gathered(&args.receipts, Some(target.as_ref()), Some(&target.name()), &prefix, &args.nested, ctx);
+    // What another host has unpacked here counts as well: only its receipts in the registry know what it needs.
+    let receipts = published::everyones(&args.receipts, target.as_ref(), &prefix, &args.nested, ctx);
     match args.config.as_ref().filter(|_| args.generate) {
         Some(config) => generate(config, &args, &receipts?, ctx),
         None => {
@@ -120,12 +122,20 @@ fn execute(
     let deletion = inventory::plan(list, receipts, target, prefix, nested, threads, progress);
     progress.end();
     let deletion = deletion?;
+    for name in &deletion.unknown {
+        ctx.output.line(&format!("not there: {name}: neither the registry nor a receipt has it"));
+    }
     for kept in &deletion.kept {
         ctx.output.line(&format!("stays: {}: {}", kept.name, kept.stay.told()));
     }
     if args.dry_run {
         for image in &deletion.images {
-            ctx.output.line(&format!("to delete: {} ({} manifests)", image.name(), image.manifests.len()));
+            let what = match image {
+                image if image.was_gone => "gone already".to_owned(),
+                image if image.manifests.is_empty() => "only its tag".to_owned(),
+                image => format!("manifests: {}", image.manifests.len()),
+            };
+            ctx.output.line(&format!("to delete: {} ({what})", image.name()));
         }
         return Outcome::done().with("deletion", &deletion);
     }
@@ -143,7 +153,15 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     for name in &deleted.images {
         ctx.output.line(&format!("deleted: {name}"));
     }
-    for name in &deleted.tags_left {
+    for name in &deleted.were_gone {
+        ctx.output.line(&format!("gone already: {name}"));
+    }
+    // Each of them is among what stays, told above.
+    if deleted.tags_left.len() > IMAGES_LISTED && !ctx.verbose {
+        let n = deleted.tags_left.len();
+        ctx.output.line(&format!("{n} tags stay: their content is needed, and this registry removes no tag alone; -v lists them"));
+    }
+    for name in deleted.tags_left.iter().filter(|_| deleted.tags_left.len() <= IMAGES_LISTED || ctx.verbose) {
         ctx.output.line(&format!("tag stays: {name}: its content is needed, and this registry removes no tag alone"));
     }
     if deleted.images.iter().any(|name| is_content(name, receipts, prefix)) && !deletes_catalog(deleted, receipts, prefix) {
@@ -154,9 +172,10 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     }
     let blobs: usize = deletion.loose.values().map(|blobs| blobs.len()).sum();
     ctx.output.line(&format!(
-        "{} images deleted, {} manifests, {} kept in part or whole; {blobs} blobs are freed when the registry's administrator collects garbage",
+        "{} images deleted, {} manifests, {} gone already, {} kept in part or whole; {blobs} blobs are freed when the registry's administrator collects garbage",
         deleted.images.len(),
         deleted.manifests.len(),
+        deleted.were_gone.len() + deletion.unknown.len(),
         deletion.kept.len()
     ));
     let details: Vec<Detail> = deleted.failed.iter().map(|(name, error)| Detail::of(name, &Error::from(error))).collect();
@@ -165,6 +184,8 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     Ok(Outcome::done()
         .with("deleted", &deleted.images)?
         .with("manifests", deleted.manifests.len())?
+        .with("gone", &deleted.were_gone)?
+        .with("notThere", &deletion.unknown)?
         .with("kept", &deletion.kept)?
         .with("tagsLeft", &deleted.tags_left)?
         .with("looseBlobs", blobs)?

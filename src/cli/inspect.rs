@@ -1,5 +1,6 @@
 //! `sealift inspect`: what a set holds.
 
+use super::carried::{Carried, IMAGES_LISTED};
 use super::output::bytes;
 use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
@@ -13,7 +14,8 @@ use std::path::PathBuf;
 /// Shows what a set holds
 ///
 /// Signature and index are checked as by verify, volumes are not read. What is printed comes from the signed index and the
-/// contents it binds.
+/// contents it binds: releases, catalogs, operators with their versions, charts, and the images; more than 40 of those only with
+/// --images.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of the set, its index, or one of its volumes
@@ -61,12 +63,15 @@ fn show(set: &OpenSet, args: &Args, ctx: &Context) {
         index.volumes.len(),
         bytes(index.volume_bytes())
     ));
+    Carried::of(&contents.images, &contents.documents).told(ctx);
     for missing in &index.missing {
         ctx.output.line(&format!("NOT in the set: {} ({}: {})", missing.name, missing.code, missing.reason));
     }
     let all = !(args.images || args.blobs || args.volumes || args.signatures);
-    if args.images || all {
+    if args.images || all && (contents.images.len() <= IMAGES_LISTED || ctx.verbose) {
         ctx.output.table(&images(set));
+    } else if all {
+        ctx.output.line(&format!("--images lists the {} images", contents.images.len()));
     }
     if args.volumes {
         ctx.output.table(&volumes(set));
@@ -176,7 +181,7 @@ fn report(set: &OpenSet) -> serde_json::Value {
             "name": format!("{}:{}", image.repository, image.tag), "repository": image.repository, "tag": image.tag,
             "source": image.source, "digest": image.root.digest, "mediaType": image.root.media_type, "size": size,
             "platforms": platforms(image, &lookup), "partial": !image.platforms.is_empty(), "volumes": volumes,
-            "role": image.role, "subject": image.subject,
+            "role": image.role, "subject": image.subject, "partOf": image.part_of, "made": image.made,
         })
     });
     let images: Vec<_> = images.collect();
@@ -188,7 +193,9 @@ fn report(set: &OpenSet) -> serde_json::Value {
         serde_json::json!({"digest": b.digest, "size": b.size, "encoding": b.encoding, "volumes": b.parts.iter().map(|p| p.volume).collect::<Vec<_>>()})
     });
     let index = set.index();
+    let documents = set.contents().documents.iter().map(|d| serde_json::json!({"kind": d.kind, "name": d.name, "size": d.bytes().len()}));
     serde_json::json!({
+        "carries": Carried::of(&set.contents().images, &set.contents().documents), "documents": documents.collect::<Vec<_>>(),
         "name": set.name().to_string(), "identity": set.identity(), "stream": index.stream, "sequence": index.sequence,
         "created": index.created, "producer": index.producer, "audience": index.audience, "labels": index.labels,
         "missing": index.missing, "images": images, "volumes": volumes, "blobs": blobs.collect::<Vec<_>>(),

@@ -2,10 +2,10 @@
 
 use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
-use super::{Context, Outcome, connections, now, options, plan, published, rfc3339, values};
+use super::{Context, Outcome, carried, connections, now, options, plan, published, rfc3339, values};
 use crate::cluster;
 use crate::error::{Detail, Error};
-use crate::format::{Completeness, Receipt};
+use crate::format::Receipt;
 use crate::fs::Dir;
 use crate::ledger::Log;
 use crate::mirror::{self, FailedImage, ImageFailure, MirrorPlan, MirrorReport, Setting};
@@ -166,7 +166,7 @@ fn mirror_instructions(kind: Instructions, receipt: &Receipt, ctx: &Context) -> 
 }
 
 fn show_plan(plan: &MirrorPlan, ctx: &Context) {
-    for image in &plan.images {
+    for image in plan.images.iter().filter(|_| plan.images.len() <= carried::IMAGES_LISTED || ctx.verbose) {
         let how = if image.present.is_some() { "is there" } else { "to push" };
         ctx.output.line(&format!("{how}: {} -> {}/{}:{}", image.source, plan.target, image.repository, image.tag));
     }
@@ -181,14 +181,7 @@ fn show_plan(plan: &MirrorPlan, ctx: &Context) {
 }
 
 fn told(report: &MirrorReport, ctx: &Context) {
-    for image in &report.done {
-        let how = if image.was_there { "was there" } else { "pushed" };
-        let what = match &image.completeness {
-            Completeness::SingleMember { member } => format!("{member} alone: the target takes no index without all its members"),
-            Completeness::Full | Completeness::Sparse => image.digest.to_string(),
-        };
-        ctx.output.line(&format!("{how}: {}:{} {what}", image.repository, image.tag));
-    }
+    carried::tell_done(&report.done, &report.receipt, ctx);
     let counts = &report.counts;
     ctx.output.line(&format!(
         "{} of {} images are in; {} uploaded in {} blobs, {} mounted, {} were there",

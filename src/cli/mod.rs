@@ -5,6 +5,7 @@
 //! be run inside a test.
 
 pub mod args;
+pub mod carried;
 pub mod check;
 pub mod connections;
 pub mod delete;
@@ -71,6 +72,8 @@ pub struct Context {
     pub cancel: Arc<AtomicBool>,
     /// Asks for a passphrase; `None` without a terminal.
     pub ask: Option<Ask>,
+    /// Lists are printed whole, however long.
+    pub verbose: bool,
 }
 
 impl Context {
@@ -129,7 +132,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, world: World) -> u8 {
     let result = Environment::read(&*world.variable).and_then(|environment| {
         let terminal = world.terminal && !environment.plain;
         let watch = Watch::new(output.clone(), verbosity(arguments.global), terminal, world.cancel.clone(), world.clock);
-        let ctx = Context { environment, output: output.clone(), progress: Arc::new(watch), cancel: world.cancel, ask: world.ask };
+        let (progress, verbose) = (Arc::new(watch), arguments.global.verbose);
+        let ctx = Context { environment, output: output.clone(), progress, cancel: world.cancel, ask: world.ask, verbose };
         prepare(&ctx)?;
         crate::fault::point("cli.begin", "").map_err(|e| Error::new(Code::Unclassified, "the command could not begin").because(e))?;
         ctx.go_on()?;

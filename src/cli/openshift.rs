@@ -55,7 +55,9 @@ pub fn operators(asked: &options::OpenShift) -> OperatorSettings {
 pub fn helm(asked: &options::OpenShift, ctx: &Context) -> HelmSettings {
     let find = |path: &std::ffi::OsStr| std::env::split_paths(path).map(|dir| dir.join("helm")).find(|file| crate::fs::is_program(file));
     let program = ctx.environment.path.as_deref().filter(|_| !asked.no_helm).and_then(find);
-    HelmSettings { program, values: asked.helm_values.clone() }
+    // Paths of an ImageSet are relative to its folder; what is typed is relative to where the person stands.
+    let values = asked.helm_values.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone())).collect();
+    HelmSettings { program, values }
 }
 
 /// Key files and folders of such, and whether the person named them.
@@ -73,4 +75,17 @@ fn keys(asked: &options::OpenShift, ctx: &Context) -> (Vec<PathBuf>, bool) {
 
 fn is_url(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_for_helm_are_found_from_where_the_person_stands() {
+        let asked =
+            options::OpenShift { helm_values: vec!["values.yaml".into(), "/x/values.yaml".into()], ..options::OpenShift::default() };
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(helm(&asked, &crate::cli::tests::context()).values, [here.join("values.yaml"), "/x/values.yaml".into()]);
+    }
 }

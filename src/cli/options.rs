@@ -166,6 +166,30 @@ impl Nested {
     }
 }
 
+/// How names will be made inside: only to look for collisions before anything is fetched.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Inside {
+    /// Refuse two images that unpack --max-nested-paths N would give one name. Names in the set stay as they are: the target
+    /// decides
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..), help_heading = "Selection")]
+    pub max_nested_paths: Option<u8>,
+    /// Prefix at the target, which --max-nested-paths counts as well
+    #[arg(long, value_name = "PREFIX", requires = "max_nested_paths", help_heading = "Selection")]
+    pub inside_prefix: Option<String>,
+}
+
+impl Inside {
+    /// Two images of one name inside are told now, and not after the walk.
+    ///
+    /// # Errors
+    /// `NAME_COLLISION`; a prefix that leaves no room.
+    pub fn refuse_collisions(&self, plan: &crate::pack::PackPlan) -> Result<(), Error> {
+        let Some(paths) = self.max_nested_paths else { return Ok(()) };
+        let prefix = self.inside_prefix.as_deref().unwrap_or_default().trim_matches('/');
+        crate::unpack::refuse_collisions(prefix, usize::from(paths), &plan.images).map_err(|e| Error::from(&e))
+    }
+}
+
 /// What is taken of the images.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Selection {

@@ -1,5 +1,6 @@
 //! `sealift pack`: images become a signed set of volumes.
 
+use super::carried::Carried;
 use super::output::bytes;
 use super::wishes::{Asked, Planned, code_of, detail, planned};
 use super::{Context, Outcome, options, plan, values};
@@ -9,7 +10,7 @@ use crate::format::SetName;
 use crate::fs::Dir;
 use crate::ledger::{Issued, Wanted};
 use crate::pack::{self, PackPlan, Seal};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -43,6 +44,9 @@ pub struct Args {
     /// Releases, catalogs, charts.
     #[command(flatten)]
     pub openshift: options::OpenShift,
+    /// Names inside.
+    #[command(flatten)]
+    pub inside: options::Inside,
     /// Where work in progress lies.
     #[command(flatten)]
     pub workspace: options::Workspace,
@@ -96,11 +100,17 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         workspace: workspace.clone(),
     };
     let Planned { plan, failures, left_out, sources, parallel } = planned(asked, ctx)?;
+    args.inside.refuse_collisions(&plan)?;
     let now = clock(ctx);
     let ledger = Dir::create_private(ctx.environment.state()?)?;
     let wanted = args.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
     let given = Cell::new(None);
-    let seal = |plan: &PackPlan| seal(plan, &ledger, &given, wanted, now);
+    // What is sealed is what is carried: late failures make the plan smaller.
+    let carried = RefCell::new(Carried::default());
+    let seal = |plan: &PackPlan| {
+        carried.replace(Carried::of(&plan.images, &plan.documents));
+        seal(plan, &ledger, &given, wanted, now)
+    };
     let job = pack::Job {
         plan,
         failures,
@@ -118,7 +128,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         progress: ctx.progress.as_ref(),
     };
     let report = pack::run(job)?;
-    told(&report, left_out, &out, ctx)
+    told(&report, &carried.take(), left_out, &out, ctx)
 }
 
 /// Seconds since 1970; `SOURCE_DATE_EPOCH` stands in for the clock.
@@ -140,7 +150,7 @@ fn seal(plan: &PackPlan, ledger: &Dir, given: &Cell<Option<(u64, Digest)>>, want
     Ok(Seal { name, created: super::rfc3339(assigned.created) })
 }
 
-fn told(report: &pack::Report, left_out: Vec<Detail>, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
+fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
     let total: u64 = report.volumes.iter().map(|(_, size)| size).sum();
     for (name, size) in &report.volumes {
         ctx.output.line(&format!("{name}  {}", bytes(*size)));
@@ -153,6 +163,7 @@ fn told(report: &pack::Report, left_out: Vec<Detail>, out: &std::path::Path, ctx
         report.volumes.len(),
         report.identity
     ));
+    carried.told(ctx);
     match report.read_back {
         Some(true) => ctx.output.line("read back from the medium: every blob is as it should be"),
         Some(false) => {
@@ -173,6 +184,7 @@ fn told(report: &pack::Report, left_out: Vec<Detail>, out: &std::path::Path, ctx
         .with("set", report.name.to_string())?
         .with("identity", report.identity)?
         .with("volumes", volumes)?
+        .with("carries", carried)?
         .with("images", report.images)?
         .with("blobs", report.blobs)?
         .with("content", report.content)?

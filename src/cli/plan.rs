@@ -1,5 +1,6 @@
 //! `sealift plan`: what a pack would carry.
 
+use super::carried::{Carried, IMAGES_LISTED};
 use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
 use super::{Context, Outcome, options, values};
@@ -12,7 +13,8 @@ use std::path::PathBuf;
 
 /// Shows what a pack would carry, without carrying it
 ///
-/// Tags are looked up and pinned to digests; images, blobs, volumes and bytes are printed. A plan saved with -o can be given
+/// Tags are looked up and pinned to digests; releases, operators, charts, images, blobs, volumes and bytes are printed (more than
+/// 40 images only with -v). A plan saved with -o can be given
 /// to pack in place of the wishes: it then carries exactly that, today or next week, here or on a second person's machine.
 #[derive(clap::Args, Debug)]
 #[command(after_help = WISHES)]
@@ -38,6 +40,9 @@ pub struct Args {
     /// Releases, catalogs, charts.
     #[command(flatten)]
     pub openshift: options::OpenShift,
+    /// Names inside.
+    #[command(flatten)]
+    pub inside: options::Inside,
     /// Where work in progress lies.
     #[command(flatten)]
     pub workspace: options::Workspace,
@@ -62,6 +67,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         workspace: args.workspace.open(ctx)?,
     };
     let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
+    args.inside.refuse_collisions(&plan)?;
     let estimate = plan.estimate()?;
     show(&plan, ctx)?;
     if let Some(path) = &args.output {
@@ -81,6 +87,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         }
     };
     Ok(Outcome::done()
+        .with("carries", Carried::of(&plan.images, &plan.documents))?
         .with("images", &plan.images)?
         .with("blobs", plan.blobs.len())?
         .with("referrers", plan.referrers()?)?
@@ -100,8 +107,11 @@ fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
         let name = format!("{}:{}", image.repository, image.tag);
         rows.push(vec![name, image.source.clone(), image.root.digest.short(), platforms, about.to_string()]);
     }
-    ctx.output.table(&rows);
-    ctx.output.line("");
+    if plan.images.len() <= IMAGES_LISTED || ctx.verbose {
+        ctx.output.table(&rows);
+        ctx.output.line("");
+    }
+    Carried::of(&plan.images, &plan.documents).told(ctx);
     let of_them = match plan.images.iter().filter(|image| image.role == Role::Referrer).count() {
         0 => String::new(),
         n => format!(" ({n} of them referrers: signatures, attestations, SBOMs)"),

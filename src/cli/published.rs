@@ -27,7 +27,7 @@ pub fn gathered(
     if !files.is_empty() {
         let mut receipts = from_paths(files, ctx)?;
         receipts.retain(|receipt| name.is_none_or(|name| receipt.target == name));
-        return if receipts.is_empty() { Err(none(name.unwrap_or("any target"))) } else { Ok(receipts) };
+        return if receipts.is_empty() { Err(none(name.unwrap_or("any target"), ctx)) } else { Ok(receipts) };
     }
     let Some(name) = name else {
         return Err(Error::new(Code::Usage, "neither --to nor --receipts is given").remedy("say with --to which target is meant"));
@@ -41,12 +41,43 @@ pub fn gathered(
             ctx.progress.say(Level::Info, line);
         }
     }
-    if receipts.is_empty() { Err(none(name)) } else { Ok(receipts) }
+    if receipts.is_empty() { Err(none(name, ctx)) } else { Ok(receipts) }
 }
 
-fn none(name: &str) -> Error {
-    Error::new(Code::FileMissing, format!("there is no receipt of {}", shown(name)))
-        .remedy("run this where sealift unpacked or mirrored into it, or give --receipts FILE")
+/// Receipts for a deletion: the files named, else those of this host and those in the registry, together.
+///
+/// # Errors
+/// As [`gathered`].
+pub fn everyones(
+    files: &[PathBuf],
+    target: &dyn Target,
+    prefix: &str,
+    nested: &options::Nested,
+    ctx: &Context,
+) -> Result<Vec<Receipt>, Error> {
+    let name = target.name();
+    let here = receipts_of(&name, ctx)?;
+    if !files.is_empty() || here.is_empty() || !target.collects_garbage() {
+        return gathered(files, Some(target), Some(&name), prefix, nested, ctx);
+    }
+    let there = inventory::fetch(target, prefix, nested.paths())?;
+    let unknown = |r: &Receipt| r.target == name && !here.iter().any(|own| (own.identity, &own.images) == (r.identity, &r.images));
+    // Those of this host are the last, the newest: their order is certain.
+    Ok(there.into_iter().filter(unknown).chain(here.iter().cloned()).collect())
+}
+
+fn none(name: &str, ctx: &Context) -> Error {
+    let mut error = Error::new(Code::FileMissing, format!("there is no receipt of {}", shown(name)))
+        .remedy("run this where sealift unpacked or mirrored into it, or give --receipts FILE");
+    let known = super::receipts::known_targets(ctx);
+    if !known.is_empty() {
+        let known: Vec<String> = known.iter().map(|name| shown(name).to_string()).collect();
+        error = error.remedy(format!(
+            "give the target with --to as it was given to unpack or mirror (this host has receipts of {}), or give --receipts FILE",
+            known.join(", ")
+        ));
+    }
+    error
 }
 
 /// Writes a receipt to a file; signed when there is a key.

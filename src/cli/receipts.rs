@@ -145,6 +145,22 @@ fn folder(target: &str, ctx: &Context) -> Result<Option<Dir>, Error> {
     }
 }
 
+/// Targets this host has receipts of, for a hint: what cannot be read is passed over.
+pub fn known_targets(ctx: &Context) -> Vec<String> {
+    let target = |name: &str, folders: &Dir| {
+        let dir = folders.open_sub(name).ok()?;
+        let first = dir.list().ok()?.into_iter().find(|entry| entry.regular && entry.name.ends_with(".json"))?;
+        Some(Receipt::parse(&dir.read(&first.name, limits::PLAN_BYTES).ok()?).ok()?.target)
+    };
+    let Some(folders) = ctx.environment.state().ok().and_then(|state| Dir::open(&state.join("receipts")).ok()) else { return Vec::new() };
+    let names = folders.list().unwrap_or_default();
+    let known: BTreeSet<String> = names.iter().take(TARGETS_TOLD).filter_map(|entry| target(&entry.name, &folders)).collect();
+    known.into_iter().collect()
+}
+
+/// As many targets a hint names at most.
+const TARGETS_TOLD: usize = 5;
+
 fn file(number: u64) -> String {
     format!("{number:08}.json")
 }

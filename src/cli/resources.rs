@@ -117,9 +117,11 @@ fn known(name: String, args: &Args, outside: &[Receipt], ctx: &Context) -> Resul
         receipts::sort(&mut receipts);
     }
     if receipts.is_empty() && !name.starts_with("oci:") {
-        return Err(Error::new(Code::FileMissing, format!("no receipt of {} is known on this host", shown(&name))).remedy(
-            "name the target as `sealift unpack --to` did; or give --receipts FILE; or unpack the set again: nothing is pushed twice",
-        ));
+        let known = receipts::known_targets(ctx).iter().map(|name| shown(name).to_string()).collect::<Vec<_>>();
+        let known = if known.is_empty() { String::new() } else { format!(" (this host has receipts of {})", known.join(", ")) };
+        return Err(Error::new(Code::FileMissing, format!("no receipt of {} is known on this host", shown(&name))).remedy(format!(
+            "name the target as `sealift unpack --to` did{known}; or give --receipts FILE; or unpack the set again: nothing is pushed twice",
+        )));
     }
     Ok(Target { name, receipts })
 }

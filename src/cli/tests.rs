@@ -32,6 +32,7 @@ pub(crate) fn context() -> Context {
         progress: Arc::new(crate::progress::Silent::new()),
         cancel: Arc::default(),
         ask: None,
+        verbose: false,
     }
 }
 

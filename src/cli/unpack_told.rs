@@ -1,10 +1,10 @@
 //! What `sealift unpack` tells: its plan, its progress, and how it ended.
 
 use super::output::bytes;
-use super::{Context, Outcome};
+use super::{Context, Outcome, carried};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error};
-use crate::format::{Completeness, Role};
+use crate::format::Role;
 use crate::unpack::{Arrived, MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
 
 fn volume_name(set: &OpenSet, number: u32) -> String {
@@ -38,18 +38,7 @@ pub(super) fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
 
 pub(super) fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
     // Warnings were told when they came up.
-    for image in &report.done {
-        let how = if image.was_there { "was there" } else { "pushed" };
-        let what = match &image.completeness {
-            Completeness::SingleMember { member } => format!("{member} alone: the target takes no index without all its members"),
-            Completeness::Full | Completeness::Sparse => image.digest.to_string(),
-        };
-        let about = match image.referrers.of {
-            0 => String::new(),
-            of => format!(", {} of {of} referrers", image.referrers.here),
-        };
-        ctx.output.line(&format!("{how}: {}:{} {what}{about}", image.repository, image.tag));
-    }
+    carried::tell_done(&report.done, &report.receipt, ctx);
     if report.referrers.of > 0 {
         let Arrived { here, of } = report.referrers;
         ctx.output.line(&format!("{here} of {of} referrers (signatures, attestations, SBOMs) are in and found from what they are about"));

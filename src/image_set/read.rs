@@ -180,7 +180,7 @@ impl Reader {
         let members = at.members(&OPERATOR)?;
         let (catalog, source) = image(&members, "catalog")?;
         if let Some(at) = members.get("skipDependencies") {
-            self.note(&at, "skipDependencies has no effect: dependencies are never added");
+            self.note(&at, "skipDependencies has no effect: dependencies are added with --with-dependencies only");
         }
         let mut packages = Vec::new();
         let items = members.items("packages")?;

@@ -20,6 +20,8 @@ pub struct Deletion {
     pub images: Vec<Doomed>,
     /// What was to go and stays, wholly or in part.
     pub kept: Vec<Kept>,
+    /// What the list names, and neither the registry nor a receipt knows.
+    pub unknown: Vec<String>,
     /// Blobs nothing needs any more, by full repository name: the registry's garbage collection frees them.
     pub loose: BTreeMap<String, BTreeSet<Digest>>,
 }
@@ -38,6 +40,8 @@ pub struct Doomed {
     pub manifests: Vec<Digest>,
     /// The manifest stays and only the tag goes, where the registry can do that.
     pub only_tag: bool,
+    /// The registry has not had it any more; only the receipts still name it.
+    pub was_gone: bool,
 }
 
 /// Something that was to be deleted and stays.
@@ -77,10 +81,14 @@ pub struct Deleted {
     pub manifests: BTreeSet<(String, Digest)>,
     /// Images that are gone: `repository:tag` or `repository@digest`.
     pub images: Vec<String>,
+    /// Images that were gone before; receipts still named them.
+    pub were_gone: Vec<String>,
     /// Tags that could not be removed while their content stays.
     pub tags_left: Vec<String>,
     /// Images that could not be deleted.
     pub failed: Vec<(String, TargetError)>,
+    /// Roots of those, by full repository name.
+    pub forgotten: BTreeSet<(String, Digest)>,
     /// What receipts no longer list: full repository name, tag, digest.
     pub entries: BTreeSet<(String, Option<String>, Digest)>,
 }
@@ -102,6 +110,10 @@ struct Shelf {
     kept: BTreeMap<Digest, String>,
     tags: BTreeMap<String, Digest>,
     manifests: BTreeMap<Digest, Manifest>,
+    /// Asked for, and not there.
+    absent: BTreeSet<Digest>,
+    /// What a deletion that was cut off has left: manifests below an index that is gone. Indexes first.
+    orphans: Vec<Digest>,
 }
 
 /// Works out what a list means: asks the registry for the tags and manifests of every repository concerned.
@@ -118,9 +130,13 @@ pub fn plan(
     threads: usize,
     progress: &dyn Progress,
 ) -> Result<Deletion, InventoryError> {
-    let mut meant = Vec::new();
+    let (mut meant, mut unknown) = (Vec::new(), Vec::new());
     for item in &list.items {
-        meant.extend(find(item, receipts, target, prefix, max_nested_paths)?);
+        go_on(progress)?;
+        match find(item, receipts, target, prefix, max_nested_paths)? {
+            Some(found) => meant.push(found),
+            None => unknown.push(item.image_reference.clone()),
+        }
     }
     let places: BTreeSet<String> = meant.iter().map(|m| m.place.clone()).collect();
     let places: Vec<String> = places.into_iter().collect();
@@ -128,7 +144,7 @@ pub fn plan(
     let shelves = ask_all(threads, &places, |place| {
         Ok::<_, InventoryError>((place.clone(), look(place, &meant, receipts, target, prefix, progress)?))
     })?;
-    Ok(decide(&meant, &shelves.into_iter().collect()))
+    Ok(Deletion { unknown, ..decide(&meant, &shelves.into_iter().collect()) })
 }
 
 /// One item of the list; nothing when it is gone already and no receipt knows it.
@@ -151,12 +167,20 @@ fn find(
         None => (name, None),
     };
     let place = place(prefix, max_nested_paths, repository)?;
-    let known = |image: &&ReceiptImage| {
-        image.repository == below(prefix, &place)
-            && tag.as_ref().is_none_or(|tag| image.tag == *tag)
-            && item.digest.or(digest).is_none_or(|digest| image.digest == digest)
+    let known = |tag: Option<&str>| {
+        let is_it = |image: &&ReceiptImage| {
+            image.repository == below(prefix, &place)
+                && tag.is_none_or(|tag| image.tag == tag)
+                && item.digest.or(digest).is_none_or(|digest| image.digest == digest)
+        };
+        receipts.iter().rev().flat_map(|r| &r.images).find(is_it)
     };
-    let known = receipts.iter().rev().flat_map(|r| &r.images).find(known);
+    // What oc-mirror calls sha256-HEX, this program calls keep.sha256-HEX.
+    let ours = tag.as_deref().filter(|tag| is_digest_tag(tag)).map(|tag| format!("keep.{tag}"));
+    let (known, tag) = match (known(tag.as_deref()), ours) {
+        (None, Some(ours)) if known(Some(&ours)).is_some() => (known(Some(&ours)), Some(ours)),
+        (found, _) => (found, tag),
+    };
     let digest = match (item.digest.or(digest), known, &tag) {
         (Some(digest), ..) => digest,
         (None, Some(image), _) => image.digest,
@@ -169,6 +193,11 @@ fn find(
     let tag = tag.or_else(|| known.map(|image| image.tag.clone()));
     let root = known.map_or(digest, root_of);
     Ok(Some(Meant { place, tag, digest, root }))
+}
+
+/// `sha256-` and 64 digits: a tag that stands for a digest.
+fn is_digest_tag(tag: &str) -> bool {
+    tag.strip_prefix("sha256-").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// What the registry has of an image.
@@ -234,19 +263,40 @@ fn look(
         shelf.tags.insert(tag, digest);
     }
     let roots: BTreeSet<Digest> = shelf.kept.keys().copied().chain(here.iter().map(|m| m.root)).collect();
-    let mut pending: Vec<(Digest, usize)> = roots.into_iter().map(|d| (d, 0)).collect();
-    while let Some((digest, depth)) = pending.pop() {
-        go_on(progress)?;
-        if shelf.manifests.contains_key(&digest) || depth > limits::INDEX_DEPTH {
-            continue;
-        }
-        let Some(bytes) = target.manifest(place, &digest).map_err(|error| about(place, '@', digest, error))? else { continue };
-        // What no registry serves any more refers to nothing that could be told.
-        let Ok(manifest) = Manifest::parse(&bytes, None) else { continue };
-        pending.extend(manifest.children().iter().map(|c| (c.digest, depth + 1)));
-        shelf.manifests.insert(digest, manifest);
+    shelf.walk(place, &roots, target, progress)?;
+    // A root that is gone no longer says what was below it: the receipts do. Not where a kept one is gone as well, whose it could be.
+    if here.iter().any(|m| shelf.absent.contains(&m.root)) && !shelf.kept.keys().any(|root| shelf.absent.contains(root)) {
+        let held = receipts.iter().filter_map(|r| r.repositories.get(below(prefix, place))).flat_map(|held| &held.manifests).copied();
+        let reached: BTreeSet<Digest> = roots.iter().flat_map(|root| nodes(*root, &shelf.manifests)).collect();
+        let left: BTreeSet<Digest> = held.filter(|digest| !reached.contains(digest)).collect();
+        shelf.walk(place, &left, target, progress)?;
+        let (indexes, others): (Vec<Digest>, Vec<Digest>) =
+            left.into_iter().filter(|d| !shelf.absent.contains(d)).partition(|d| shelf.manifests.get(d).is_some_and(Manifest::is_index));
+        shelf.orphans = [indexes, others].concat();
     }
     Ok(shelf)
+}
+
+impl Shelf {
+    /// Reads the manifests of these and of everything below them.
+    fn walk(&mut self, place: &str, roots: &BTreeSet<Digest>, target: &dyn Target, progress: &dyn Progress) -> Result<(), InventoryError> {
+        let mut pending: Vec<(Digest, usize)> = roots.iter().map(|d| (*d, 0)).collect();
+        while let Some((digest, depth)) = pending.pop() {
+            go_on(progress)?;
+            if self.manifests.contains_key(&digest) || self.absent.contains(&digest) || depth > limits::INDEX_DEPTH {
+                continue;
+            }
+            let Some(bytes) = target.manifest(place, &digest).map_err(|error| about(place, '@', digest, error))? else {
+                self.absent.insert(digest);
+                continue;
+            };
+            // What no registry serves any more refers to nothing that could be told.
+            let Ok(manifest) = Manifest::parse(&bytes, None) else { continue };
+            pending.extend(manifest.children().iter().map(|c| (c.digest, depth + 1)));
+            self.manifests.insert(digest, manifest);
+        }
+        Ok(())
+    }
 }
 
 /// Pure: what goes is what only the meant images need.
@@ -282,7 +332,21 @@ fn decide(meant: &[Meant], shelves: &BTreeMap<String, Shelf>) -> Deletion {
         }
         // A tag that names something else by now is somebody else's; one whose manifest goes goes with it.
         let only_tag = moved.is_none() && !gone.contains(&(m.place.as_str(), m.root));
-        deletion.images.push(Doomed { repository: m.place.clone(), tag: m.tag.clone(), digest: m.digest, manifests, only_tag });
+        let was_gone = !only_tag && shelf.absent.contains(&m.root);
+        deletion.images.push(Doomed { repository: m.place.clone(), tag: m.tag.clone(), digest: m.digest, manifests, only_tag, was_gone });
+    }
+    for (place, shelf) in shelves {
+        for digest in shelf.orphans.iter().filter(|digest| gone.insert((place, **digest))) {
+            let manifests = vec![*digest];
+            deletion.images.push(Doomed {
+                repository: place.clone(),
+                tag: None,
+                digest: *digest,
+                manifests,
+                only_tag: false,
+                was_gone: false,
+            });
+        }
     }
     deletion.loose = loose(&gone, shelves);
     deletion
@@ -323,6 +387,11 @@ pub fn delete(deletion: &Deletion, target: &dyn Target, threads: usize, progress
         let name = image.name();
         match outcome {
             Outcome::Gone if image.manifests.is_empty() && image.tag.is_none() => {}
+            Outcome::Gone if image.was_gone => {
+                deleted.forgotten.extend(image.manifests.iter().map(|d| (image.repository.clone(), *d)));
+                deleted.were_gone.push(name);
+                deleted.entries.insert((image.repository.clone(), image.tag.clone(), image.digest));
+            }
             Outcome::Gone => {
                 deleted.manifests.extend(image.manifests.iter().map(|d| (image.repository.clone(), *d)));
                 deleted.images.push(name);
@@ -352,6 +421,9 @@ impl Doomed {
 }
 
 fn one(image: &Doomed, target: &dyn Target) -> Result<Outcome, InventoryError> {
+    if image.was_gone {
+        return Ok(Outcome::Gone);
+    }
     for digest in &image.manifests {
         if let Err(error) = target.delete_manifest(&image.repository, digest) {
             let subject = format!("{}@{digest}", image.repository);
@@ -384,7 +456,7 @@ pub fn remaining(receipts: &[Receipt], deletion: &Deletion, deleted: &Deleted, p
             let by = |tag: Option<&str>| entries.contains(&(i.repository.as_str(), tag, i.digest));
             !by(Some(&i.tag)) && !by(None)
         });
-        for (place, digest) in &deleted.manifests {
+        for (place, digest) in deleted.manifests.iter().chain(&deleted.forgotten) {
             if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
                 holding.manifests.remove(digest);
             }

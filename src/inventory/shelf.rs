@@ -85,13 +85,17 @@ pub fn is_published(target: &dyn Target, prefix: &str, receipt: &Receipt) -> boo
 /// The receipts in the registry, the newest last. Anybody who may push there may have written them.
 ///
 /// # Errors
-/// [`InventoryError::Published`] for what is no receipt of this target: it is refused, not passed over, for what it would have
-/// named may be deleted otherwise.
+/// [`InventoryError::Published`] for what is no receipt of this target, and for too many: refused, not passed over, for what it
+/// would have named may be deleted otherwise.
 pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Result<Vec<Receipt>, InventoryError> {
     let place = place(prefix, max_nested_paths, REPOSITORY)?;
     let tags = target.tags(&place).map_err(|error| InventoryError::Target { subject: place.clone(), error })?;
+    if tags.len() > limits::RECEIPTS {
+        let why = format!("it holds {} receipts, and {} are the most that are read", tags.len(), limits::RECEIPTS);
+        return Err(InventoryError::Published { name: place, why });
+    }
     let mut receipts = Vec::new();
-    for tag in tags.iter().take(limits::RECEIPTS) {
+    for tag in &tags {
         let name = format!("{place}:{tag}");
         let about = |error| InventoryError::Target { subject: name.clone(), error };
         let bad = |why: String| InventoryError::Published { name: name.clone(), why };

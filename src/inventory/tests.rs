@@ -244,6 +244,52 @@ fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
 }
 
 #[test]
+fn what_is_gone_already_is_told_as_gone_and_leaves_the_receipts() {
+    let registry = Registry::new();
+    let first = push(&registry, "p/a", "1", "first");
+    let receipts = [receipt(1, vec![ReceiptImage { digest: first, ..image("a:1", "q.test/a:1", Role::Image, &[]) }])];
+    registry.delete_manifest("p/a", &first).unwrap();
+    let deletion = listed(&registry, &receipts, &["a:1", "never/there:1"]);
+    assert_eq!(deletion.unknown, ["docker://registry.test/p/never/there:1"]);
+    let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert_eq!((done.images.len(), done.manifests.len(), done.were_gone.as_slice()), (0, 0, ["p/a:1".to_owned()].as_slice()));
+    let left = remaining(&receipts, &deletion, &done, "p");
+    assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
+}
+
+#[test]
+fn members_of_an_index_that_a_run_cut_off_deleted_go_with_the_next_run() {
+    let registry = Registry::new();
+    let (member, other) = (push(&registry, "p/a", "other", "member"), push(&registry, "p/a", "other", "other"));
+    let index = digest("an index that is gone");
+    let mut known = receipt(
+        1,
+        vec![
+            ReceiptImage { digest: index, ..image("a:1", "q.test/a:1", Role::Image, &[]) },
+            ReceiptImage { digest: other, ..image("a:other", "q.test/a:other", Role::Image, &[]) },
+        ],
+    );
+    known.repositories.get_mut("a").unwrap().manifests.insert(member);
+    let deletion = listed(&registry, &[known.clone()], &["a:1"]);
+    let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert!(!registry.has_manifest("p/a", &member).unwrap() && registry.has_manifest("p/a", &other).unwrap(), "{deletion:?}");
+    let left = remaining(&[known], &deletion, &done, "p");
+    assert_eq!((left[0].images.len(), &left[0].repositories["a"].manifests), (1, &[other].into()));
+}
+
+#[test]
+fn a_list_of_oc_mirror_finds_what_is_called_by_its_digest() {
+    let registry = Registry::new();
+    let hex = push(&registry, "elsewhere", "x", "app").hex();
+    let tag = format!("keep.sha256-{hex}");
+    let app = push(&registry, "p/a", &tag, "app");
+    let receipts = [receipt(1, vec![ReceiptImage { digest: app, ..image(&format!("a:{tag}"), "q.test/a@x", Role::Related, &[]) }])];
+    let deletion = listed(&registry, &receipts, &[&format!("a:sha256-{hex}")]);
+    delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert!(deletion.unknown.is_empty() && !registry.has_manifest("p/a", &app).unwrap(), "{deletion:?}");
+}
+
+#[test]
 fn a_tag_that_was_moved_keeps_what_it_names_now() {
     let registry = Registry::new();
     let first = push(&registry, "p/a", "1", "first");
@@ -268,4 +314,14 @@ fn receipts_come_back_from_a_registry_as_they_were() {
     assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), 1);
     publish(&registry, "p", &Receipt { images: vec![], ..mine }).unwrap();
     assert_eq!(fetch(&registry, "p", 0).unwrap(), []);
+}
+
+#[test]
+fn too_many_receipts_in_a_registry_are_refused_and_not_cut_off() {
+    let registry = Registry::new();
+    for n in 0..=crate::limits::RECEIPTS {
+        push(&registry, "p/sealift/receipts", &format!("s-{n:016}"), "x");
+    }
+    let refused = fetch(&registry, "p", 0).unwrap_err();
+    assert!(matches!(&refused, InventoryError::Published { why, .. } if why.contains("4096")), "{refused}");
 }

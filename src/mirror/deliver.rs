@@ -180,6 +180,8 @@ impl Road<'_, '_> {
             self.run.setting.progress.advance(if tries == 1 { self.blob.size } else { 0 });
             return Ok(reader);
         }
+        // What is there already is not fetched, and so is counted by nobody else.
+        self.run.setting.progress.advance(if there && tries == 1 { self.blob.size } else { 0 });
         let stopped = || self.run.setting.progress.cancelled();
         let progress: &dyn Progress = self.run.setting.progress;
         fetch_into(workspace, self.origin.as_ref(), self.blob, &stopped, progress).map_err(|e| self.at_fault(e.into()))?;

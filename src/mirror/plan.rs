@@ -3,7 +3,6 @@
 use super::{MirrorError, Setting};
 use crate::digest::Digest;
 use crate::format::{Blob, Contents, Holding, Image, SCHEMA, STORED};
-use crate::image_set::{Destination, find_collision};
 use crate::unpack::{self, Catalog, Found, PlannedImage, Probe, UnpackError, Wanted, below, place, planned_image};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,7 +89,7 @@ pub fn plan(setting: &Setting<'_>) -> Result<MirrorPlan, MirrorError> {
     let contents = contents(setting);
     let catalog = Catalog::new(&contents)?;
     let wanted = wanted(setting, &catalog)?;
-    refuse_collisions(&wanted)?;
+    unpack::refuse_collisions(&setting.options.prefix, setting.options.max_nested_paths, &contents.images)?;
     let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress, strikes: AtomicU32::new(0) };
     let found = probe.find(&catalog, &wanted)?;
     let images: Vec<PlannedImage> = wanted.iter().map(|w| planned_image(&catalog, w, w.image.tag.clone(), &found)).collect();
@@ -101,18 +100,6 @@ pub fn plan(setting: &Setting<'_>) -> Result<MirrorPlan, MirrorError> {
         return Err(UnpackError::TargetSpace { target: setting.target.name(), needed: upload_bytes, free }.into());
     }
     Ok(MirrorPlan { target: setting.target.name(), images, blobs, present: found.holdings, upload_bytes })
-}
-
-/// Two images of a plan never share a name; flattened, they may.
-fn refuse_collisions(wanted: &[Wanted]) -> Result<(), UnpackError> {
-    let named: Vec<(&str, Destination, Digest)> = wanted
-        .iter()
-        .map(|w| {
-            let to = Destination { repository: w.place.clone(), tag: w.image.tag.clone() };
-            (w.image.source.as_str(), to, w.image.root.digest)
-        })
-        .collect();
-    find_collision(named.iter().map(|(from, to, digest)| (*from, to, *digest))).map_err(UnpackError::Collision)
 }
 
 fn lacking(setting: &Setting<'_>, wanted: &[Wanted], images: &[PlannedImage], found: &Found) -> Vec<PlannedBlob> {

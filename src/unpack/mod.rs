@@ -47,7 +47,7 @@ pub use spool::Spool;
 pub use target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 
 use crate::format::{Blob, SetId};
-use crate::image_set::max_nested_paths as flattened;
+use crate::image_set::{Destination, find_collision, max_nested_paths as flattened};
 use crate::ledger::Log;
 use crate::limits;
 use crate::oci::is_repository;
@@ -140,6 +140,19 @@ pub fn place(prefix: &str, max_nested_paths: usize, repository: &str) -> Result<
         return Err(UnpackError::NoRoom { prefix: prefix.to_owned(), max_nested_paths });
     }
     Ok(name)
+}
+
+/// Two images of a set never share a name; flattened, they may.
+///
+/// # Errors
+/// [`UnpackError::Collision`]; as [`place`].
+pub fn refuse_collisions(prefix: &str, max_nested_paths: usize, images: &[crate::format::Image]) -> Result<(), UnpackError> {
+    let named = |image: &crate::format::Image| {
+        let repository = place(prefix, max_nested_paths, &image.repository)?;
+        Ok((image.source.clone(), Destination { repository, tag: image.tag.clone() }, image.root.digest))
+    };
+    let named = images.iter().map(named).collect::<Result<Vec<_>, UnpackError>>()?;
+    find_collision(named.iter().map(|(from, to, digest)| (from.as_str(), to, *digest))).map_err(UnpackError::Collision)
 }
 
 /// A repository of the target as receipts name it: without the prefix and its slash.

@@ -86,8 +86,39 @@ fn what_another_image_or_tag_needs_stays_and_the_receipts_say_what_is_left() {
     // Everything that stays survives the collection of garbage.
     scene.registry.collect_garbage();
     user.run(&format!("check --to {} --blobs --dest-tls-verify=false", scene.to)).expect(0);
-    // Again: nothing is left to do, and nothing fails.
-    scene.delete(user, "list.yaml").expect(0);
+    // Again: nothing is left to do, and nothing fails or is told as done.
+    let again = scene.delete(user, "list.yaml").expect(0);
+    assert!(!again.out.contains("\ndeleted: ") && again.out.contains("0 images deleted, 0 manifests"), "{}", again.out);
+}
+
+#[test]
+fn what_another_host_has_brought_counts_beside_the_receipts_of_this_one() {
+    let Some(scene) = Scene::new(true) else { return };
+    let other = User::new();
+    let app = format!("{}/team/app:1.0", scene.fleet.host());
+    other.run(&format!("mirror {app} --to {} --src-tls-verify=false --dest-tls-verify=false", scene.to)).expect(0);
+    scene.config(&other, &["legacy/web:list"]);
+    scene.delete(&other, "--generate -c disc.yaml").expect(0);
+    let list = fs::read_to_string(other.at("delete-images.yaml")).unwrap();
+    assert!(list.contains("legacy/web:list"), "{list}");
+    scene.delete(&other, "delete-images.yaml").expect(0);
+    let third = User::new();
+    third.run(&format!("where team/multi:2 --to {} --dest-tls-verify=false", scene.to)).expect(0);
+    third.run(&format!("where legacy/web:list --to {} --dest-tls-verify=false", scene.to)).expect(28);
+}
+
+#[test]
+fn a_target_without_receipts_is_told_those_that_have_some() {
+    let Some(scene) = Scene::new(true) else { return };
+    let wrong = format!("{}/typo", scene.registry.host());
+    scene.config(&scene.user, &["team/app:1.0"]);
+    for words in [
+        format!("delete --generate -c disc.yaml --to {wrong} --dest-tls-verify=false"),
+        format!("check --to {wrong} --dest-tls-verify=false"),
+        format!("resources --to {wrong}"),
+    ] {
+        scene.user.run(&words).refused(2, "FILE_MISSING", &[&wrong, &scene.to]);
+    }
 }
 
 #[test]

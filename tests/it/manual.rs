@@ -80,7 +80,7 @@ fn see_also(roff: &mut Roff, command: &clap::Command, name: &str) {
     }
     pages.extend(command.get_subcommands().map(|below| (format!("{name}-{}", below.get_name()), "1")));
     pages.extend(
-        [("sealift-archive", "5"), ("sealift-hosts", "5"), ("sealift-errors", "7"), ("sealift-security", "7")]
+        [("sealift-archive", "5"), ("sealift-hosts", "5"), ("sealift-imageset", "5"), ("sealift-errors", "7"), ("sealift-security", "7")]
             .map(|(n, s)| (n.to_owned(), s)),
     );
     roff.control("SH", ["SEE ALSO"]);
@@ -162,7 +162,8 @@ fn no_page_is_left_over() {
     let pages = generated();
     for entry in fs::read_dir(folder()).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        let by_hand = ["sealift-archive.5", "sealift-hosts.5", "sealift-oc-mirror.7", "sealift-security.7"].contains(&name.as_str());
+        let by_hand = ["sealift-archive.5", "sealift-hosts.5", "sealift-imageset.5", "sealift-oc-mirror.7", "sealift-security.7"]
+            .contains(&name.as_str());
         assert!(by_hand || pages.contains_key(&name), "man/{name} describes a command that does not exist");
     }
 }
@@ -224,6 +225,21 @@ fn the_page_for_users_of_oc_mirror_types_only_what_there_is() {
     assert!(unknown(&["sealift".into(), "pack".into(), "--kye".into()]).is_some() && unknown(&["sealift".into(), "pakc".into()]).is_some());
     let commands = typed(&oc_mirror());
     assert!(commands.len() > 20, "{commands:?}");
+    let wrong: Vec<String> = commands.iter().filter_map(|words| unknown(words)).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn the_readme_and_the_page_of_the_image_set_type_only_what_there_is() {
+    let readme = fs::read_to_string(folder().join("../README.md")).unwrap();
+    // In blocks one command per line, joined by backslashes; elsewhere between backquotes.
+    let joined = readme.replace("\\\n", " ");
+    let blocks = joined.lines().filter(|line| line.starts_with("sealift ")).map(|line| line.split("  ").next().unwrap_or(line));
+    let inline = joined.split('`').filter(|piece| piece.starts_with("sealift ") && !piece.contains('\n'));
+    let words = |line: &str| line.split_whitespace().map(|word| word.trim_matches('\'').to_owned()).collect::<Vec<String>>();
+    let mut commands: Vec<Vec<String>> = blocks.chain(inline).map(words).collect();
+    commands.extend(typed(&fs::read_to_string(folder().join("sealift-imageset.5")).unwrap().replace(r"\-", "-")));
+    assert!(commands.len() > 25, "{commands:?}");
     let wrong: Vec<String> = commands.iter().filter_map(|words| unknown(words)).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -173,3 +173,27 @@ fn where_names_set_and_volumes_of_what_was_unpacked() {
     user.run(&format!("where quay.io/not/there:1 --to {to}")).refused(28, "CONTENT_NOT_FOUND", &["quay.io/not/there:1"]);
     user.run("where Not!a!name --to x.test").expect(2);
 }
+
+#[test]
+fn names_that_meet_inside_are_refused_before_anything_is_fetched() {
+    let (Some(fleet), user) = (Fleet::start(), User::with_key()) else { return };
+    for (name, seed) in [("team/b/c", 1), ("team/b-c", 2)] {
+        fleet::push(&fleet.host(), &fleet::small(name, "1", seed));
+    }
+    let words = format!("{0}/team/b/c:1 {0}/team/b-c:1 --src-tls-verify=false", fleet.host());
+    for more in ["--max-nested-paths 2", "--max-nested-paths 3 --inside-prefix ocp"] {
+        user.run(&format!("plan {words} {more}")).refused(26, "NAME_COLLISION", &["team/b-c:1", "--max-nested-paths"]);
+        user.run(&format!("pack {words} {more} --key site OUT")).refused(26, "NAME_COLLISION", &["team/b-c:1"]);
+    }
+    assert!(!user.at("OUT").exists());
+    user.run(&format!("pack {words} --max-nested-paths 3 --key site --no-sync OUT")).expect(0);
+}
+
+#[test]
+fn what_lies_in_the_workspace_already_counts_as_brought() {
+    let (Some(fleet), Some(registry), user) = (Fleet::start(), inner(), User::with_key()) else { return };
+    user.run(&format!("pack {} --src-tls-verify=false --key site --no-sync OUT", fleet.words())).expect(0);
+    let words = format!("mirror {} --to {} --src-tls-verify=false --dest-tls-verify=false", fleet.words(), registry.host());
+    let ran = user.run(&words).expect(0);
+    assert!(ran.err.contains("mirroring: done, ") && !ran.err.contains("mirroring: done, 0 B"), "{}", ran.err);
+}

@@ -273,8 +273,17 @@ fn everything_arrived(journey: &Journey, world: &World) {
 fn an_image_set_with_everything_is_carried_and_a_cluster_finds_all_of_it() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
     fs::write(journey.user.at("set.yaml"), everything(world)).unwrap();
-    journey.pack(world, "set.yaml", "OUT", &["--volume-size", "4MB"]).expect(0);
+    let packed = journey.pack(world, "set.yaml", "OUT", &["--volume-size", "4MB"]).expect(0);
     journey.run(&["verify", "OUT", "--deep"]).expect(0);
+    // Whoever holds the disc is told what is on it.
+    let inspected = journey.run(&["inspect", "OUT"]).expect(0);
+    for told in ["\nrelease 4.14.1-x86_64: ", "\ncatalog ", "\noperator rabbitmq-cluster-operator of ", "\nchart podinfo 5.0.0: "] {
+        assert!(packed.out.contains(told) && inspected.out.contains(told), "{told}\n{}\n{}", packed.out, inspected.out);
+    }
+    assert!(inspected.out.lines().count() < 40, "{}", inspected.out);
+    let listed = journey.run(&["inspect", "OUT", "--json"]).expect(0).json();
+    let roles: BTreeSet<&str> = listed["sets"][0]["images"].as_array().unwrap().iter().filter_map(|i| i["role"].as_str()).collect();
+    assert!(["image", "release", "bundle", "chart", "graph"].iter().all(|role| roles.contains(role)), "{roles:?}");
     journey.unpack("OUT").expect(0);
     everything_arrived(&journey, world);
     // The documents say nothing of the clock: made again they are the same.
