@@ -166,8 +166,9 @@ impl Run<'_> {
             number = n;
             tags.push(format!("{}:{}", repository.place, self.hold_tag(number)));
         }
-        if release && (!repository.open || !loose.is_empty()) {
-            self.release(&repository.place, number)?;
+        let nothing_old = known.is_some_and(|known| known.holds.is_empty());
+        if release && !nothing_old && (!repository.open || !loose.is_empty()) {
+            self.release(&repository.place, number, known)?;
         }
         Ok(Some(tags))
     }
@@ -238,13 +239,15 @@ impl Run<'_> {
         self.setting.target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))
     }
 
-    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again.
-    fn release(&self, place: &str, keep: u32) -> Result<(), TargetError> {
+    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again. One that is not `known` is
+    /// another host's, and stays for its next run.
+    fn release(&self, place: &str, keep: u32, known: Option<&Known>) -> Result<(), TargetError> {
         let target = self.setting.target;
         let mut old = Vec::new();
         for n in keep + 1..=keep + NUMBERS {
             let tag = self.hold_tag(n);
             match target.tag(place, &tag)? {
+                Some(digest) if known.is_some_and(|known| !known.holds.contains(&digest)) => {}
                 Some(digest) => old.push((tag, digest)),
                 None => break,
             }
