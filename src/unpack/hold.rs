@@ -185,7 +185,9 @@ impl Run<'_> {
                 answer => answer.ok().flatten(),
             };
             let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok());
-            known.layers.extend(manifest.iter().flat_map(Manifest::blobs).map(|layer| layer.digest));
+            // Not the configuration, which every hold names.
+            let layers = manifest.iter().flat_map(Manifest::blobs).map(|layer| layer.digest);
+            known.layers.extend(layers.filter(|digest| *digest != Digest::sha256(EMPTY)));
         }
         Ok(known)
     }
