@@ -3,6 +3,7 @@
 //! The same functions as behind the commands, on images that are compiled in: what it shows is what the program does.
 
 use super::demo_files::FILES;
+use super::demo_registry::{Outside, Running, name_images, pull};
 use super::output::bytes;
 use super::{Context, Outcome, rfc3339};
 use crate::archive::{self, OpenSet};
@@ -12,25 +13,27 @@ use crate::fs::Dir;
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::ledger::{Ledger, Log};
-use crate::origin::{Origin, OriginError, Origins};
 use crate::pack::{self, Job, PackPlan, Seal, Wish};
 use crate::progress::Silent;
+use crate::registry::{self, Client, ManifestRef};
 use crate::sign::{AllowedSigners, Namespace, Policy, RevokedKeys, Signer, SoftwareKey, Trust};
-use crate::unpack::{self, LayoutTarget, Setting, Spool};
+use crate::unpack::{self, RegistryTarget, Setting, Spool, Target};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-/// The images of the layout.
+/// The images that are compiled in.
 const IMAGES: [&str; 3] = ["greeting", "web", "worker"];
 /// Small enough for three volumes.
 const VOLUME_SIZE: u64 = 262_144;
-/// A time like any other: the demonstration gives the same bytes every time.
+/// A time like any other.
 const WHEN: u64 = 1_767_323_045;
 
-/// Walks through all of it on this machine: no registry, no network
+/// Walks through all of it on this machine, between two registries of its own
 ///
-/// Makes three small images, a key and a trust store in a scratch folder; packs, verifies, damages a volume and shows that it
-/// is found, unpacks into an OCI layout and compares the digests. Each step prints the command that does the same.
+/// Serves three small images that are compiled in from an embedded registry, packs them from there, verifies, damages a volume and
+/// shows that it is found, unpacks into a second embedded registry, pulls all of it back and compares the digests. Both registries
+/// listen at 127.0.0.1 on free ports; no network is needed. Each step prints the command that does the same.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Work in this folder and leave it there
@@ -54,9 +57,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
 
 struct Demo<'a> {
     ctx: &'a Context,
-    source: PathBuf,
+    client: Client,
+    source: Running,
     out: PathBuf,
-    inside: PathBuf,
+    inside: Running,
     state: Dir,
     workspace: Layout,
     key: SoftwareKey,
@@ -74,11 +78,15 @@ impl<'a> Demo<'a> {
             let folder = if folder.is_empty() { dir.sub("images")? } else { dir.sub(&format!("images/{folder}"))? };
             folder.publish(name, bytes)?;
         }
+        let (images, cancel) = (scratch.join("images"), ctx.cancel.clone());
+        name_images(&images, &IMAGES.map(|name| (name, format!("demo/{name}:1"))))?;
+        let options = registry::Options { cancelled: Arc::new(move || cancel.load(Ordering::Relaxed)), ..registry::Options::default() };
         Ok(Demo {
             ctx,
-            source: scratch.join("images"),
+            client: Client::new(options).map_err(|e| crate::error::source(&e))?,
+            source: Running::start(&images, false)?,
             out: scratch.join("medium"),
-            inside: scratch.join("inside"),
+            inside: Running::start(&scratch.join("inside"), true)?,
             state: dir.sub("state")?,
             workspace: Layout::create(&scratch.join("workspace")).map_err(|e| crate::error::layout(&e, Side::Target))?.durable(false),
             key: SoftwareKey::ed25519(&[42; 32]),
@@ -108,14 +116,14 @@ impl<'a> Demo<'a> {
     }
 
     fn pack(&self) -> Result<pack::Report, Error> {
-        self.title("1. Outside: three images are packed into small signed volumes");
-        self.ctx
-            .output
-            .line("   $ sealift pack oci:images:greeting oci:images:web oci:images:worker --key site --volume-size 256KiB medium");
-        let source = |tag: &&str| Source::Layout { dir: self.source.display().to_string(), tag: Some((*tag).to_owned()), digest: None };
-        let wish = Wish::of_references(IMAGES.iter().map(source).collect());
+        self.title("1. Outside: three images of a registry are packed into small signed volumes");
+        let names = IMAGES.map(|name| format!("{}/demo/{name}:1", self.source.host()));
+        let [first, second, third] = &names;
+        self.ctx.output.line(&format!("   $ sealift pack {first} {second} {third} --key site --volume-size 256KiB medium"));
+        let sources = names.iter().map(|name| Source::parse(name).map_err(|e| Error::bug("a name is no source").because(e)));
+        let wish = Wish::of_references(sources.collect::<Result<_, _>>()?);
         let options = pack::Options { volume_size: VOLUME_SIZE, stream: "demo".into(), ..pack::Options::default() };
-        let origins = OneLayout(Arc::new(Layout::open(&self.source).map_err(|e| crate::error::layout(&e, Side::Source))?));
+        let origins = Outside(&self.client);
         let (plan, failures) = pack::plan(&wish, options, &origins, 1, super::wishes::code_of, &Silent::new())?;
         let name = SetName::new("demo", 1).ok_or_else(|| Error::bug("the demonstration has no name"))?;
         let seal = |_: &PackPlan| Ok(Seal { name: name.clone(), created: rfc3339(WHEN) });
@@ -194,15 +202,15 @@ impl<'a> Demo<'a> {
     }
 
     fn unpack(&self, set: &OpenSet) -> Result<usize, Error> {
-        self.title("4. Inside: the images are unpacked");
-        self.ctx.output.line("   $ sealift unpack medium --to oci:inside --first");
-        let layout = Layout::create(&self.inside).map_err(|e| crate::error::layout(&e, Side::Target))?.durable(false);
-        let target = LayoutTarget::new(layout);
+        self.title("4. Inside: the images are unpacked into another registry");
+        let host = self.inside.host();
+        self.ctx.output.line(&format!("   $ sealift unpack medium --to {host} --first"));
+        let target = RegistryTarget::new(self.client.clone(), &host, "", Arc::default());
         let spool = Spool::open(&self.state.sub("spool")?, 1 << 30, unpack::MEMORY)?;
         let options = unpack::Options { first: true, now: rfc3339(WHEN), ..unpack::Options::default() };
         let log = Log::open(&self.state);
         let setting = Setting { media: set, target: &target, spool: &spool, log: &log, options: &options, progress: &Silent::new() };
-        let mut ledger = Ledger::open(&self.state, "demo")?;
+        let mut ledger = Ledger::open(&self.state, &target.name())?;
         let plan = unpack::plan(&setting, &ledger).map_err(|e| Error::from(&e))?;
         let report = unpack::run(&setting, &mut ledger, &plan).map_err(|e| Error::from(&e.error))?;
         for image in &report.done {
@@ -211,23 +219,21 @@ impl<'a> Demo<'a> {
         Ok(report.done.len())
     }
 
-    /// Every image inside against the one outside.
+    /// Every image is pulled from the registry inside, and what its tag names is compared with the one outside.
     fn compare(&self, set: &OpenSet) -> Result<usize, Error> {
-        self.title("5. The digests outside and inside are compared");
-        let (outside, inside) = (Layout::open(&self.source), Layout::open(&self.inside));
-        let outside = outside.map_err(|e| crate::error::layout(&e, Side::Source))?;
-        let inside = inside.map_err(|e| crate::error::layout(&e, Side::Target))?;
-        for (tag, image) in IMAGES.iter().zip(&set.contents().images) {
-            let before = outside.resolve(Some(tag)).map_err(|e| crate::error::layout(&e, Side::Source))?;
+        self.title("5. The images are pulled back, and the digests outside and inside are compared");
+        for image in &set.contents().images {
+            let at = |host: &str| self.client.repository(host, &image.repository);
+            let outside = at(&self.source.host()).head_manifest(&ManifestRef::Tag(image.tag.clone()));
+            let outside = outside.map_err(|e| crate::error::source(&e))?.map(|head| head.digest);
+            let (inside, size) = pull(&at(&self.inside.host()), &image.tag)?;
             let name = format!("{}:{}", image.repository, image.tag);
-            let after = inside.resolve(Some(&name)).map_err(|e| crate::error::layout(&e, Side::Target))?;
-            let whole = inside.missing(&after, |_| true).map_err(|e| crate::error::layout(&e, Side::Target))?.is_empty();
-            if before.digest != after.digest || !whole {
+            if outside != Some(inside) {
                 return Err(Error::bug(format!("{name} is not what it was")));
             }
-            self.ctx.output.line(&format!("   {name}: equal"));
+            self.ctx.output.line(&format!("   {name}: {}, equal", bytes(size)));
         }
-        Ok(IMAGES.len())
+        Ok(set.contents().images.len())
     }
 
     fn next(&self) {
@@ -239,14 +245,5 @@ impl<'a> Demo<'a> {
              \x20  inside    sealift verify OUT\n\
              \x20  inside    sealift unpack OUT --to registry.example:5000/prefix --first",
         );
-    }
-}
-
-/// The one layout the demonstration packs from.
-struct OneLayout(Arc<Layout>);
-
-impl Origins for OneLayout {
-    fn open(&self, _: &Source) -> Result<Arc<dyn Origin>, OriginError> {
-        Ok(self.0.clone())
     }
 }

@@ -11,6 +11,7 @@ pub mod connections;
 pub mod delete;
 pub mod demo;
 mod demo_files;
+mod demo_registry;
 pub mod environment;
 pub mod explain;
 #[cfg(debug_assertions)]

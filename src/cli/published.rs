@@ -100,13 +100,12 @@ pub fn save(path: &Path, bytes: &[u8], signer: Option<&dyn Signer>) -> Result<()
 }
 
 /// Keeps what a run found on this host, and in the registry when `publish` is set: together with what earlier runs of the same set
-/// found. What was done is done: a failure is a warning.
+/// found, on this host and on others. What was done is done: a failure is a warning.
 pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, publish: bool, ctx: &Context) {
     let same = |other: &Receipt| tag_of(other) == tag_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
     let joined = |known: Vec<Receipt>| {
         known.iter().filter(|r| same(r)).fold(None, |all: Option<Receipt>, r| Some(all.map_or(r.clone(), |all| join(&all, r))))
     };
-    let before = joined(receipts_of(&receipt.target, ctx).unwrap_or_default());
     if let Err(error) = remember(receipt, bytes, ctx) {
         ctx.output.warn(&format!("the receipt could not be kept: {}", error.what));
     }
@@ -114,15 +113,11 @@ pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, 
         return;
     }
     let now = joined(receipts_of(&receipt.target, ctx).unwrap_or_default()).unwrap_or_else(|| receipt.clone());
-    // A run that found everything there writes nothing, unless the registry has lost the receipt.
-    let unchanged = before.is_some_and(|before| (&before.images, &before.repositories) == (&now.images, &now.repositories));
-    if !unchanged || !inventory::is_published(target, prefix, receipt) {
-        put(&now, target, prefix, ctx);
-    }
+    told(inventory::publish_joined(target, prefix, &now), ctx);
 }
 
-fn put(receipt: &Receipt, target: &dyn Target, prefix: &str, ctx: &Context) {
-    if let Err(error) = inventory::publish(target, prefix, receipt) {
+fn told(published: Result<(), inventory::InventoryError>, ctx: &Context) {
+    if let Err(error) = published {
         let error = Error::from(error);
         ctx.output.warn(&format!("the receipt could not be put into the registry: {}", error.what));
     }
@@ -138,6 +133,6 @@ pub fn replace(left: &[Receipt], target: &dyn Target, prefix: &str, ctx: &Contex
         }
     }
     for receipt in joined.iter().filter(|_| target.collects_garbage()) {
-        put(receipt, target, prefix, ctx);
+        told(inventory::publish(target, prefix, receipt), ctx);
     }
 }

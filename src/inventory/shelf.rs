@@ -47,7 +47,7 @@ pub(super) fn in_order(mut receipts: Vec<Receipt>) -> Vec<Receipt> {
 }
 
 /// Puts a receipt into the registry it is about, as an OCI artifact (OCI image specification, "Guidelines for Artifact Usage")
-/// `PREFIX/sealift/receipts:STREAM-SET`. One without images is deleted there, where that is allowed.
+/// `PREFIX/sealift/receipts:STREAM-SET`, in place of what is there. One without images is deleted there, where that is allowed.
 ///
 /// # Errors
 /// What the registry answers; whether that matters is the caller's choice.
@@ -61,25 +61,65 @@ pub fn publish(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(
             None => Ok(()),
         };
     }
+    let manifest = store(target, &place, receipt, &about)?;
+    target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest).map_err(about)
+}
+
+/// How often a receipt is joined again because another host put one meanwhile.
+const ATTEMPTS: usize = 8;
+
+/// Puts a receipt beside what the registry's own of the same set says already: several hosts may each have brought a part of it.
+/// Nothing is written where nothing is new. A receipt that is there and cannot be read, or is of another target, is replaced.
+///
+/// # Errors
+/// What the registry answers; whether that matters is the caller's choice.
+pub fn publish_joined(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(), InventoryError> {
+    let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
+    let tag = tag_of(receipt);
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+    let same = |there: &Receipt| (&there.target, there.max_nested_paths) == (&receipt.target, receipt.max_nested_paths);
+    for _ in 0..ATTEMPTS {
+        let named = target.tag(&place, &tag).map_err(about)?;
+        let there = match &named {
+            Some(digest) => match read(target, &place, &tag, digest) {
+                Err(InventoryError::Published { .. }) => None,
+                answer => answer?.filter(same),
+            },
+            None => None,
+        };
+        let joined = there.as_ref().map_or_else(|| receipt.clone(), |there| join(there, receipt));
+        if there.is_some_and(|there| (&there.images, &there.repositories) == (&joined.images, &joined.repositories)) {
+            return Ok(());
+        }
+        let manifest = store(target, &place, &joined, &about)?;
+        // Registries know no "replace only if": as late as can be, it is asked whether another host was faster.
+        if target.tag(&place, &tag).map_err(about)? == named {
+            return target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest).map_err(about);
+        }
+    }
+    publish(target, prefix, receipt)
+}
+
+/// Puts a receipt's blobs, and gives the manifest that names them.
+fn store(
+    target: &dyn Target,
+    place: &str,
+    receipt: &Receipt,
+    about: &impl Fn(crate::unpack::TargetError) -> InventoryError,
+) -> Result<Vec<u8>, InventoryError> {
     let bytes = receipt.to_bytes()?;
     let document = Descriptor::new(TYPE, Digest::sha256(&bytes), bytes.len() as u64);
     let config = Descriptor::new(media::OCI_EMPTY, Digest::sha256(EMPTY), EMPTY.len() as u64);
     for (blob, content) in [(&config, EMPTY), (&document, bytes.as_slice())] {
-        if !target.has_blob(&place, blob).map_err(about)? {
+        if !target.has_blob(place, blob).map_err(about)? {
             let mut open = || Ok(Box::new(io::Cursor::new(content.to_vec())) as Box<dyn Read + Send>);
-            target.put_blob(&place, blob, &mut open).map_err(about)?;
+            target.put_blob(place, blob, &mut open).map_err(about)?;
         }
     }
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": TYPE, "config": config, "layers": [document],
     });
-    target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, manifest.to_string().as_bytes()).map_err(about)
-}
-
-/// Whether the registry has a receipt of this set, as far as it tells.
-pub fn is_published(target: &dyn Target, prefix: &str, receipt: &Receipt) -> bool {
-    let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY);
-    place.is_ok_and(|place| target.tag(&place, &tag_of(receipt)).is_ok_and(|found| found.is_some()))
+    Ok(manifest.to_string().into_bytes())
 }
 
 /// The receipts in the registry, the newest last. Anybody who may push there may have written them.
@@ -96,20 +136,26 @@ pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Resu
     }
     let mut receipts = Vec::new();
     for tag in &tags {
-        let name = format!("{place}:{tag}");
-        let about = |error| InventoryError::Target { subject: name.clone(), error };
-        let bad = |why: String| InventoryError::Published { name: name.clone(), why };
+        let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
         let Some(digest) = target.tag(&place, tag).map_err(about)? else { continue };
-        let Some(manifest) = target.manifest(&place, &digest).map_err(about)? else { continue };
-        let manifest = Manifest::parse(&manifest, None).map_err(|e| bad(e.to_string()))?;
-        let Some(document) = manifest.blobs().find(|b| b.media_type == TYPE) else { return Err(bad("it holds no receipt".into())) };
-        let reader = target.open_blob(&place, document).map_err(about)?;
-        let bytes = read_small(reader, document.digest, document.size, limits::RECEIPT_BYTES).map_err(|e| bad(e.to_string()))?;
-        let receipt = Receipt::parse(&bytes).map_err(|e| bad(e.to_string()))?;
-        if tag_of(&receipt) != *tag {
-            return Err(bad(format!("it is the receipt of {}", tag_of(&receipt))));
-        }
-        receipts.push(receipt);
+        receipts.extend(read(target, &place, tag, &digest)?);
     }
     Ok(in_order(receipts))
+}
+
+/// One receipt; none when its manifest has gone.
+fn read(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Result<Option<Receipt>, InventoryError> {
+    let name = format!("{place}:{tag}");
+    let about = |error| InventoryError::Target { subject: name.clone(), error };
+    let bad = |why: String| InventoryError::Published { name: name.clone(), why };
+    let Some(manifest) = target.manifest(place, digest).map_err(about)? else { return Ok(None) };
+    let manifest = Manifest::parse(&manifest, None).map_err(|e| bad(e.to_string()))?;
+    let Some(document) = manifest.blobs().find(|b| b.media_type == TYPE) else { return Err(bad("it holds no receipt".into())) };
+    let reader = target.open_blob(place, document).map_err(about)?;
+    let bytes = read_small(reader, document.digest, document.size, limits::RECEIPT_BYTES).map_err(|e| bad(e.to_string()))?;
+    let receipt = Receipt::parse(&bytes).map_err(|e| bad(e.to_string()))?;
+    if tag_of(&receipt) != *tag {
+        return Err(bad(format!("it is the receipt of {}", tag_of(&receipt))));
+    }
+    Ok(Some(receipt))
 }

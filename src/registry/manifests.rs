@@ -272,7 +272,11 @@ fn is_eventual(error: &Error) -> bool {
     let code = error.answer().and_then(|a| a.code.as_deref()).unwrap_or_default();
     match error {
         Error::BlobUnknown { .. } | Error::ChildMissing { .. } => true,
-        Error::Refused { .. } => matches!(code, "BLOB_UPLOAD_INVALID" | "MANIFEST_INVALID" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN"),
+        // DIGEST_INVALID: distribution on a file system rewrites the link of a blob in two steps. While another host pushes the same
+        // blob, the link is empty for a moment. The digest of the manifest itself was computed from the bytes sent.
+        Error::Refused { .. } => {
+            matches!(code, "BLOB_UPLOAD_INVALID" | "MANIFEST_INVALID" | "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "DIGEST_INVALID")
+        }
         Error::NotFound { what: Missing::Repository, .. } => matches!(code, "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN"),
         _ => false,
     }

@@ -3,13 +3,17 @@
 //! Registries free blobs no manifest names after 1 to 24 hours, media may come days apart. Per repository an artifact
 //! (OCI image manifest with an empty configuration, OCI image specification, "Guidelines for Artifact Usage") names
 //! them. It is replaced as images become whole and removed with the last of them.
+//!
+//! Several hosts may unpack volumes of one set into one registry at a time, and a run may want only some of the images. So what is
+//! held already stays held until an image that is whole names it, whoever put the hold. Registries have no "replace only if": who
+//! finds that another host wrote meanwhile begins again.
 
 use super::board::{Phase, State};
 use super::parallel::ask_all;
 use super::run::Run;
 use super::target::{PutAs, TargetError, TargetTrouble};
 use crate::digest::Digest;
-use crate::oci::{Descriptor, media};
+use crate::oci::{Descriptor, Manifest, media};
 use crate::progress::Level;
 use crate::text::shown;
 use serde_json::json;
@@ -22,12 +26,31 @@ const EMPTY: &[u8] = b"{}";
 const LAYERS: usize = 10_000;
 /// A registry that lets no tag be moved gets numbered ones; nobody needs more.
 const NUMBERS: u32 = 100;
+/// How often a hold is begun again because another host wrote one meanwhile.
+const ATTEMPTS: usize = 8;
 
 /// One repository and what it has that no pushed image names.
 struct Repository {
     place: String,
     loose: Vec<Descriptor>,
+    /// Named by images that are whole.
+    named: BTreeSet<Digest>,
     open: bool,
+}
+
+/// The holds of a set that a repository has.
+#[derive(Default)]
+struct Known {
+    holds: BTreeSet<Digest>,
+    layers: BTreeSet<Digest>,
+}
+
+/// How putting a hold ended.
+enum Put {
+    /// It is there, under this number.
+    Done(u32),
+    /// A hold is in its place that was not known.
+    Overtaken,
 }
 
 impl Run<'_> {
@@ -103,30 +126,70 @@ impl Run<'_> {
                     }
                 }
             }
-            let loose = loose.difference(&named).filter_map(|b| self.catalog.contents.blobs.get(*b)).map(|b| b.descriptor()).collect();
-            Repository { place: place.clone(), loose, open }
+            let blobs = &self.catalog.contents.blobs;
+            let loose = loose.difference(&named).filter_map(|b| blobs.get(*b)).map(|b| b.descriptor()).collect();
+            let named = named.iter().filter_map(|b| blobs.get(*b)).map(|b| b.digest).collect();
+            Repository { place: place.clone(), loose, named, open }
         };
         state.repos.iter().enumerate().map(|(at, repo)| describe(at, &repo.place)).collect()
     }
 
     fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, TargetError> {
+        for _ in 1..ATTEMPTS {
+            let known = self.known(&repository.place)?;
+            if let Some(tags) = self.hold_with(repository, Some(&known), release)? {
+                return Ok(tags);
+            }
+        }
+        Ok(self.hold_with(repository, None, release)?.unwrap_or_default())
+    }
+
+    /// Holds what is loose and what `known` holds; nothing when another host was in between. Without `known` nobody is looked at.
+    fn hold_with(&self, repository: &Repository, known: Option<&Known>, release: bool) -> Result<Option<Vec<String>>, TargetError> {
+        let mut loose = repository.loose.clone();
+        let ours: BTreeSet<Digest> = loose.iter().map(|l| l.digest).chain(repository.named.iter().copied()).collect();
+        let theirs = known.map_or(BTreeSet::new(), |known| known.layers.difference(&ours).copied().collect());
+        loose.extend(self.catalog.contents.blobs.iter().filter(|b| theirs.contains(&b.digest)).map(|b| b.descriptor()));
+        loose.sort_by_key(|layer| layer.digest);
         let mut number = 0;
         let mut tags = Vec::new();
-        for layers in repository.loose.chunks(LAYERS) {
-            number = match self.put_hold(&repository.place, layers, number) {
+        for layers in loose.chunks(LAYERS) {
+            let put = match self.put_hold(&repository.place, layers, number, known) {
                 // What was collected in the meantime cannot be held; the rest can.
                 Err(error) if error.trouble == TargetTrouble::BlobUnknown => {
                     let left = self.still_there(&repository.place, layers)?;
-                    self.put_hold(&repository.place, &left, number)?
+                    self.put_hold(&repository.place, &left, number, known)?
                 }
                 other => other?,
             };
+            let Put::Done(n) = put else { return Ok(None) };
+            number = n;
             tags.push(format!("{}:{}", repository.place, self.hold_tag(number)));
         }
-        if release && (!repository.open || !repository.loose.is_empty()) {
-            self.release(&repository.place, number)?;
+        let nothing_old = known.is_some_and(|known| known.holds.is_empty());
+        if release && !nothing_old && (!repository.open || !loose.is_empty()) {
+            self.release(&repository.place, number, known)?;
         }
-        Ok(tags)
+        Ok(Some(tags))
+    }
+
+    /// The holds of this set in a repository. One that cannot be read back holds nothing that could be kept.
+    fn known(&self, place: &str) -> Result<Known, TargetError> {
+        let target = self.setting.target;
+        let mut known = Known::default();
+        for n in 1..=NUMBERS {
+            let Some(digest) = target.tag(place, &self.hold_tag(n))? else { break };
+            known.holds.insert(digest);
+            let bytes = match target.manifest(place, &digest) {
+                Err(error) if error.trouble.ends_run() => return Err(error),
+                answer => answer.ok().flatten(),
+            };
+            let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok());
+            // Not the configuration, which every hold names.
+            let layers = manifest.iter().flat_map(Manifest::blobs).map(|layer| layer.digest);
+            known.layers.extend(layers.filter(|digest| *digest != Digest::sha256(EMPTY)));
+        }
+        Ok(known)
     }
 
     fn still_there(&self, place: &str, layers: &[Descriptor]) -> Result<Vec<Descriptor>, TargetError> {
@@ -139,8 +202,8 @@ impl Run<'_> {
         Ok(left)
     }
 
-    /// Puts one hold under the first number after `number` that takes it.
-    fn put_hold(&self, place: &str, layers: &[Descriptor], number: u32) -> Result<u32, TargetError> {
+    /// Puts one hold under the first number after `number` that takes it, unless one is there that is not `known`.
+    fn put_hold(&self, place: &str, layers: &[Descriptor], number: u32, known: Option<&Known>) -> Result<Put, TargetError> {
         let target = self.setting.target;
         let manifest = manifest(layers);
         let digest = Digest::sha256(&manifest);
@@ -149,7 +212,10 @@ impl Run<'_> {
             let tag = self.hold_tag(n);
             let before = target.tag(place, &tag)?;
             if before == Some(digest) {
-                return Ok(n);
+                return Ok(Put::Done(n));
+            }
+            if known.is_some_and(|known| before.is_some_and(|before| !known.holds.contains(&before))) {
+                return Ok(Put::Overtaken);
             }
             match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
                 Ok(()) => {
@@ -157,7 +223,7 @@ impl Run<'_> {
                     if let Some(before) = before {
                         self.can_delete(place, &tag, &before)?;
                     }
-                    return Ok(n);
+                    return Ok(Put::Done(n));
                 }
                 Err(error) if error.trouble == TargetTrouble::ImmutableTag => {}
                 Err(error) => return Err(error),
@@ -175,13 +241,15 @@ impl Run<'_> {
         self.setting.target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))
     }
 
-    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again.
-    fn release(&self, place: &str, keep: u32) -> Result<(), TargetError> {
+    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again. One that is not `known` is
+    /// another host's, and stays for its next run.
+    fn release(&self, place: &str, keep: u32, known: Option<&Known>) -> Result<(), TargetError> {
         let target = self.setting.target;
         let mut old = Vec::new();
         for n in keep + 1..=keep + NUMBERS {
             let tag = self.hold_tag(n);
             match target.tag(place, &tag)? {
+                Some(digest) if known.is_some_and(|known| !known.holds.contains(&digest)) => {}
                 Some(digest) => old.push((tag, digest)),
                 None => break,
             }

@@ -4,6 +4,8 @@ use crate::support::inside::{Home, Inventory, Outside, copy, medium, must, noise
 use crate::support::raw::Served;
 use crate::support::servers::{DockerRegistry, Options};
 use sealift::digest::Digest;
+use sealift::oci::media;
+use serde_json::json;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -244,4 +246,99 @@ fn many_pulls_take_little_memory() {
     });
     let peak = served.peak_memory();
     assert!(peak < 250 << 20, "{peak} bytes");
+}
+
+/// An image, and an artifact attached to it, pushed by hand: `tools/app:1` and `tools/app:sbom`.
+fn attached(served: &Served) -> Digest {
+    let push = |reference: &str, mut document: serde_json::Value, layer: &[u8]| {
+        let layer_digest = served.blob("tools/app", layer);
+        let config = served.blob("tools/app", b"{}");
+        document["layers"] = json!([{"mediaType": "application/octet-stream", "digest": layer_digest, "size": layer.len()}]);
+        document["config"] = json!({"mediaType": media::OCI_EMPTY, "digest": config, "size": 2});
+        let bytes = document.to_string().into_bytes();
+        served.manifest("tools/app", reference, media::OCI_MANIFEST, &bytes).is(201);
+        json!({"mediaType": media::OCI_MANIFEST, "digest": Digest::sha256(&bytes), "size": bytes.len()})
+    };
+    let image = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": "application/vnd.test.tool"});
+    let subject = push("1", image.clone(), &noise(31, 5000));
+    let mut sbom = image;
+    sbom["artifactType"] = "application/spdx+json".into();
+    sbom["subject"] = subject.clone();
+    push("sbom", sbom, b"what is in it");
+    subject["digest"].as_str().unwrap().parse().unwrap()
+}
+
+/// From one embedded registry over volumes, which are served as they are, into another; what arrives is pulled by others.
+#[test]
+fn the_whole_road_between_embedded_registries() {
+    if !tool("skopeo") {
+        return;
+    }
+    let (outside, folder) = (Outside::new(), tempfile::tempdir().unwrap());
+    let source = Served::layout(&outside.home, &folder.path().join("source"));
+    let some = ["team/app:1", "other/app:1", "deep/er/web:1", "plain:1"];
+    for name in some {
+        let from = format!("oci:{}:outer.test/{name}", outside.layout().display());
+        let to = format!("docker://{}/{name}", source.host());
+        skopeo(&["copy", "--all", "--preserve-digests", "--dest-tls-verify=false", &from, &to]);
+    }
+    let subject = attached(&source);
+    let names: Vec<String> =
+        some.iter().chain(&["tools/app:1", "tools/app:sbom"]).map(|name| format!("{}/{name}", source.host())).collect();
+    let set = outside.folder("road");
+    let mut words = vec!["pack", "--key", "site", "--no-sync", "--volume-size", "300KiB", "--sequence", "100"];
+    words.extend(names.iter().map(String::as_str).chain([text(&set)]));
+    outside.home.run(&words).exits(0);
+    let inside = outside.inside();
+    let from_volumes = serve_set(&inside, &[&set]);
+    let layout = folder.path().join("inner");
+    inside.run(&["unpack", text(&set), "--to", &format!("oci:{}", text(&layout)), "--first"]).exits(0);
+    let from_layout = Served::start(&inside, &[&format!("oci:{}", text(&layout)), "--plain-http", "--read-only"]);
+    let inner = Served::layout(&inside, &folder.path().join("pushed"));
+    inside.run(&["unpack", text(&set), "--to", &inner.host(), "--first"]).exits(0);
+    for served in [&from_volumes, &from_layout, &inner] {
+        pull_all(served, &outside, &some);
+        let list = served.get(&format!("/v2/tools/app/referrers/{subject}")).is(200).json();
+        assert_eq!(list["manifests"][0]["artifactType"], "application/spdx+json", "{list}");
+        let stores = tempfile::tempdir().unwrap();
+        if tool("buildah") {
+            let (root, run) = (stores.path().join("root"), stores.path().join("run"));
+            let image = format!("docker://{}/team/app:1", served.host());
+            let buildah = ["--storage-driver", "vfs", "--root", text(&root), "--runroot", text(&run), "pull", "--tls-verify=false", &image];
+            must(Command::new("buildah").args(buildah));
+        }
+        let proxy = Some(format!("http://{}", served.host()));
+        let Some(cache) = DockerRegistry::start(Options { proxy, ..Options::default() }) else { continue };
+        for name in some {
+            let through = format!("docker://{}/{name}", cache.host());
+            let into = format!("dir:{}", text(&stores.path().join("copy")));
+            skopeo(&["copy", "--all", "--preserve-digests", "--src-tls-verify=false", &through, &into]);
+            assert_eq!(skopeo_digest(&through, &["--tls-verify=false"]), outside.made(name).root, "{name}");
+        }
+    }
+}
+
+/// One platform of an index is carried: the index stays as it is, and a registry must be told that it may have holes.
+#[test]
+fn a_sparse_index_needs_a_registry_that_takes_it() {
+    let outside = Outside::new();
+    let set = outside.pack("sparse", &["deep/er/web:1"], &["--sequence", "100", "--platform", "linux/arm64"]);
+    let inside = outside.inside();
+    let folder = tempfile::tempdir().unwrap();
+    let strict = Served::layout(&inside, &folder.path().join("strict"));
+    let root = &outside.made("deep/er/web:1").root;
+    inside.run(&["unpack", text(&set), "--to", &strict.host(), "--first"]).exits(22).says(&["deep/er/web:1"]);
+    strict.get("/v2/deep/er/web/manifests/1").refuses(404, "MANIFEST_UNKNOWN");
+    let layout = format!("oci:{}", text(&folder.path().join("sparse")));
+    let sparse = Served::start(&inside, &[&layout, "--plain-http", "--allow-anonymous", "push", "--sparse"]);
+    inside.run(&["unpack", text(&set), "--to", &sparse.host(), "--first"]).exits(0);
+    for served in [&sparse, &serve_set(&inside, &[&set])] {
+        assert_eq!(served.head("/v2/deep/er/web/manifests/1").is(200).header("docker-content-digest"), Some(root.as_str()));
+        let reference = format!("docker://{}/deep/er/web:1", served.host());
+        if tool("skopeo") {
+            let to = tempfile::tempdir().unwrap();
+            let words = ["copy", "--override-arch", "arm64", "--override-os", "linux", "--src-tls-verify=false", &reference];
+            skopeo(&[&words[..], &[&format!("dir:{}", text(to.path()))]].concat());
+        }
+    }
 }

@@ -212,6 +212,29 @@ fn holds_keep_early_blobs_and_go_away() {
     }
 }
 
+/// Another host brings its volume after this one has asked what is there: neither lets go what only the other knows of.
+#[test]
+fn holds_of_two_hosts_keep_what_both_have_brought() {
+    let (world, other) = (World::new(), World::new());
+    let medium = sample();
+    world.with(&medium.with(&[1]), &Silent::new(), |setting, ledger| {
+        let planned = plan(setting, ledger).unwrap();
+        let there = medium.with(&[2]);
+        other.with(&there, &Silent::new(), |far, ledger| {
+            let far = Setting { target: setting.target, ..*far };
+            run(&far, ledger, &plan(&far, ledger).unwrap()).unwrap();
+        });
+        run(setting, ledger, &planned).unwrap();
+    });
+    world.registry.collect_garbage();
+    // Whole in the second volume, and needed by an image that waits for the third.
+    let brought = medium.contents.blobs.iter().find(|b| b.size == 5000).unwrap().digest;
+    let there = world.registry.inner.lock().unwrap().blobs["b/multi"].contains_key(&brought);
+    assert!(there, "what the other host brought is still there");
+    assert!(world.unpack(&medium).unwrap().is_complete());
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
 #[test]
 fn what_is_left_is_held_when_some_of_it_was_collected() {
     let world = World::new();
