@@ -99,7 +99,10 @@ def failing(upstream, percent, portfile, out):
     seen, faults, commits = collections.Counter(), collections.Counter(), collections.Counter()
 
     async def message(reader, no_body=False):
-        head = await reader.readuntil(b"\r\n\r\n")
+        head = await reader.readexactly(1)
+        if head == b"\x16":  # A client that tries TLS first would wait for an answer.
+            raise Cut
+        head += await reader.readuntil(b"\r\n\r\n")
         low = head.lower()
         if no_body:
             return head, b""
