@@ -1,0 +1,94 @@
+#!/usr/bin/env bash
+# Pushes many images through a proxy that fails 5 % of the requests, and looks whether everything arrived, nothing twice.
+#
+#   tests/soak.sh [IMAGES [LAYERS]]     100 images of 20 layers; the full run is: tests/soak.sh 2000 20
+#
+#   SEALIFT           the binary to measure (else a release build is made)
+#   SEALIFT_SOAK_DIR  where to work (else /tmp): some MB per 100 images
+#   SOAK_TARGET       docker-registry (default) or serve
+#   SOAK_PERCENT      of the requests that fail (5): reset, 500, 503, cut in the middle, answer lost
+#   SOAK_SHARED       layers that are the same in all images, and must be mounted (4)
+#
+# Fails if a blob or manifest is missing, if a blob was taken twice by one repository, or if memory grew by more than half from
+# the first quarter of the run to its peak.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+tools=$here/tests/bench-tools.py
+images=${1:-100}
+layers=${2:-20}
+target=${SOAK_TARGET:-docker-registry}
+percent=${SOAK_PERCENT:-5}
+run=$(mktemp -d "${SEALIFT_SOAK_DIR:-/tmp}/sealift-soak.XXXXXX")
+servers=()
+stop() { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
+cleanup() {
+    for server in "${servers[@]}"; do stop "$server"; done
+    rm -rf "$run"
+}
+trap cleanup EXIT
+fail() { [ ! -e "$run/servers.log" ] || tail -5 "$run/servers.log" >&2; printf "soak: %s\n" "$*" >&2; exit 1; }
+
+for tool in python3 ssh-keygen curl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
+[ "$target" = serve ] || command -v docker-registry >/dev/null || fail "docker-registry is missing (SOAK_TARGET=serve does without)"
+if [ -z "${SEALIFT:-}" ]; then
+    (cd "$here" && cargo build --release --locked)
+    SEALIFT=$here/target/release/sealift
+fi
+SEALIFT=$(realpath "$SEALIFT")
+
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+# await PORT: a registry answers there.
+await() {
+    for ((i = 0; i < 100; i++)); do
+        ! curl -s -o /dev/null "http://127.0.0.1:$1/v2/" || return 0
+        sleep 0.1
+    done
+    fail "nothing answers at port $1"
+}
+# background COMMAND...: in the background, said to a file; sets $pid.
+background() { "$@" >>"$run/servers.log" 2>&1 & pid=$!; servers+=("$pid"); }
+
+python3 "$tools" layout "$run/source" "$images" "$layers" 2048 "${SOAK_SHARED:-4}"
+from=$(free_port)
+background "$SEALIFT" --quiet serve "oci:$run/source" --read-only --plain-http --listen "127.0.0.1:$from"
+await "$from"
+to=$(free_port)
+mkdir "$run/target"
+if [ "$target" = serve ]; then
+    background "$SEALIFT" --quiet serve "oci:$run/target" --plain-http --listen "127.0.0.1:$to"
+else
+    printf '%s\n' "version: 0.1" "log: {level: error, accesslog: {disabled: true}}" "storage: {filesystem: {rootdirectory: $run/target}}" \
+        "http: {addr: '127.0.0.1:$to'}" >"$run/target.yml"
+    OTEL_TRACES_EXPORTER=none background docker-registry serve "$run/target.yml"
+fi
+await "$to"
+background python3 "$tools" failing "127.0.0.1:$to" "$percent" "$run/port" "$run/seen"
+proxy=$pid
+for ((i = 0; i < 100; i++)); do [ -e "$run/port" ] && break; sleep 0.1; done
+through=$(cat "$run/port")
+
+ssh-keygen -q -t ed25519 -N '' -C soak -f "$run/key"
+export SEALIFT_HOME=$run/home
+mkdir "$run/home"
+"$SEALIFT" --quiet trust add stream:default "$run/key.pub"
+mapfile -t refs < <(for ((i = 0; i < images; i++)); do echo "127.0.0.1:$from/small/$i:v1"; done)
+echo "packing $images images of $layers layers"
+"$SEALIFT" --quiet pack "${refs[@]}" --key "$run/key" --no-read-back --no-sync --src-tls-verify=false "$run/set"
+stop "${servers[0]}"
+
+echo "pushing into $target, $percent % of the requests fail"
+said=0
+python3 "$tools" measure "$run/measured" "$SEALIFT" unpack "$run/set" --to "127.0.0.1:$through/m" --dest-tls-verify=false --first \
+    >"$run/said" 2>&1 || said=$?
+read -r wall cpu peak quarter <"$run/measured"
+stop "$proxy"
+grep -v -E '^ *"(GET|HEAD|POST|PUT|PATCH|DELETE)"' "$run/seen"
+if [ "$said" != 0 ]; then tail -30 "$run/said" >&2; fail "unpack ended with $said"; fi
+python3 "$tools" holds "127.0.0.1:$to" m/ "$run/source" || fail "not everything is there"
+printf '%s images in %s s (%s s of CPU); memory: peak %s KiB, in the first quarter %s KiB\n' "$images" "$wall" "$cpu" "$peak" "$quarter"
+python3 - "$run/seen" <<'PY' || fail "a blob was taken twice"
+import json, sys
+sys.exit(json.load(open(sys.argv[1]))["uploaded twice into one repository"] != 0)
+PY
+[ "$((peak * 2))" -le "$((quarter * 3))" ] || fail "memory grew from $quarter to $peak KiB"
+echo "all there, none twice, memory flat"
