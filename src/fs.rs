@@ -541,6 +541,18 @@ impl File {
         !matches!(read, Err(rustix::io::Errno::AGAIN))
     }
 
+    /// Reads on what is in memory already; `None` where the drive would have to be waited for, where the system cannot tell, and at
+    /// the end.
+    ///
+    /// # Errors
+    /// None of the file's own: those are left to an ordinary read.
+    pub fn read_cached(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        fault::at("fs.read", &self.path).map_err(|e| FsError::new("read", &*self.path, e).into_io())?;
+        let mut slices = [io::IoSliceMut::new(buf)];
+        let read = rustix::io::preadv2(&self.inner, &mut slices, u64::MAX, rustix::io::ReadWriteFlags::NOWAIT);
+        Ok(read.ok().filter(|n| *n > 0))
+    }
+
     /// Reserves `size` bytes on disk, so that a full disk shows now and not in the middle; file systems that cannot are left alone.
     pub fn reserve(&self, size: u64) -> Result<(), FsError> {
         let fail = |e: io::Error| FsError::new("reserve space for", &*self.path, e);
