@@ -793,4 +793,27 @@ mod tests {
         assert_eq!(waiting.join().unwrap(), 0, "the file that was waited for is finished: this is a new one");
         assert_eq!(dir.read("done", 9).unwrap(), b"first");
     }
+
+    #[test]
+    fn what_is_in_memory_and_what_is_not_are_read_on_from_the_same_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().durable(false);
+        let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        dir.publish("f", &content).unwrap();
+        let mut file = dir.open_file("f").unwrap();
+        file.seek(SeekFrom::Start(3)).unwrap();
+        let (mut found, mut piece) = (Vec::new(), [0; 4097]);
+        for turn in 0.. {
+            let n = match if turn % 2 == 0 { file.read_cached(&mut piece).unwrap() } else { None } {
+                Some(n) => n,
+                None => file.read(&mut piece).unwrap(),
+            };
+            found.extend_from_slice(&piece[..n]);
+            if n == 0 {
+                break;
+            }
+        }
+        assert!(found == content[3..], "the bytes are those of the file, each once");
+        assert_eq!(file.read_cached(&mut piece).unwrap(), None, "the end is left to an ordinary read");
+    }
 }
