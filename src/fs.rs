@@ -541,6 +541,18 @@ impl File {
         !matches!(read, Err(rustix::io::Errno::AGAIN))
     }
 
+    /// Reads on what is in memory already; `None` where the drive would have to be waited for, where the system cannot tell, and at
+    /// the end.
+    ///
+    /// # Errors
+    /// None of the file's own: those are left to an ordinary read.
+    pub fn read_cached(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        fault::at("fs.read", &self.path).map_err(|e| FsError::new("read", &*self.path, e).into_io())?;
+        let mut slices = [io::IoSliceMut::new(buf)];
+        let read = rustix::io::preadv2(&self.inner, &mut slices, u64::MAX, rustix::io::ReadWriteFlags::NOWAIT);
+        Ok(read.ok().filter(|n| *n > 0))
+    }
+
     /// Reserves `size` bytes on disk, so that a full disk shows now and not in the middle; file systems that cannot are left alone.
     pub fn reserve(&self, size: u64) -> Result<(), FsError> {
         let fail = |e: io::Error| FsError::new("reserve space for", &*self.path, e);
@@ -780,5 +792,28 @@ mod tests {
         drop(held);
         assert_eq!(waiting.join().unwrap(), 0, "the file that was waited for is finished: this is a new one");
         assert_eq!(dir.read("done", 9).unwrap(), b"first");
+    }
+
+    #[test]
+    fn what_is_in_memory_and_what_is_not_are_read_on_from_the_same_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().durable(false);
+        let content: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        dir.publish("f", &content).unwrap();
+        let mut file = dir.open_file("f").unwrap();
+        file.seek(SeekFrom::Start(3)).unwrap();
+        let (mut found, mut piece) = (Vec::new(), [0; 4097]);
+        for turn in 0.. {
+            let n = match if turn % 2 == 0 { file.read_cached(&mut piece).unwrap() } else { None } {
+                Some(n) => n,
+                None => file.read(&mut piece).unwrap(),
+            };
+            found.extend_from_slice(&piece[..n]);
+            if n == 0 {
+                break;
+            }
+        }
+        assert!(found == content[3..], "the bytes are those of the file, each once");
+        assert_eq!(file.read_cached(&mut piece).unwrap(), None, "the end is left to an ordinary read");
     }
 }

@@ -25,11 +25,15 @@ def layout(folder, images, layers, size, shared="0"):
             (blobs / name).write_bytes(content)
         return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
 
+    def content(noise):
+        piece = noise.randbytes(min(size, 1 << 20))
+        return (piece * (size // max(1, len(piece)) + 1))[:size]
+
     listed = []
-    common = [put(random.Random(f"shared {n}").randbytes(size), "application/vnd.oci.image.layer.v1.tar") for n in range(shared)]
+    common = [put(content(random.Random(f"shared {n}")), "application/vnd.oci.image.layer.v1.tar") for n in range(shared)]
     for number in range(images):
         noise = random.Random(number)
-        own = [put(noise.randbytes(size), "application/vnd.oci.image.layer.v1.tar") for _ in range(layers - shared)]
+        own = [put(content(noise), "application/vnd.oci.image.layer.v1.tar") for _ in range(layers - shared)]
         all_layers = common + own
         config = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": [l["digest"] for l in all_layers]}}
         config = put(json.dumps(config).encode(), "application/vnd.oci.image.config.v1+json")

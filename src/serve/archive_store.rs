@@ -1,14 +1,14 @@
 //! Verified volumes as a registry that is only read.
 
 use super::layout_store::referrer;
-use super::store::{Manifest, Reference, Store, StoreError};
+use super::store::{Content, Manifest, Reference, Store, StoreError};
 use crate::archive::OpenSet;
 use crate::blob::Verified;
 use crate::digest::Digest;
 use crate::oci;
 use serde_json::Value;
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Cursor, Read};
+use std::io::Cursor;
 use std::sync::Arc;
 
 /// Bytes of volume blocks held at a time by all readers together: a block is compared as a whole before its first byte is used.
@@ -107,7 +107,7 @@ impl Store for ArchiveStore {
     }
 
     /// A whole blob also proves its digest: the last byte is held back until it does.
-    fn blob(&self, _: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+    fn blob(&self, _: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Content>, StoreError> {
         if let Some((_, bytes)) = self.manifests.get(digest).filter(|_| !self.blobs.contains_key(digest)) {
             return Ok(from(bytes.clone(), offset));
         }
@@ -147,7 +147,7 @@ impl Store for ArchiveStore {
     }
 }
 
-fn from(bytes: Vec<u8>, offset: u64) -> Box<dyn Read + Send> {
+fn from(bytes: Vec<u8>, offset: u64) -> Box<dyn Content> {
     let mut bytes = Cursor::new(bytes);
     bytes.set_position(offset);
     Box::new(bytes)

@@ -1,6 +1,6 @@
 //! Bodies between the asynchronous side and the threads that read and write.
 
-use super::store::StoreError;
+use super::store::{Content, StoreError};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::io::{self, Read};
@@ -60,22 +60,45 @@ impl Body for Answered {
 
 /// A reader whose first piece has come, so that what fails at once is answered as an error and not by a broken connection.
 pub(super) struct Begun {
-    reader: Box<dyn Read + Send>,
+    reader: Box<dyn Content>,
     first: Bytes,
     left: u64,
 }
 
 /// Reads the first piece of `length` bytes.
-pub(super) fn begin(mut reader: Box<dyn Read + Send>, length: u64) -> Result<Begun, StoreError> {
-    let first = piece(&mut reader, length).map_err(StoreError::Medium)?;
+pub(super) fn begin(mut reader: Box<dyn Content>, length: u64) -> Result<Begun, StoreError> {
+    let first = filled(&mut *reader, buffer(length)).map_err(StoreError::Medium)?;
     let left = length - first.len() as u64;
     Ok(Begun { reader, first, left })
 }
 
-fn piece(reader: &mut Box<dyn Read + Send>, left: u64) -> io::Result<Bytes> {
-    let mut buffer = vec![0; usize::try_from(left).unwrap_or(PIECE).min(PIECE)];
+/// Room for the next piece of what is left.
+fn buffer(left: u64) -> Vec<u8> {
+    vec![0; usize::try_from(left).unwrap_or(PIECE).min(PIECE)]
+}
+
+fn filled(reader: &mut dyn Content, mut buffer: Vec<u8>) -> io::Result<Bytes> {
     reader.read_exact(&mut buffer)?;
     Ok(Bytes::from(buffer))
+}
+
+/// The next piece. What is in memory is copied here: handing it to a thread and back costs more than the copy. `None` when the
+/// server is being stopped.
+async fn next_piece(mut reader: Box<dyn Content>, left: u64) -> Option<(Box<dyn Content>, io::Result<Bytes>)> {
+    let mut buffer = buffer(left);
+    match reader.read_at_hand(&mut buffer) {
+        Ok(Some(n)) => {
+            buffer.truncate(n);
+            return Some((reader, Ok(Bytes::from(buffer))));
+        }
+        Err(e) => return Some((reader, Err(e))),
+        Ok(None) => {}
+    }
+    let read = tokio::task::spawn_blocking(move || {
+        let bytes = filled(&mut *reader, buffer);
+        (reader, bytes)
+    });
+    read.await.ok()
 }
 
 /// Streams what was begun. `told` hears why a body broke off. `_place` is held until the end.
@@ -95,11 +118,7 @@ pub(super) fn stream(begun: Begun, place: Option<OwnedSemaphorePermit>, told: im
             if failed || left == 0 || !matches!(taken, Ok(Ok(()))) {
                 return;
             }
-            let read = tokio::task::spawn_blocking(move || {
-                let bytes = piece(&mut reader, left);
-                (reader, bytes)
-            });
-            let Ok((again, bytes)) = read.await else { return };
+            let Some((again, bytes)) = next_piece(reader, left).await else { return };
             reader = again;
             left -= bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             next = bytes;

@@ -2,7 +2,7 @@
 
 use super::deleted::{Deleted, OURS};
 use super::names::{Names, Remembered};
-use super::store::{Manifest, Reference, Store, StoreError, Writer};
+use super::store::{Content, Manifest, Reference, Store, StoreError, Writer};
 use super::uploads::{SESSION_SECONDS, Uploads};
 use crate::digest::Digest;
 use crate::fs::Dir;
@@ -11,7 +11,7 @@ use crate::oci::{self, Descriptor};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Seek, SeekFrom};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -182,7 +182,7 @@ impl Store for LayoutStore {
         self.visible(repository, digest)?.ok_or(StoreError::BlobUnknown(*digest))
     }
 
-    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Content>, StoreError> {
         self.blob_size(repository, digest)?;
         let mut file = self.layout.file(digest).map_err(|e| match e {
             layout::Error::NoBlob { .. } => StoreError::BlobUnknown(*digest),

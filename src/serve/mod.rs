@@ -36,5 +36,5 @@ pub use error::Error;
 pub use layout_store::LayoutStore;
 pub use prepare::{Prepared, Settings, Subject, Wanted, is_prepared, prepare, settings};
 pub use server::{Options, Server};
-pub use store::{Manifest, Page, Reference, Store, StoreError, Writer};
+pub use store::{Content, Manifest, Page, Reference, Store, StoreError, Writer};
 pub use tls::{Tls, not_after};

@@ -1,11 +1,13 @@
 //! What the HTTP face asks of whatever keeps the content.
 
+use crate::archive::BlobReader;
+use crate::blob::Verified;
 use crate::digest::Digest;
-use crate::fs::FsError;
+use crate::fs::{File, FsError};
 use crate::oci::ManifestError;
 use crate::{archive, layout};
 use serde_json::Value;
-use std::io::{self, Read};
+use std::io::{self, Cursor, Read};
 use std::sync::Arc;
 
 /// What a manifest is asked for by.
@@ -37,6 +39,27 @@ pub struct Page {
     pub most: Option<usize>,
 }
 
+/// A blob's bytes. Reading may wait for a disk, and is done by a thread.
+pub trait Content: Read + Send {
+    /// Reads what is in memory anyway, without waiting; `None` where that cannot be told beforehand, and at the end.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn read_at_hand(&mut self, _: &mut [u8]) -> io::Result<Option<usize>> {
+        Ok(None)
+    }
+}
+
+impl Content for File {
+    fn read_at_hand(&mut self, buf: &mut [u8]) -> io::Result<Option<usize>> {
+        self.read_cached(buf)
+    }
+}
+
+impl Content for Cursor<Vec<u8>> {}
+impl Content for BlobReader {}
+impl<R: Read + Send> Content for Verified<R> {}
+
 /// A place content is served from. Called from many threads; answers are found again at every call, so that what others change
 /// on disk is seen.
 pub trait Store: Send + Sync {
@@ -44,7 +67,7 @@ pub trait Store: Send + Sync {
     fn blob_size(&self, repository: &str, digest: &Digest) -> Result<u64, StoreError>;
 
     /// A blob's bytes from `offset` on; whoever reads stops where enough has come.
-    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Read + Send>, StoreError>;
+    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Content>, StoreError>;
 
     /// A manifest or index.
     fn manifest(&self, repository: &str, reference: &Reference) -> Result<Manifest, StoreError>;
@@ -75,7 +98,7 @@ impl<S: Store + ?Sized> Store for Arc<S> {
         (**self).blob_size(repository, digest)
     }
 
-    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Read + Send>, StoreError> {
+    fn blob(&self, repository: &str, digest: &Digest, offset: u64) -> Result<Box<dyn Content>, StoreError> {
         (**self).blob(repository, digest, offset)
     }
 
