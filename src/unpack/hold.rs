@@ -218,6 +218,11 @@ impl Run<'_> {
                 return Ok(Put::Overtaken);
             }
             match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
+                Ok(()) if known.is_some() && target.tag(place, &tag)? != Some(digest) => {
+                    // Another host put its own over it at once; begun again, this one joins it.
+                    self.can_delete(place, &tag, &digest)?;
+                    return Ok(Put::Overtaken);
+                }
                 Ok(()) => {
                     // Without its tag the old one would keep its blobs from being collected for ever, and nobody would see it.
                     if let Some(before) = before {
