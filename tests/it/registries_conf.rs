@@ -1,11 +1,19 @@
 //! `registries.conf`: mirrors in their order, what is blocked, what is insecure, and what is told when nothing delivers.
 
+use crate::registry_client::quick;
 use crate::support::fleet::{push, small};
 use crate::support::lying::{Fault, Guard, Lying};
 use crate::support::run::{Ran, User};
 use crate::support::servers::{Ca, DockerRegistry, Nginx, Options as Server, free_port};
+use crate::support::store_suite::{blob, bytes};
 use base64::Engine as _;
+use sealift::origin::{Mirrored, Origin};
+use sealift::registry::mirrors::Conf;
+use sealift::registry::{Client, Options};
 use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
 
 /// A user with this `registries.conf`.
 fn user(conf: &str) -> User {
@@ -176,7 +184,7 @@ fn the_environment_names_files_too() {
     // The usual place: HOME/.config/containers.
     fs::create_dir_all(user.at(".config/containers")).unwrap();
     fs::copy(user.at("r.conf"), user.at(".config/containers/registries.conf")).unwrap();
-    user.run(plan).expect(0);
+    user.run_with(&[("CONTAINERS_REGISTRIES_CONF", "")], plan).expect(0);
 }
 
 /// A proxy that lets in only whoever sends a header, and one behind it that must not see it.
@@ -210,4 +218,27 @@ fn headers_of_a_host_go_to_that_host_alone() {
     fs::write(&file, "[\"x.lan\"]\ndownload = 3\n").unwrap();
     pack(&user, &what).refused(2, "BAD_DOCUMENT", &["hosts.toml", "download", "sealift-hosts(5)"]);
     user.run(&format!("plan {what} --host-setting x.lan:uploads=many")).expect(2);
+}
+
+/// A mirror breaks off in the middle, again and again: the next place goes on at that byte.
+#[test]
+fn a_blob_goes_on_at_the_next_place_where_one_breaks_off() {
+    let (first, second) = (Lying::start(Guard::Open), Lying::start(Guard::Open));
+    let content = bytes(50, 900_000);
+    for server in [&first, &second] {
+        server.add_blob(&content);
+    }
+    first.lie("GET", "/blobs/", usize::MAX, Fault::Cut(50_000));
+    let text = format!("[[registry]]\nprefix = \"q.invalid\"\nlocation = \"{}\"\n{}", second.host(), mirror(&first.host(), ""));
+    let (conf, _) = Conf::parse(Path::new("r.conf"), &text).unwrap();
+    let client = Client::new(Options { timing: quick(), ..Options::default() }).unwrap();
+    let origin = Mirrored::new(client, Arc::new(conf), "q.invalid", "a/b", Arc::new(|_| {}));
+    let mut read = Vec::new();
+    origin.open_at(&blob(&content), 0).unwrap().read_to_end(&mut read).unwrap();
+    assert_eq!(read, content);
+    let range = second.seen("GET", "/blobs/")[0].range.clone().unwrap();
+    assert!(range.len() > "bytes=1-".len(), "not from the start: {range}");
+    // Where the last place breaks off too, that is told and not taken for the end.
+    second.lie("GET", "/blobs/", usize::MAX, Fault::Cut(0));
+    assert!(origin.open_at(&blob(&content), 0).unwrap().read_to_end(&mut Vec::new()).is_err());
 }

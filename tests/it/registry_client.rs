@@ -804,3 +804,17 @@ fn a_host_with_a_chunk_size_gets_pieces_from_the_start() {
     }
     assert_eq!(repository.body_limit(), None, "nothing was refused");
 }
+
+/// The answer to a manifest is lost and its tag may not be written twice: that it names these bytes is what was wanted.
+#[test]
+fn a_lost_answer_to_a_manifest_is_no_refusal() {
+    let (server, repository) = open(Guard::Open);
+    server.lie("PUT", "/manifests/", 1, Fault::LoseAnswer);
+    for status in [409, 412] {
+        server.lie("PUT", "/manifests/", 1, Fault::Status(status, vec![], error("TAG_IMMUTABLE")));
+        repository.put_manifest(b"{}", media::OCI_MANIFEST, &tag("x")).unwrap();
+    }
+    server.lie("PUT", "/manifests/", 1, Fault::Status(409, vec![], error("TAG_IMMUTABLE")));
+    let other = repository.put_manifest(b"{ }", media::OCI_MANIFEST, &tag("x"));
+    assert!(matches!(other, Err(Error::ImmutableTag { .. })));
+}

@@ -94,7 +94,9 @@ impl User {
     pub fn new() -> User {
         let dir = tempfile::tempdir().unwrap();
         fs::create_dir(dir.path().join("work")).unwrap();
-        User { dir }
+        let user = User { dir };
+        fs::write(user.registries_conf(), "").unwrap();
+        user
     }
 
     /// Somebody who has a key `site` and trusts it for every stream.
@@ -143,6 +145,11 @@ impl User {
         self.dir.path().join("home")
     }
 
+    /// In place of the machine's own, which tests must not depend on.
+    fn registries_conf(&self) -> PathBuf {
+        self.dir.path().join("home.registries.conf")
+    }
+
     /// The folder commands run in; relative paths mean something in it.
     pub fn work(&self) -> PathBuf {
         self.dir.path().join("work")
@@ -171,6 +178,7 @@ impl User {
         };
         let path = std::env::var_os("PATH").unwrap_or_default();
         command.env_clear().env("PATH", path).env("HOME", self.work()).env("SEALIFT_HOME", self.home()).current_dir(self.work());
+        command.env("CONTAINERS_REGISTRIES_CONF", self.registries_conf());
         command
     }
 

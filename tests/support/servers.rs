@@ -79,7 +79,8 @@ impl DockerRegistry {
 
     /// Removes what no manifest names, as an administrator would.
     pub fn collect_garbage(&self) {
-        if !self.data().join("docker/registry/v2/repositories").exists() {
+        // An upload that was only begun makes a repository, and garbage-collect stumbles where there is no blob at all.
+        if ["repositories", "blobs"].iter().any(|part| !self.data().join("docker/registry/v2").join(part).exists()) {
             return;
         }
         let mut command = Command::new("docker-registry");
