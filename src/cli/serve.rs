@@ -278,8 +278,9 @@ fn say_how(ctx: &Context, folder: &Path, done: &serve::Prepared) {
     let at = format!("{host}:{}", done.settings.listen.port());
     let (folder, ca) = (folder.display(), folder.join("tls/ca.crt").display().to_string());
     if let Some((user, password)) = &done.login {
-        ctx.output
-            .lines(&format!("\nlog in (the password is not kept anywhere):\n  podman login -u {user} -p '{}' {at}", password.as_str()));
+        // Not as an argument: those are visible to every user of the host.
+        let password = password.as_str();
+        ctx.output.lines(&format!("\nlog in with the password {password} (it is kept nowhere):\n  podman login -u {user} {at}"));
     }
     ctx.output.lines(&format!(
         "\ntrust the authority {ca}, on RHEL and Fedora:\n  cp {ca} /etc/pki/ca-trust/source/anchors/sealift-{host}.crt && update-ca-trust\n\
@@ -289,4 +290,28 @@ fn say_how(ctx: &Context, folder: &Path, done: &serve::Prepared) {
          \nrun it:\n  sealift serve {folder}\nor as a service:\n  \
          cp {folder}/sealift-serve.service /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now sealift-serve"
     ));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn the_end_of_a_certificate_is_told_in_time() {
+        let told = |end: u64| {
+            let lines = RefCell::new(Vec::new());
+            warn_of_end(end, &|line| lines.borrow_mut().push(line.to_owned()));
+            lines.into_inner()
+        };
+        assert!(told(now() + SOON + 60).is_empty());
+        assert!(told(now() + SOON - 60).concat().starts_with("the certificate ends on "));
+        assert!(told(now() - 1).concat().contains("clients refuse it"));
+    }
+
+    #[test]
+    fn only_a_prefix_makes_a_layout() {
+        assert_eq!(layout_of(Path::new("oci:a/b")), Some(PathBuf::from("a/b")));
+        assert_eq!((layout_of(Path::new("oci:")), layout_of(Path::new("/media/disc"))), (None, None));
+    }
 }

@@ -471,7 +471,12 @@ fn a_request_under_way_is_finished_and_then_it_ends() {
     let content = noise(3, 50_000);
     let at = served.upload("a");
     let mut stream = served.connect();
-    write!(stream, "PUT {at}?digest={} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000\r\n\r\n", Digest::sha256(&content)).unwrap();
+    let head = format!("PUT {at}?digest={} HTTP/1.1\r\nHost: x\r\nContent-Length: 50000", Digest::sha256(&content));
+    write!(stream, "{head}\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    // It has begun to read the body when it asks for it.
+    let mut goes_on = [0; 25];
+    stream.read_exact(&mut goes_on).unwrap();
+    assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
     stream.write_all(&content[..20_000]).unwrap();
     let end = std::thread::scope(|scope| {
         let ending = scope.spawn(|| served.end());
