@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Debug)]
 #[command(group(clap::ArgGroup::new("where").required(true).args(["catalog", "catalog_dir", "catalogs"])))]
 pub struct Args {
-    /// Catalog image: a reference, or oci:FOLDER[:TAG]
+    /// Catalog image: a reference, or oci:FOLDER:TAG
     #[arg(long, value_name = "REFERENCE")]
     pub catalog: Option<String>,
     /// Folder with a file-based catalog (as in the folder /configs of a catalog image)
