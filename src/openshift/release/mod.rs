@@ -6,11 +6,9 @@
 mod boot_images;
 mod error;
 mod references;
-mod trust;
 
 pub use boot_images::{KubeVirt, kube_virt_suffix};
 pub use error::ReleaseError;
-pub use trust::TrustRoot;
 
 use super::files::{Files, FilesError, Flow};
 use crate::limits;
@@ -21,8 +19,6 @@ use semver::Version;
 use std::collections::BTreeMap;
 use std::io::Read;
 
-/// The folder everything lies in.
-const FOLDER: &str = "release-manifests/";
 /// The list of components: an `ImageStream`.
 const REFERENCES: &str = "release-manifests/image-references";
 /// Version and architecture of the release.
@@ -101,21 +97,6 @@ impl Release {
     }
 }
 
-/// The keys and stores a release would have clusters verify its successors with. To be shown, never trusted. Reads every manifest.
-///
-/// # Errors
-/// [`ReleaseError`].
-pub fn trust_roots(files: &dyn Files) -> Result<Vec<TrustRoot>, ReleaseError> {
-    let manifest = |path: &str| path.starts_with(FOLDER) && [".yaml", ".yml", ".json"].iter().any(|end| path.ends_with(end));
-    let mut roots = Vec::new();
-    files.each(&manifest, &mut |path, reader| {
-        roots.extend(trust::find(path, &whole(reader)?));
-        Ok(if roots.len() < TRUST_ROOTS { Flow::Continue } else { Flow::Stop })
-    })?;
-    roots.sort_by(|a, b| a.path.cmp(&b.path));
-    Ok(roots)
-}
-
 /// A file, if it is not too long.
 fn whole(reader: &mut dyn Read) -> std::io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
@@ -138,9 +119,6 @@ pub fn tag_suffix(architecture: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
-
-/// More than one or two are a mistake.
-const TRUST_ROOTS: usize = 16;
 
 impl From<FilesError> for ReleaseError {
     fn from(error: FilesError) -> ReleaseError {

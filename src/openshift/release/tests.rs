@@ -131,21 +131,6 @@ fn container_disks_of_all_architectures_are_found() {
 }
 
 #[test]
-fn the_trust_a_release_asks_for_is_reported() {
-    let map = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: release-verification\n  annotations:\n    \
-               release.openshift.io/verification-config-map: \"\"\ndata:\n  store-a: https://store.example/sigs\n  \
-               verifier-public-key-redhat: |\n    -----BEGIN PGP\n  other: x\n";
-    let mut files = plain("4.1.0");
-    files.push(at("0000_90_b.yaml", format!("kind: Other\nmetadata: {{}}\n---\n{map}")));
-    files.push(at("0000_91_c.yaml", "release.openshift.io/verification-config-map: ["));
-    files.push(at("0000_92_d.yaml", "kind: ConfigMap\nmetadata: {annotations: {x: release.openshift.io/verification-config-map}}"));
-    let trust = trust_roots(&InMemory(files)).unwrap();
-    assert_eq!(trust.len(), 1);
-    assert_eq!(trust[0].stores["store-a"], "https://store.example/sigs");
-    assert_eq!(trust[0].keys.len(), 1);
-}
-
-#[test]
 fn the_real_files_are_read() {
     let Some(references) = crate::openshift::test_data("openshift/image-references-4.14.1.json") else { return };
     let metadata = crate::openshift::test_data("openshift/release-metadata-4.14.1.json").unwrap();
