@@ -100,6 +100,7 @@ fn killed_again_and_again_in_one_target() {
     let to = format!("{}/again", registry.host());
     for n in 1..=12 {
         inside.run_with(&format!("kill:http P:{n};kill:fs.rename:{}", n + 1), &line(&set, &to));
+        Inventory::settle(&registry.data(), "again");
         nothing_half(&registry.inventory("again"), &outside.inventory(&FEW), &outside, &format!("killed at {n}"));
     }
     inside.run(&line(&set, &to)).exits(0);

@@ -191,7 +191,8 @@ impl Inventory {
             if below.starts_with("sealift/receipts/") || below.starts_with("sealift-receipts/") {
                 continue;
             }
-            let digest = fs::read_to_string(file.path()).unwrap();
+            // A client that died leaves its last requests at work: a link may be still empty, or just be gone. Neither names anything.
+            let Some(digest) = fs::read_to_string(file.path()).ok().filter(|digest| !digest.is_empty()) else { continue };
             if let Some((repository, rest)) = below.split_once("/_manifests/tags/") {
                 if let Some(tag) = rest.strip_suffix("/current/link") {
                     all.tags.insert(format!("{repository}:{tag}"), digest);
