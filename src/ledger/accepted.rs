@@ -23,6 +23,8 @@ pub struct Ledger {
     book: LedgerBook,
     /// Tags that are about to be written, and by which set. On disk they count as written.
     claims: Vec<(SetId, String)>,
+    /// Of the document as it lies there: what says nothing new is not written again.
+    written: Option<Digest>,
     found: Found,
     _lock: Lock,
 }
@@ -35,7 +37,9 @@ impl Ledger {
         let stem = format!("target-{}", Digest::sha256(target.as_bytes()).hex());
         let lock = dir.lock(&format!("{stem}.lock"))?;
         let name = format!("{stem}.json");
-        let (book, found) = match dir.read_if_there(&name, limits::PLAN_BYTES)? {
+        let there = dir.read_if_there(&name, limits::PLAN_BYTES)?;
+        let written = there.as_deref().map(Digest::sha256);
+        let (book, found) = match there {
             None => (LedgerBook::new(target), Found::Missing),
             Some(bytes) => {
                 let book = LedgerBook::parse(&bytes).map_err(|error| LedgerError::Document { path: dir.join(&name), error })?;
@@ -45,7 +49,7 @@ impl Ledger {
                 (book, Found::Read)
             }
         };
-        Ok(Ledger { dir: dir.clone(), name, book, claims: Vec::new(), found, _lock: lock })
+        Ok(Ledger { dir: dir.clone(), name, book, claims: Vec::new(), written, found, _lock: lock })
     }
 
     /// Whether there was a ledger file. A missing one is worth a word: rollback protection starts anew.
@@ -82,12 +86,17 @@ impl Ledger {
 
     /// Judges a set and remembers it on disk, before anything of it reaches the target: a fork is seen even when
     /// the run that brought the first of the two was cut short.
-    pub fn admit(&mut self, set: &SetId, first: bool) -> Result<Standing, LedgerError> {
+    ///
+    /// With it goes that the set is about to write `tags` (`repository:tag`). A run that is cut off between setting a tag and
+    /// [`Ledger::record_tags`] leaves them behind as written: too many names only make an older set keep its hands off, a missing
+    /// one would let it move a tag back.
+    pub fn admit(&mut self, set: &SetId, first: bool, tags: impl IntoIterator<Item = String>) -> Result<Standing, LedgerError> {
         let standing = self.judge(set, first)?;
         if standing != Standing::Known {
             self.book.note_set(set)?;
-            self.save()?;
         }
+        self.claims.extend(tags.into_iter().map(|name| (set.clone(), name)));
+        self.save()?;
         Ok(standing)
     }
 
@@ -95,15 +104,6 @@ impl Ledger {
     pub fn skip(&self, set: &SetId, repository: &str, tag: &str, digest: Digest) -> Option<SkippedTag> {
         let newer = self.book.newer_writer(&set.stream, &format!("{repository}:{tag}"), set.sequence)?.sequence;
         Some(SkippedTag { repository: repository.to_owned(), tag: tag.to_owned(), digest, newer })
-    }
-
-    /// Remembers on disk that the set is about to write these tags (`repository:tag`). A run that is cut off between setting a
-    /// tag and [`Ledger::record_tags`] leaves them behind as written: too many names only make an older set keep its hands off,
-    /// a missing one would let it move a tag back.
-    pub fn claim_tags(&mut self, set: &SetId, names: impl IntoIterator<Item = String>) -> Result<(), LedgerError> {
-        let known = self.claims.len();
-        self.claims.extend(names.into_iter().map(|name| (set.clone(), name)));
-        if self.claims.len() == known { Ok(()) } else { self.save() }
     }
 
     /// The run has ended in order: claims that came to nothing are taken back.
@@ -122,10 +122,17 @@ impl Ledger {
         if self.book == before { Ok(()) } else { self.save() }
     }
 
-    fn save(&self) -> Result<(), LedgerError> {
+    /// Tags that were claimed and then written change nothing on disk: a run that goes well writes the file once.
+    fn save(&mut self) -> Result<(), LedgerError> {
         let mut book = self.book.clone();
         self.claims.iter().for_each(|(set, name)| book.note_tag(set, name));
-        Ok(self.dir.publish_mode(&self.name, &self.document(&book)?, 0o600)?)
+        let bytes = self.document(&book)?;
+        let digest = Digest::sha256(&bytes);
+        if self.written != Some(digest) {
+            self.dir.publish_mode(&self.name, &bytes, 0o600)?;
+            self.written = Some(digest);
+        }
+        Ok(())
     }
 
     fn document(&self, book: &LedgerBook) -> Result<Vec<u8>, LedgerError> {
@@ -151,23 +158,23 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(&dir(&temp), "registry.test/../x").unwrap();
         assert_eq!(ledger.found(), Found::Missing);
-        assert!(matches!(ledger.admit(&set(1, "one"), false), Err(LedgerError::First { no_ledger: true, .. })));
-        assert_eq!(ledger.admit(&set(1, "one"), true).unwrap(), Standing::First);
-        assert_eq!(ledger.admit(&set(2, "two"), false).unwrap(), Standing::Newer);
+        assert!(matches!(ledger.admit(&set(1, "one"), false, []), Err(LedgerError::First { no_ledger: true, .. })));
+        assert_eq!(ledger.admit(&set(1, "one"), true, []).unwrap(), Standing::First);
+        assert_eq!(ledger.admit(&set(2, "two"), false, []).unwrap(), Standing::Newer);
         drop(ledger);
         let mut ledger = Ledger::open(&dir(&temp), "registry.test/../x").unwrap();
         assert_eq!(ledger.found(), Found::Read);
-        assert!(matches!(ledger.admit(&set(1, "other"), true), Err(LedgerError::Fork(_))));
-        assert_eq!(ledger.admit(&set(1, "one"), true).unwrap(), Standing::Known);
+        assert!(matches!(ledger.admit(&set(1, "other"), true, []), Err(LedgerError::Fork(_))));
+        assert_eq!(ledger.admit(&set(1, "one"), true, []).unwrap(), Standing::Known);
         let other = SetId { stream: "t".into(), ..set(1, "one") };
-        assert!(matches!(ledger.admit(&other, false), Err(LedgerError::First { no_ledger: false, .. })));
+        assert!(matches!(ledger.admit(&other, false, []), Err(LedgerError::First { no_ledger: false, .. })));
     }
 
     #[test]
     fn tags_stay_with_the_newer_set_over_runs() {
         let temp = tempfile::tempdir().unwrap();
         let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
-        ledger.admit(&set(5, "five"), true).unwrap();
+        ledger.admit(&set(5, "five"), true, []).unwrap();
         ledger.record_tags(&set(5, "five"), ["a:1"]).unwrap();
         drop(ledger);
         let ledger = Ledger::open(&dir(&temp), "t").unwrap();
@@ -180,19 +187,47 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let older = |ledger: &Ledger, tag: &str| ledger.skip(&set(4, "four"), "a", tag, Digest::sha256(b"")).is_some();
         let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
-        ledger.admit(&set(5, "five"), true).unwrap();
+        ledger.admit(&set(5, "five"), true, []).unwrap();
         let before = ledger.fingerprint().unwrap();
-        ledger.claim_tags(&set(5, "five"), ["a:1".to_owned(), "a:2".to_owned()]).unwrap();
+        ledger.admit(&set(5, "five"), false, ["a:1".to_owned(), "a:2".to_owned()]).unwrap();
         assert_eq!(ledger.fingerprint().unwrap(), before, "nothing was written yet");
         drop(ledger);
         let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
         assert!(older(&ledger, "1") && older(&ledger, "2"), "cut off: both may have been written");
-        ledger.claim_tags(&set(5, "five"), ["a:3".to_owned(), "a:4".to_owned()]).unwrap();
+        ledger.admit(&set(5, "five"), false, ["a:3".to_owned(), "a:4".to_owned()]).unwrap();
         ledger.record_tags(&set(5, "five"), ["a:3"]).unwrap();
         ledger.drop_claims().unwrap();
         drop(ledger);
         let ledger = Ledger::open(&dir(&temp), "t").unwrap();
         assert!(older(&ledger, "3") && !older(&ledger, "4"));
+    }
+
+    #[test]
+    fn the_file_is_written_when_it_would_say_something_new() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(&dir(&temp), "t").unwrap();
+        let name = ledger.name.clone();
+        // A file that is gone shows whether it was written since.
+        let written = |dir: &Dir| dir.read_if_there(&name, 1 << 20).unwrap().inspect(|_| dir.remove(&name).unwrap());
+        let here = dir(&temp);
+        ledger.admit(&set(5, "five"), true, ["a:1".to_owned(), "a:2".to_owned()]).unwrap();
+        let claimed = written(&here).unwrap();
+        ledger.record_tags(&set(5, "five"), ["a:1"]).unwrap();
+        ledger.record_tags(&set(5, "five"), ["a:2"]).unwrap();
+        ledger.drop_claims().unwrap();
+        assert_eq!(written(&here), None, "all that was claimed was written");
+        ledger.record_tags(&set(5, "five"), ["a:3"]).unwrap();
+        assert!(written(&here).is_some(), "it was not claimed");
+        ledger.admit(&set(6, "six"), false, ["a:4".to_owned()]).unwrap();
+        assert!(written(&here).is_some());
+        ledger.drop_claims().unwrap();
+        assert!(written(&here).is_some_and(|bytes| bytes != claimed), "a claim came to nothing");
+        dir(&temp).publish(&name, &claimed).unwrap();
+        drop(ledger);
+        let mut again = Ledger::open(&here, "t").unwrap();
+        assert!(written(&here).is_some());
+        again.admit(&set(5, "five"), false, ["a:2".to_owned(), "a:1".to_owned()]).unwrap();
+        assert_eq!(written(&here), None, "a run that is repeated");
     }
 
     #[test]

@@ -26,21 +26,28 @@ enum Cut {
 }
 
 impl Run<'_> {
-    /// Blobs that can be mounted, lie in the contents, or are whole in the spool.
-    pub(super) fn queue_what_needs_no_medium(&self) {
+    /// Blobs that can be mounted, lie in the contents, or are whole in the spool. True when a medium may be needed for some of them
+    /// after all: a mount may be refused, a file may have been changed.
+    pub(super) fn queue_what_needs_no_medium(&self) -> bool {
+        let mut uncertain = false;
         let blobs: Vec<usize> = self.board.state().blobs.keys().copied().collect();
         for index in blobs {
             let Some(blob) = self.catalog.contents.blobs.get(index) else { continue };
             if self.setting.spool.is_whole(&blob.digest) {
+                uncertain = true;
                 self.hand_over(index, Content::File { proven: false });
-            } else {
-                self.board.change(|state| {
-                    if self.catalog.is_inline(index) || state.owner(index, usize::MAX).is_some() {
-                        state.queue_blob(index, None);
-                    }
-                });
+                continue;
             }
+            let inline = self.catalog.is_inline(index);
+            uncertain |= self.board.change(|state| {
+                let mountable = state.owner(index, usize::MAX).is_some();
+                if inline || mountable {
+                    state.queue_blob(index, None);
+                }
+                mountable && !inline
+            });
         }
+        uncertain
     }
 
     /// Reads what is wanted from every volume at hand; returns how many parts came.
@@ -129,14 +136,22 @@ impl Run<'_> {
         if self.board.state().blobs.get(&id.blob).is_none_or(|b| b.given_up || b.direct || b.deferred || b.lacking.is_empty()) {
             return Ok(false);
         }
-        if self.setting.fits_memory(blob) && self.has_room(self.setting.spool.room_in_memory(blob.size))? {
+        // Where memory is full the disk takes it, unless every upload has work: then waiting costs nothing.
+        if self.memory_has_room(blob, self.setting.options.uploads)? {
             return self.take_into_memory(id.blob, blob, reader).map(|()| true);
         }
         if self.has_room(self.setting.spool.room_on_disk(&blob.digest, blob.size))? {
             return self.take_into_file(id.blob, blob, start, len, reader).map(|()| true);
         }
+        if self.memory_has_room(blob, 1)? {
+            return self.take_into_memory(id.blob, blob, reader).map(|()| true);
+        }
         self.no_room(id.blob, blob);
         Ok(false)
+    }
+
+    fn memory_has_room(&self, blob: &Blob, enough: usize) -> Result<bool, Cut> {
+        Ok(self.setting.fits_memory(blob) && self.has_room(self.setting.spool.room_in_memory(blob.size, enough))?)
     }
 
     fn has_room(&self, room: Room) -> Result<bool, Cut> {

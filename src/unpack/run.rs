@@ -59,13 +59,13 @@ impl<'a> Run<'a> {
         plan.check_space(setting.spool)?;
         // A broken chain is found now and not when the work is done and cannot be written down.
         setting.log.head()?;
-        let standing = ledger.admit(&set, setting.options.first)?;
+        let standing = ledger.judge(&set, setting.options.first)?;
         let catalog = Catalog::new(setting.media.contents())?;
         let board = Board::new(setting, &catalog, plan)?;
         let run = Run { setting, plan, catalog, board, set, standing };
         run.tidy_spool()?;
         let open = plan.images.iter().filter(|image| image.present.is_none());
-        ledger.claim_tags(&run.set, open.map(|image| format!("{}:{}", image.repository, image.tag)))?;
+        ledger.admit(&run.set, setting.options.first, open.map(|image| format!("{}:{}", image.repository, image.tag)))?;
         Ok(run)
     }
 
@@ -98,8 +98,11 @@ impl<'a> Run<'a> {
 
     /// Gives the upload threads work until there is none that the volumes at hand can provide.
     fn feed(&self, ledger: &mut Ledger) {
-        self.queue_what_needs_no_medium();
-        self.board.wait_idle();
+        // A mount that is refused has to be read after all: known before the volumes are gone through. What lies in the contents never
+        // needs a medium, and the volumes are read while it is brought.
+        if self.queue_what_needs_no_medium() {
+            self.board.wait_idle();
+        }
         while !self.board.failed() {
             let read = self.read_volumes(ledger);
             self.board.wait_idle();

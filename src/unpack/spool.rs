@@ -208,8 +208,9 @@ impl Spool {
         }
     }
 
-    /// Asks for room for a whole blob in memory; waits while uploads are making some.
-    pub(super) fn room_in_memory(&self, size: u64) -> Room {
+    /// Asks for room for a whole blob in memory; waits while uploads are making some, as long as at least `enough` blobs are on their
+    /// way out.
+    pub(super) fn room_in_memory(&self, size: u64, enough: usize) -> Room {
         let mut usage = locked(&self.usage);
         loop {
             if usage.stopped {
@@ -220,7 +221,7 @@ impl Spool {
                 usage.peak_memory = usage.peak_memory.max(usage.memory);
                 return Room::Granted;
             }
-            if size > self.memory_limit || usage.leaving == 0 {
+            if size > self.memory_limit || usage.leaving < enough.max(1) {
                 return Room::Full;
             }
             usage = self.changed.wait(usage).unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -472,7 +473,7 @@ mod tests {
         });
         assert_eq!(spool.high_water(), (6, 0));
         spool.stop();
-        assert_eq!((spool.room_on_disk(&a, 1), spool.room_in_memory(1)), (Room::Stopped, Room::Stopped));
+        assert_eq!((spool.room_on_disk(&a, 1), spool.room_in_memory(1, 1)), (Room::Stopped, Room::Stopped));
     }
 
     proptest::proptest! {

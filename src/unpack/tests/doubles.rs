@@ -244,6 +244,8 @@ pub struct Registry {
     pub effect: AtomicBool,
     /// The first upload of each blob is cut after half of its bytes.
     pub cuts: Option<Mutex<HashSet<Digest>>>,
+    /// Uploads of the first are not answered before the second is there.
+    pub after: Vec<(Digest, Digest)>,
     pub operations: AtomicUsize,
     pub pushes: AtomicUsize,
 }
@@ -267,6 +269,7 @@ impl Registry {
             dies_at: AtomicUsize::new(usize::MAX),
             effect: AtomicBool::new(false),
             cuts: None,
+            after: Vec::new(),
             operations: AtomicUsize::new(0),
             pushes: AtomicUsize::new(0),
         }
@@ -283,6 +286,17 @@ impl Registry {
             let _ = does(&mut self.inner.lock().unwrap());
         }
         Err(TargetError::new(TargetTrouble::Unreachable, "connection refused"))
+    }
+
+    /// Waits, but not for ever, for what has to be there before `digest` is.
+    fn wait_for_what_comes_before(&self, digest: &Digest) {
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        for (_, first) in self.after.iter().filter(|(late, _)| late == digest) {
+            while !self.inner.lock().unwrap().blobs.values().any(|blobs| blobs.contains_key(first)) {
+                assert!(std::time::Instant::now() < limit, "{digest} is waited for before {first} is brought");
+                std::thread::yield_now();
+            }
+        }
     }
 
     pub fn revive(&self) {
@@ -379,6 +393,7 @@ impl Target for Registry {
             let mut half = vec![0; blob.size as usize / 2];
             open().and_then(|mut r| r.read_exact(&mut half)).map_err(|e| TargetError::new(TargetTrouble::Content, e))?;
         }
+        self.wait_for_what_comes_before(&blob.digest);
         let mut bytes = Vec::new();
         let read = open().and_then(|mut reader| reader.read_to_end(&mut bytes));
         self.pushes.fetch_add(1, Ordering::SeqCst);

@@ -41,6 +41,35 @@ fn volumes_in_any_order_one_per_run_with_garbage_collected_in_between() {
 }
 
 #[test]
+fn volumes_are_read_while_what_lies_in_the_contents_is_on_its_way() {
+    let mut world = World::new();
+    let mut medium = Medium::new(1, 1);
+    let layer = medium.layer(1, 900, &[1]);
+    medium.image("a", "1", std::slice::from_ref(&layer));
+    let config = medium.contents.blobs.iter().find(|blob| blob.inline.is_some()).unwrap().digest;
+    world.registry.after = vec![(config, layer.digest)];
+    assert!(world.unpack(&medium).unwrap().is_complete());
+}
+
+#[test]
+fn full_memory_leaves_no_upload_without_work() {
+    let mut world = World::new();
+    let mut medium = Medium::new(1, 1);
+    let layers: Vec<_> = (1..=3).map(|seed| medium.layer(seed, 900, &[1])).collect();
+    medium.image("a", "1", &layers);
+    // Room for one of them; three uploads at a time.
+    world.memory = 1000;
+    world.registry.after = vec![(layers[0].digest, layers[2].digest), (layers[1].digest, layers[2].digest)];
+    assert!(world.unpack(&medium).unwrap().is_complete());
+    assert!(world.spool_files().is_empty());
+    // Without files there is nothing to do but wait.
+    let mut world = World::new();
+    (world.memory, world.spool) = (1000, 0);
+    let report = world.unpack(&medium).unwrap();
+    assert!(report.is_complete() && report.direct.is_empty(), "{report:?}");
+}
+
+#[test]
 fn nothing_is_read_twice_over_runs() {
     let world = World::new();
     for volume in [3, 1, 2] {
