@@ -232,6 +232,14 @@ impl Work {
                 self.kept.extend([key, certificate]);
                 return Ok(false);
             }
+            // A new key beside an old certificate would not belong to it.
+            needs_key(tls, "server")?;
+            if tls.stamp("ca.key")?.is_none() && tls.stamp("server.crt")?.is_some() {
+                // The authority's key may be kept elsewhere.
+                self.kept.extend(["ca.crt", "server.key", "server.crt"].map(|name| tls.join(name)));
+                return Ok(wanted.pair.is_some());
+            }
+            needs_key(tls, "ca")?;
             let issuer = self.authority(tls, settings, wanted)?;
             self.certificate(tls, settings, wanted, &issuer)?;
             return Ok(wanted.pair.is_some());
@@ -309,6 +317,15 @@ impl Work {
             dir.publish(UNIT, text.as_bytes())?;
         }
         Ok(())
+    }
+}
+
+/// Refuses a certificate whose key is not there.
+fn needs_key(tls: &Dir, name: &str) -> Result<(), Error> {
+    let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
+    match tls.stamp(&certificate)?.is_some() && tls.stamp(&key)?.is_none() {
+        true => Err(Error::KeyAway { key: tls.join(&key), certificate: tls.join(&certificate) }),
+        false => Ok(()),
     }
 }
 
@@ -399,6 +416,23 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("thesis.tex"), "x").unwrap();
         assert!(matches!(prepare(&wanted(temp.path())), Err(Error::NotEmpty(_))));
+    }
+
+    #[test]
+    fn the_key_of_the_authority_may_be_away_and_no_other_takes_its_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("data");
+        prepare(&wanted(&folder)).unwrap();
+        std::fs::rename(folder.join("tls/ca.key"), temp.path().join("safe")).unwrap();
+        assert!(prepare(&wanted(&folder)).unwrap().made.is_empty(), "nothing is to be signed");
+        assert!(!folder.join("tls/ca.key").exists());
+        std::fs::remove_file(folder.join("tls/server.crt")).unwrap();
+        assert!(matches!(prepare(&wanted(&folder)), Err(Error::KeyAway { .. })));
+        std::fs::rename(temp.path().join("safe"), folder.join("tls/ca.key")).unwrap();
+        assert_eq!(prepare(&wanted(&folder)).unwrap().made, [folder.join("tls/server.crt")]);
+        std::fs::remove_file(folder.join("tls/server.key")).unwrap();
+        assert!(matches!(prepare(&wanted(&folder)), Err(Error::KeyAway { .. })));
+        assert!(!folder.join("tls/server.key").exists());
     }
 
     /// A certificate for these names and its key, as files.
