@@ -140,6 +140,15 @@ pub fn matches(pattern: &str, text: &str) -> bool {
     text.ends_with(last)
 }
 
+/// A word as a shell takes it (POSIX, 2.2 "Quoting"): for commands that are printed to be typed.
+pub fn shell_word(word: &str) -> String {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b',' | b'-' | b'_' | b'.' | b'/' | b'+' | b'=' | b'@');
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +207,15 @@ mod tests {
         }
         for (pattern, text) in [("a", "ab"), ("a*a", "a"), ("*:1", "a:12"), ("a*c*e", "abde"), ("", "a")] {
             assert!(!matches(pattern, text), "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn words_for_a_shell() {
+        for (word, typed) in
+            [("/srv/mirror", "/srv/mirror"), ("my data", "'my data'"), ("a'b", "'a'\\''b'"), ("", "''"), ("[::1]:8443", "'[::1]:8443'")]
+        {
+            assert_eq!(shell_word(word), typed);
         }
     }
 }

@@ -199,6 +199,6 @@ fn report(set: &OpenSet) -> serde_json::Value {
         "name": set.name().to_string(), "identity": set.identity(), "stream": index.stream, "sequence": index.sequence,
         "created": index.created, "producer": index.producer, "audience": index.audience, "labels": index.labels,
         "missing": index.missing, "images": images, "volumes": volumes, "blobs": blobs.collect::<Vec<_>>(),
-        "signers": index.signers().iter().map(|s| serde_json::json!({"fingerprint": s.fingerprint.to_string(), "owner": s.owner})).collect::<Vec<_>>(),
+        "signers": sets::signers_json(set),
     })
 }

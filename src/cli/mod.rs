@@ -13,6 +13,7 @@ pub mod demo;
 mod demo_files;
 mod demo_registry;
 pub mod environment;
+pub mod examples;
 pub mod explain;
 #[cfg(debug_assertions)]
 pub mod faults;
@@ -52,7 +53,7 @@ pub use output::Outcome;
 use crate::error::{Code, Error};
 use crate::progress::Progress;
 use args::{Arguments, Command, Global};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use environment::Environment;
 use output::{Format, Output, Sink};
 use passphrase::Ask;
@@ -126,9 +127,12 @@ pub struct World {
 pub fn run(argv: impl IntoIterator<Item = OsString>, world: World) -> u8 {
     let argv: Vec<OsString> = argv.into_iter().collect();
     let output = Arc::new(Output::new(wanted_format(&argv), world.out, world.err));
-    let arguments = match Arguments::try_parse_from(&argv) {
+    let mut definition = examples::shown(definition());
+    let parsed = definition.try_get_matches_from_mut(&argv);
+    let parsed = parsed.and_then(|mut found| Arguments::from_arg_matches_mut(&mut found).map_err(|e| e.format(&mut definition)));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
-        Err(refusal) => return output.finish(usage::told(&refusal, &output)).exit(),
+        Err(refusal) => return output.finish(usage::told(&refusal, &argv, &output)).exit(),
     };
     let result = Environment::read(&*world.variable).and_then(|environment| {
         let terminal = world.terminal && !environment.plain;

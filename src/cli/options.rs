@@ -84,10 +84,13 @@ pub struct BothSides {
     /// Credentials file for the target only
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub dest_authfile: Option<PathBuf>,
-    /// Certificates (PEM) of authorities to trust for the sources beside the system's
+    /// Certificates (PEM) of authorities to trust for both sides beside the system's
+    #[arg(long, value_name = "FILE", help_heading = "Registries")]
+    pub ca_file: Option<PathBuf>,
+    /// Certificates (PEM) of authorities to trust for the sources only, beside the system's
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub src_ca_file: Option<PathBuf>,
-    /// Certificates (PEM) of authorities to trust for the target beside the system's
+    /// Certificates (PEM) of authorities to trust for the target only, beside the system's
     #[arg(long, value_name = "FILE", help_heading = "Registries")]
     pub dest_ca_file: Option<PathBuf>,
     /// Client certificate (PEM) to show to the sources
@@ -126,7 +129,7 @@ impl BothSides {
     pub fn source(&self) -> Source {
         let access = Access {
             authfile: self.src_authfile.clone().or_else(|| self.authfile.clone()),
-            ca_file: self.src_ca_file.clone(),
+            ca_file: self.src_ca_file.clone().or_else(|| self.ca_file.clone()),
             client_cert: self.src_client_cert.clone(),
             client_key: self.src_client_key.clone(),
             parallel: self.parallel,
@@ -140,7 +143,7 @@ impl BothSides {
     pub fn target(&self) -> Target {
         let access = Access {
             authfile: self.dest_authfile.clone().or_else(|| self.authfile.clone()),
-            ca_file: self.dest_ca_file.clone(),
+            ca_file: self.dest_ca_file.clone().or_else(|| self.ca_file.clone()),
             client_cert: self.dest_client_cert.clone(),
             client_key: self.dest_client_key.clone(),
             parallel: self.parallel,

@@ -172,9 +172,13 @@ fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &s
         None => {}
     }
     match report.signed {
-        true => ctx
-            .output
-            .line(&format!("next: carry {} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY", out.display())),
+        true => {
+            let out = out.display();
+            ctx.output.line(&format!("next: carry {out} across, then there: sealift verify PATH, sealift unpack PATH --to REGISTRY"));
+            if report.volumes.len() > 1 {
+                ctx.output.line("volumes on several media: the small files (*.index*, *.contents*) go to each of them");
+            }
+        }
         false => ctx.output.line(&format!("NOT FINISHED: sign it with `sealift sign {} --key KEY`", out.display())),
     }
     let details: Vec<Detail> = left_out.into_iter().chain(report.failures.iter().map(detail)).collect();

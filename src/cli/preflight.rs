@@ -104,7 +104,7 @@ fn entry(findings: &Findings, finding: &preflight::Finding) -> Value {
         "trial": finding.trial.name(),
         "result": result,
         "told": told,
-        "code": advice.as_ref().map(|error| error.code),
+        "code": advice.as_ref().map(|error| error.code).filter(|code| *code != Code::Done),
         "remedy": advice.map(|error| error.remedy),
     })
 }

@@ -5,6 +5,7 @@ use super::{Context, Outcome, now, rfc3339, sets};
 use crate::error::{Code, Error};
 use crate::layout::Layout;
 use crate::serve::{self, Access, Anonymous, ArchiveStore, LayoutStore, Options, Server, Store, Subject, Tls};
+use crate::text::shell_word;
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -49,7 +50,7 @@ pub struct Args {
     /// Users who may do everything: a file of htpasswd -B. Changes of the file count at once
     #[arg(long, value_name = "FILE", help_heading = "Access")]
     pub htpasswd: Option<PathBuf>,
-    /// Certificate (PEM) of the registry, followed by those it was signed with
+    /// Certificate (PEM) of the registry, followed by those it was signed with. With --init it is copied into the folder
     #[arg(long, value_name = "FILE", requires = "tls_key", conflicts_with = "plain_http", help_heading = "Access")]
     pub tls_cert: Option<PathBuf>,
     /// Private key (PEM) of the certificate
@@ -60,13 +61,18 @@ pub struct Args {
     pub plain_http: bool,
     /// Prepare a folder for a registry: content, an authority and a certificate of its own, a user, a systemd unit. What is
     /// there stays
-    #[arg(long, requires = "hostname", help_heading = "Preparing")]
+    #[arg(
+        long,
+        requires = "hostname",
+        conflicts_with_all = ["read_only", "sparse", "stream", "allow_anonymous", "htpasswd", "plain_http"],
+        help_heading = "Preparing"
+    )]
     pub init: bool,
-    /// With --init: a name or address the registry is reached by; can be given several times
-    #[arg(long, value_name = "HOST", requires = "init", help_heading = "Preparing")]
+    /// With --init: a name or address the registry is reached by; can be given several times, and the first is what it is called
+    #[arg(long, value_name = "HOST", requires = "init", value_parser = super::values::hostname, help_heading = "Preparing")]
     pub hostname: Vec<String>,
     /// With --init: subject of the certificates, C=..,ST=..,L=..,O=..,OU=..
-    #[arg(long, value_name = "SUBJECT", requires = "init", help_heading = "Preparing")]
+    #[arg(long, value_name = "SUBJECT", requires = "init", conflicts_with = "tls_cert", help_heading = "Preparing")]
     pub subject: Option<Subject>,
     /// Remove what no image of the layout oci:DIR reaches and is older than a day, and end. The registry may go on running
     #[arg(long, conflicts_with_all = ["init", "read_only", "sparse"])]
@@ -212,7 +218,14 @@ fn open(args: &Args, ctx: &Context) -> Result<(Box<dyn Store>, Face, Hourly), Er
         let missing = set.volumes_missing();
         ctx.output.message(&format!("set {}: {} images, signed by {}", set.name(), set.contents().images.len(), sets::signers(set)));
         if !missing.is_empty() {
-            ctx.output.warn(&format!("{} of {} volumes of {} are not here", missing.len(), set.index().volumes.len(), set.name()));
+            let (which, images) = (numbers(&missing), set.images_with(&set.blobs_in(&missing.iter().copied().collect())));
+            ctx.output.warn(&format!(
+                "volumes {which} of {} of {} are not here: {} of {} images cannot be pulled whole",
+                set.index().volumes.len(),
+                set.name(),
+                images.len(),
+                set.contents().images.len()
+            ));
         }
     }
     if let Some(tag) = store.contested().first() {
@@ -244,11 +257,20 @@ fn open_layout(folder: &Path, args: &Args, ctx: &Context) -> Result<(Box<dyn Sto
 
 fn prepare(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
     let folder = single(args)?;
+    if layout_of(folder).is_some() {
+        return Err(Error::new(Code::Usage, "--init prepares a folder of its own, no layout oci:DIR")
+            .remedy("give a folder that is new: sealift serve --init DATA --hostname HOST; the layout in it is DATA/registry"));
+    }
+    if let Some(pattern) = args.hostname.first().filter(|host| host.starts_with("*.")) {
+        return Err(Error::new(Code::Usage, format!("the registry cannot be called {pattern}"))
+            .remedy("name the host that clients ask for first, then the pattern: --hostname mirror.lan --hostname '*.lan'"));
+    }
     let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
     let done = serve::prepare(&serve::Wanted {
         folder: absolute.clone(),
         hosts: args.hostname.clone(),
         subject: args.subject.clone().unwrap_or_default(),
+        pair: args.tls_cert.clone().zip(args.tls_key.clone()).map(|(certificate, key)| serve::Pair { certificate, key }),
         listen: args.listen.unwrap_or(SocketAddr::from(([0, 0, 0, 0], 8443))),
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/usr/local/bin/sealift")),
         uid: rustix::process::getuid().as_raw(),
@@ -260,36 +282,86 @@ fn prepare(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
     for path in &done.kept {
         ctx.output.line(&format!("kept as it was: {}", path.display()));
     }
-    if done.settings.hosts != args.hostname {
-        ctx.output.warn(&format!(
-            "the certificate is for {}; for other hosts prepare another folder, or change hosts in serve.json, remove tls/server.crt and run this again",
-            done.settings.hosts.join(", ")
-        ));
-    }
-    say_how(ctx, &absolute, &done);
-    let outcome = Outcome::done().with("made", &done.made)?.with("kept", &done.kept)?;
+    warn_of_kept(args, &done, ctx);
+    let at = called(&done);
+    say_how(ctx, &absolute, &done, &at);
+    let authority = Some(absolute.join("tls/ca.crt")).filter(|_| !done.settings.given);
+    let outcome =
+        Outcome::done().with("made", &done.made)?.with("kept", &done.kept)?.with("registry", &at)?.with("authority", authority)?;
     outcome.with("user", done.login.as_ref().map(|(user, _)| user))?.with("password", done.login.as_ref().map(|(_, word)| word.as_str()))
 }
 
-/// The next steps, ready to be typed.
-fn say_how(ctx: &Context, folder: &Path, done: &serve::Prepared) {
+/// What was asked for and does not hold, since the folder was prepared before with something else.
+fn warn_of_kept(args: &Args, done: &serve::Prepared, ctx: &Context) {
+    let settings = &done.settings;
+    if settings.hosts != args.hostname {
+        ctx.output.warn(&format!(
+            "the certificate is for {}; for other hosts prepare another folder, or change hosts in serve.json, remove tls/server.crt and run this again",
+            settings.hosts.join(", ")
+        ));
+    }
+    if args.listen.is_some_and(|listen| listen != settings.listen) {
+        ctx.output.warn(&format!("the folder says to listen at {}; to change it, change listen in serve.json", settings.listen));
+    }
+    if args.subject.as_ref().is_some_and(|subject| subject.text() != settings.subject) {
+        ctx.output.warn("the certificates have another subject; for this one prepare another folder");
+    }
+    if done.other_pair {
+        ctx.output
+            .warn("the folder has another certificate and keeps it; to use the one given, replace tls/server.crt and tls/server.key by it");
+    }
+}
+
+/// What clients call the registry: `host:port`.
+fn called(done: &serve::Prepared) -> String {
     let host = done.settings.hosts.first().map_or("localhost", String::as_str);
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
-    let at = format!("{host}:{}", done.settings.listen.port());
-    let (folder, ca) = (folder.display(), folder.join("tls/ca.crt").display().to_string());
+    format!("{host}:{}", done.settings.listen.port())
+}
+
+/// The first few of them.
+fn numbers(all: &[u32]) -> String {
+    let (first, more) = all.split_at_checked(10).unwrap_or((all, &[]));
+    let first = first.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+    if more.is_empty() { first } else { format!("{first} and {} more", more.len()) }
+}
+
+/// The next steps in the order they can be done in, ready to be typed.
+fn say_how(ctx: &Context, folder: &Path, done: &serve::Prepared, at: &str) {
+    let word = |path: &Path| shell_word(&path.display().to_string());
+    let (data, unit) = (word(folder), word(&folder.join("sealift-serve.service")));
+    ctx.output.lines(&format!(
+        "\nrun it:\n  sealift serve {data}\nor as a service:\n  \
+         cp {unit} /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now sealift-serve"
+    ));
+    let ca = match done.settings.given {
+        false => word(&folder.join("tls/ca.crt")),
+        true => "ca.crt".to_owned(),
+    };
+    match done.settings.given {
+        false => ctx.output.lines(&format!("\ntrust its authority {ca} on every host that pulls, on RHEL and Fedora:")),
+        true => ctx.output.lines(
+            "\nthe authority that signed the certificate must be trusted on every host that pulls. Where it is not, with its certificate \
+             as ca.crt, on RHEL and Fedora:",
+        ),
+    }
+    // Folders of certificates are called as the registry is; a file of the system's store needs a plain name.
+    let name: String = at.chars().map(|c| if c.is_ascii_alphanumeric() || matches!(c, '.' | '-') { c } else { '_' }).collect();
+    let (podman, docker) = (shell_word(&format!("/etc/containers/certs.d/{at}")), shell_word(&format!("/etc/docker/certs.d/{at}")));
+    ctx.output.lines(&format!(
+        "  cp {ca} /etc/pki/ca-trust/source/anchors/sealift-{name}.crt && update-ca-trust\n\
+         on Debian and Ubuntu:\n  cp {ca} /usr/local/share/ca-certificates/sealift-{name}.crt && update-ca-certificates\n\
+         only in podman, skopeo and CRI-O:\n  mkdir -p {podman} && cp {ca} {podman}/ca.crt\n\
+         only in docker:\n  mkdir -p {docker} && cp {ca} {docker}/ca.crt"
+    ));
+    let at = shell_word(at);
     if let Some((user, password)) = &done.login {
         // Not as an argument: those are visible to every user of the host.
         let password = password.as_str();
         ctx.output.lines(&format!("\nlog in with the password {password} (it is kept nowhere):\n  podman login -u {user} {at}"));
     }
-    ctx.output.lines(&format!(
-        "\ntrust the authority {ca}, on RHEL and Fedora:\n  cp {ca} /etc/pki/ca-trust/source/anchors/sealift-{host}.crt && update-ca-trust\n\
-         on Debian and Ubuntu:\n  cp {ca} /usr/local/share/ca-certificates/sealift-{host}.crt && update-ca-certificates\n\
-         only in podman and CRI-O:\n  mkdir -p /etc/containers/certs.d/{at} && cp {ca} /etc/containers/certs.d/{at}/ca.crt\n\
-         only in docker:\n  mkdir -p /etc/docker/certs.d/{at} && cp {ca} /etc/docker/certs.d/{at}/ca.crt\n\
-         \nrun it:\n  sealift serve {folder}\nor as a service:\n  \
-         cp {folder}/sealift-serve.service /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now sealift-serve"
-    ));
+    let option = if done.settings.given { String::new() } else { format!(" --ca-file {ca}") };
+    ctx.output.lines(&format!("\nsee that all is well:\n  sealift preflight --to {at}{option}"));
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::fs::Dir;
 use crate::keystore::TrustFolder;
 use crate::ledger::{Action, Entry, Log};
 use crate::sign::Trust;
+use serde_json::{Value, json};
 use std::path::PathBuf;
 
 /// The trust store of this side.
@@ -50,6 +51,11 @@ pub fn signers(set: &OpenSet) -> String {
         owner => format!("{owner} ({})", s.fingerprint),
     });
     signers.collect::<Vec<_>>().join(", ")
+}
+
+/// [`signers`] for the final object.
+pub fn signers_json(set: &OpenSet) -> Value {
+    set.index().signers().iter().map(|s| json!({"fingerprint": s.fingerprint.to_string(), "owner": s.owner})).collect()
 }
 
 /// Adds a line to this side's log. A log that cannot be written is said, and does not undo what was done.

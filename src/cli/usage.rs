@@ -2,10 +2,12 @@
 
 use super::output::{Outcome, Output};
 use crate::error::{Code, Error};
+use clap::CommandFactory;
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 
 /// Help and version are text; anything else is a `USAGE` error.
-pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
+pub fn told(refusal: &clap::Error, argv: &[OsString], output: &Output) -> Result<Outcome, Error> {
     let text = refusal.render().to_string();
     match refusal.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -16,8 +18,25 @@ pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
             text.lines().for_each(|line| output.message(line));
             Err(Error::new(Code::Usage, "a command is missing"))
         }
-        _ => Err(error(&crate::text::without_userinfo(&text))),
+        _ => {
+            let told = error(&crate::text::without_userinfo(&text));
+            // What is wrong with a value comes without the usage.
+            Err(if text.contains("\nUsage: ") { told } else { told.remedy(format!("see `{} --help`", command(argv))) })
+        }
     }
+}
+
+/// The command that was called, as it is typed.
+fn command(argv: &[OsString]) -> String {
+    let mut at = super::Arguments::command();
+    let mut called = at.get_name().to_owned();
+    for word in argv.iter().skip(1) {
+        if let Some(found) = at.find_subcommand(word).cloned() {
+            called = format!("{called} {}", found.get_name());
+            at = found;
+        }
+    }
+    called
 }
 
 /// Takes the parser's text apart: the first paragraph is the fact, tips are causes, the usage becomes the remedy.

@@ -67,6 +67,32 @@ pub fn key(text: &str) -> Result<KeyChoice, String> {
     }
 }
 
+/// Reads a name or address a registry is reached by, as certificates hold it: a name of DNS (RFC 1123, 2.1; `*.` in front for every
+/// name below), IPv4, or IPv6 with or without brackets.
+pub fn hostname(text: &str) -> Result<String, String> {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    if let Ok(address) = bare.parse::<std::net::IpAddr>() {
+        return Ok(address.to_string());
+    }
+    let (name, port) = text.split_once(':').unwrap_or((text, ""));
+    if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(format!("a name or an address without a port: {name}; the port is that of --listen"));
+    }
+    if !text.is_ascii() {
+        return Err("names with other letters than a-z are given as certificates hold them (xn--...)".into());
+    }
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+    };
+    match text.len() <= 253 && text.strip_prefix("*.").unwrap_or(text).split('.').all(label) {
+        true => Ok(text.to_ascii_lowercase()),
+        false => Err("a name such as mirror.lan or an address such as 10.0.0.7, without scheme, port and path".into()),
+    }
+}
+
 /// Where images go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destination {
@@ -173,6 +199,37 @@ mod tests {
         assert_eq!(key("./site"), Ok(KeyChoice::File("./site".into())));
         assert_eq!(key("agent:SHA256:ab/c"), Ok(KeyChoice::Agent("SHA256:ab/c".into())));
         assert!(key("..").is_err() && key("agent:").is_err() && key_name("a/b").is_err());
+    }
+
+    #[test]
+    fn names_of_hosts() {
+        for (text, host) in [
+            ("mirror.lan", "mirror.lan"),
+            ("Mirror.LAN", "mirror.lan"),
+            ("*.lan", "*.lan"),
+            ("10.0.0.7", "10.0.0.7"),
+            ("::1", "::1"),
+            ("[fd00:0::7]", "fd00::7"),
+        ] {
+            assert_eq!(hostname(text), Ok(host.to_owned()));
+        }
+        for bad in [
+            "",
+            "mirror.lan:8443",
+            "https://mirror.lan",
+            "bad host",
+            "b\u{fc}cher.lan",
+            "a..b",
+            "-a",
+            "a/b",
+            "[::1",
+            "*",
+            "*.*.lan",
+            "[10.0.0.7]:1",
+        ] {
+            assert!(hostname(bad).is_err(), "{bad}");
+        }
+        assert!(hostname("mirror.lan:8443").unwrap_err().contains("without a port"));
     }
 
     #[test]

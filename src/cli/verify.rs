@@ -175,7 +175,8 @@ fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value
     });
     let details: Vec<Detail> = details.collect();
     let report = serde_json::json!({
-        "set": set.name().to_string(), "identity": set.identity(), "good": checked.good, "missing": set.volumes_missing(),
+        "set": set.name().to_string(), "identity": set.identity(), "created": index.created, "signers": sets::signers_json(set),
+        "volumes": index.volumes.len(), "images": set.contents().images.len(), "good": checked.good, "missing": set.volumes_missing(),
         "damage": checked.damage.iter().map(|(volume, d)| serde_json::json!({"volume": volume, "error": d.to_string()})).collect::<Vec<_>>(),
         "imagesHit": hit, "blobsProven": checked.proven, "blobsElsewhere": checked.elsewhere, "deep": args.deep,
     });

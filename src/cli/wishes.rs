@@ -60,7 +60,7 @@ pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
         let (plan, failures) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
         return Ok(Planned { plan, failures, left_out: Vec::new(), sources, parallel });
     }
-    ctx.progress.begin("asking the sources", 0);
+    ctx.progress.begin("working out what is asked for", 0);
     let wished = wish(&asked, &sources, parallel, ctx);
     ctx.progress.end();
     let (wish, left_out) = wished?;

@@ -5,9 +5,12 @@ use crate::fs::{FsError, Trouble};
 
 impl From<&FsError> for Error {
     fn from(error: &FsError) -> Error {
-        let code = code(error);
         let what = format!("cannot {} {}", error.operation, error.path.display());
-        Error::new(code, what).because(&error.source)
+        let told = Error::new(code(error), what).because(&error.source);
+        match is_no_folder(error) {
+            true => told.remedy("what has this name, or one above it, is a file: give a folder"),
+            false => told,
+        }
     }
 }
 
@@ -20,8 +23,15 @@ pub(super) fn code(error: &FsError) -> Code {
         Trouble::InUse => Code::InUse,
         Trouble::Absent => Code::FileMissing,
         Trouble::Medium => Code::MediumUnreadable,
+        Trouble::Other if is_no_folder(error) => Code::Usage,
         Trouble::Other => Code::Unclassified,
     }
+}
+
+/// A file where a folder was named.
+fn is_no_folder(error: &FsError) -> bool {
+    use std::io::ErrorKind::{AlreadyExists, NotADirectory};
+    error.operation.ends_with("folder") && matches!(error.source.kind(), AlreadyExists | NotADirectory)
 }
 
 /// A refused permission means another thing to who wanted to read.
@@ -46,7 +56,9 @@ mod tests {
         assert_eq!(code("open", Errno::NOENT), Code::FileMissing);
         assert_eq!(code("read", Errno::IO), Code::MediumUnreadable);
         assert_eq!(code("read", Errno::NODEV), Code::MediumUnreadable);
-        assert_eq!(code("open folder", Errno::NOTDIR), Code::Unclassified);
+        assert_eq!(code("open folder", Errno::NOTDIR), Code::Usage);
+        assert_eq!(code("make folder", Errno::EXIST), Code::Usage);
+        assert_eq!(code("open", Errno::LOOP), Code::Unclassified);
     }
 
     #[test]

@@ -52,7 +52,9 @@ fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Op
         },
         Trial::SparseIndex => Some(match software {
             Software::Quay => "pack images with all platforms, or set FEATURE_SPARSE_INDEX: true in Quay's config.yaml",
-            Software::Other => "pack images with all platforms, or (distribution 3) set validation.manifests.indexes.platforms: none",
+            Software::Other => {
+                "pack images with all platforms, or (distribution 3) set validation.manifests.indexes.platforms: none, (sealift serve) --sparse"
+            }
             _ => "pack images with all platforms",
         }),
         Trial::Tag => Some("look for a cache between here and the registry, and run this again"),

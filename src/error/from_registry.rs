@@ -21,7 +21,11 @@ pub fn target(error: &RegistryError) -> Error {
 /// What an error of a registry on this side means.
 pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
     let both = |code, remedy: &str| Meaning::both(code, Some(remedy.to_owned()));
-    let within = |inner: Error| Error { what: error.to_string(), ..inner };
+    let within = |inner: Error| {
+        let what = error.to_string();
+        // The sentence has the inner one in it, and that its cause.
+        Error { causes: inner.causes.iter().filter(|cause| !what.ends_with(cause.as_str())).cloned().collect(), what, ..inner }
+    };
     let wrong = Meaning {
         source: (Code::SourceWrong, None),
         target: (
@@ -45,7 +49,7 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
         RegistryError::BadHost { host: _ } => both(Code::BadReference, "write the registry as HOST or HOST:PORT"),
         RegistryError::NotARegistry { host, answer: _ } => both(
             Code::RegistryUnreachable,
-            &format!("check port and name: `curl -v {host}/v2/` must answer as a registry, without a path in front of /v2/"),
+            &format!("check port and name: `curl -v https://{host}/v2/` must answer as a registry, without a path in front of /v2/"),
         ),
         RegistryError::InsecureRealm { host: _, realm: _ } => {
             both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
@@ -65,6 +69,9 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
             Meaning { source: (Code::SourceWrong, None), target: (Code::RegistryFailed, None) }
         }
         RegistryError::Stalled { target: _, after: _ } => Meaning::both(Code::RegistryUnreachable, None),
+        RegistryError::Server { target: _, answer } if answer.status == 507 => {
+            both(Code::RegistryFailed, "make room where the registry keeps its content, then run the same command again")
+        }
         RegistryError::Protocol { target: _, what: _ } | RegistryError::Server { target: _, answer: _ } => {
             Meaning::both(Code::RegistryFailed, None)
         }
@@ -105,12 +112,16 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
     match reason {
         Reason::Dns => silent(format!("check the name with `getent hosts {}`; then run the same command again", name_of(host))),
         Reason::Refused => {
-            silent(format!("check the port and that the registry runs: `curl -v {host}/v2/`; then run the same command again"))
+            silent(format!("check the port and that the registry runs: `curl -v https://{host}/v2/`; then run the same command again"))
         }
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
         Reason::Lost(_) | Reason::Other(_) => Error::new(Code::RegistryUnreachable, error.to_string()),
         Reason::UnknownCa => untrusted("give the certificate of the registry's authority with --ca-file FILE".into()),
+        Reason::SelfSigned => untrusted(
+            "if it is the registry's own, give this very certificate with --ca-file FILE: `openssl s_client -showcerts -connect HOST:PORT`"
+                .replace("HOST:PORT", host),
+        ),
         Reason::NameMismatch => {
             untrusted("use the name the certificate is for, or have the registry's certificate made for this name".into())
         }

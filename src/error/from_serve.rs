@@ -32,6 +32,9 @@ impl From<&ServeError> for Error {
                 told(Code::BadDocument).remedy(format!("write the user again: `htpasswd -B {} USER`", path.display()))
             }
             ServeError::Making { what: _, why: _ } => told(Code::Unclassified),
+            ServeError::KeyAway { key: _, certificate } => {
+                told(Code::FileMissing).remedy(format!("bring the key back, or remove {} to have both made anew", certificate.display()))
+            }
             ServeError::NotEmpty(_) => told(Code::NotEmpty).remedy("give an empty folder, or one that --init made before"),
             ServeError::Settings { path: _, why: _ } => {
                 told(Code::BadDocument).remedy("restore the file, or prepare another folder with `sealift serve --init`")
@@ -77,6 +80,7 @@ mod tests {
             (ServeError::NoTls, Code::Usage, "--plain-http"),
             (ServeError::Certificate { path: path(), why: "x".into() }, Code::BadKey, "PEM"),
             (ServeError::Users { path: path(), line: 2, why: "x" }, Code::BadDocument, "htpasswd -B /d/x USER"),
+            (ServeError::KeyAway { key: path(), certificate: "/d/x.crt".into() }, Code::FileMissing, "remove /d/x.crt"),
             (ServeError::NotEmpty(path()), Code::NotEmpty, "--init"),
             (ServeError::Settings { path: path(), why: "x".into() }, Code::BadDocument, "--init"),
             (StoreError::Medium(io::ErrorKind::Other.into()).into(), Code::MediumUnreadable, ""),

@@ -148,7 +148,9 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "error: {}", sentence(&self.what))?;
         for detail in &self.details {
-            writeln!(f, "  {}: {} ({})", sentence(&detail.subject), sentence(&detail.error), detail.code)?;
+            // Most errors begin with what they are about: not twice.
+            let error = detail.error.strip_prefix(&detail.subject).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&detail.error);
+            writeln!(f, "  {}: {} ({})", sentence(&detail.subject), sentence(error), detail.code)?;
         }
         for cause in &self.causes {
             writeln!(f, "caused by: {}", sentence(cause))?;

@@ -195,9 +195,9 @@ codes! {
     /// There is no set at all.
     SetMissing = "SET_MISSING", 12 {
         means: "No set was found where one was expected: no NAME.index.json, not even a copy of it.",
-        why: ["The path is the wrong one, or the medium is not mounted.", "--stream names a stream that is not there.", "pack was interrupted before the index was written."],
-        steps: ["$ ls PATH", "Give the folder that holds the index, or a volume in it.", "$ sealift verify PATH"],
-        remedy: "give the folder that holds NAME.index.json, or a volume in it",
+        why: ["The path is the wrong one, or the medium is not mounted.", "--stream names a stream that is not there.", "pack was interrupted before the index was written.", "Only volumes were copied to this medium: the small files of the set, NAME.index* and NAME.contents*, go to every medium."],
+        steps: ["$ ls PATH", "Give the folder that holds the index, or a volume in it.", "$ sealift verify PATH", "Where a medium has volumes only, give a second path that has the index.", "$ sealift verify /media/disc2 FOLDER-WITH-THE-INDEX"],
+        remedy: "give the folder that holds NAME.index.json, or a volume in it; a medium with volumes only needs a second path that has it",
     }
 
     /// Several sets, none chosen.

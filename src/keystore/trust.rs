@@ -7,6 +7,7 @@ use crate::sign::{
     AllowedSigners, Fingerprint, LineProblem, Namespace, PatternList, Policy, PublicKey, RevokedKeys, Trust, TrustFileError, TrustLine,
     is_about_streams,
 };
+use crate::text::shell_word;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -214,13 +215,5 @@ impl TrustFolder {
 /// The command a person types on the other side to trust `key`, quoted for a POSIX shell.
 pub fn trust_command(principals: &str, key: &PublicKey, owner: &str) -> String {
     let line = format!("{} {owner}", key.to_line());
-    format!("sealift trust add {} {}", quoted(principals), quoted(line.trim_end()))
-}
-
-fn quoted(word: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b':' | b',' | b'-' | b'_' | b'.' | b'/' | b'+' | b'=' | b'@');
-    if !word.is_empty() && word.bytes().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
+    format!("sealift trust add {} {}", shell_word(principals), shell_word(line.trim_end()))
 }

@@ -56,7 +56,12 @@ fn from_json(value: &Value) -> (Option<String>, String) {
     let code = codes.iter().find(|c| !c.eq_ignore_ascii_case("UNKNOWN")).or(codes.first());
     let mut words: Vec<String> = Vec::new();
     for error in errors.iter().take(8) {
+        // Beside a refused login distribution lists what was asked for, as a document: the person knows that.
+        let refused = error.get("code").and_then(Value::as_str).is_some_and(|code| matches!(code, "UNAUTHORIZED" | "DENIED"));
         for member in ["message", "detail"] {
+            if refused && error.get(member).is_some_and(|value| value.is_array() || value.is_object()) {
+                continue;
+            }
             if let Some(text) = error.get(member).and_then(words_of)
                 && !words.contains(&text)
             {
@@ -170,6 +175,11 @@ mod tests {
     fn all_kinds_of_words_are_read() {
         let spec = answer(404, r#"{"errors":[{"code":"UNKNOWN"},{"code":"NAME_UNKNOWN","message":"no","detail":{"name":"a"}}]}"#);
         assert_eq!((spec.code.as_deref(), spec.message.as_str()), (Some("NAME_UNKNOWN"), r#"no; {"name":"a"}"#));
+        let login =
+            answer(401, r#"{"errors":[{"code":"UNAUTHORIZED","message":"login","detail":[{"Type":"repository","Action":"pull"}]}]}"#);
+        assert_eq!(login.message, "login", "what was asked for is known");
+        let told = answer(403, r#"{"errors":[{"code":"DENIED","message":"no","detail":"quota"}]}"#);
+        assert_eq!(told.message, "no; quota");
         assert_eq!(answer(429, "<html><body><h1>429 Too\nMany</h1><hr>nginx</body></html>").message, "429 Too Many nginx");
         assert_eq!(answer(400, r#"{"error":"invalid_grant"}"#).message, "invalid_grant");
         assert_eq!(answer(400, r#"{"details":"why"}"#).message, "why");

@@ -81,6 +81,9 @@ pub enum Reason {
     /// The certificate's issuer is not trusted.
     #[error("its certificate is not signed by a trusted authority")]
     UnknownCa,
+    /// The certificate is an authority's own (`CA:TRUE`), and not one that was named here.
+    #[error("its certificate is self-signed")]
+    SelfSigned,
     /// The certificate is for other names.
     #[error("its certificate is for another name")]
     NameMismatch,

@@ -102,7 +102,11 @@ impl Host {
         let plain_allowed = self.loopback || !settings.verify;
         let open = |scheme, tries| self.open(core, scheme, &settings, &pair, tries);
         // Where there is another way, TLS gets one try.
-        let secure = open("https", if plain_allowed { 1 } else { FIRST_TRIES }).await;
+        let mut secure = open("https", if plain_allowed { 1 } else { FIRST_TRIES }).await;
+        if matches!(&secure, Err(Error::Unreachable { reason: Reason::SelfSigned, .. })) && !settings.extra_cas.is_empty() {
+            let pinned = Arc::new(Pair::pinned(&self.name, &settings, &core.options, self.loopback)?);
+            secure = self.open(core, "https", &settings, &pinned, FIRST_TRIES).await;
+        }
         match secure {
             Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {
                 // If plain HTTP gets no answer either, the first failure is the better explanation.
@@ -203,7 +207,7 @@ impl Host {
 
 /// A certificate that was looked at and refused is no reason to go on without one.
 fn about_trust(reason: &Reason) -> bool {
-    matches!(reason, Reason::UnknownCa | Reason::NameMismatch | Reason::Expired | Reason::ClientCertificate)
+    matches!(reason, Reason::UnknownCa | Reason::SelfSigned | Reason::NameMismatch | Reason::Expired | Reason::ClientCertificate)
 }
 
 /// `localhost`, 127.0.0.0/8 and `::1`, with or without port.

@@ -25,6 +25,7 @@ mod location;
 mod manifests;
 pub mod mirrors;
 mod options;
+mod pinned;
 mod probe;
 mod projects;
 mod referrers;

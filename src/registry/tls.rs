@@ -3,6 +3,7 @@
 use super::certs::TlsSettings;
 use super::error::{Error, Reason};
 use super::options::Options;
+use super::pinned;
 use reqwest::{Certificate, ClientBuilder, Identity};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -22,6 +23,26 @@ impl Pair {
         let api = build(host, settings, options, direct, |b| b)?;
         let blob = build(host, settings, options, direct, ClientBuilder::http1_only)?;
         Ok(Pair { api, blob })
+    }
+}
+
+impl Pair {
+    /// Two clients that believe the named certificates themselves, and nothing that these have signed ([`pinned`]).
+    pub fn pinned(host: &str, settings: &TlsSettings, options: &Options, direct: bool) -> Result<Pair, Error> {
+        let client = |protocols: &[&[u8]], only_http1: bool| {
+            let bad = |why: String| Error::BadCertificate { host: host.to_owned(), why };
+            let mut config = pinned::config(&settings.extra_cas, settings.identity_pem.as_ref().map(|pem| pem.as_slice())).map_err(bad)?;
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            let mut builder = plain(options).tls_backend_preconfigured(config);
+            if direct {
+                builder = builder.no_proxy();
+            }
+            if only_http1 {
+                builder = builder.http1_only();
+            }
+            builder.build().map_err(|e| bad(deepest(&e)))
+        };
+        Ok(Pair { api: client(&[b"h2", b"http/1.1"], false)?, blob: client(&[b"http/1.1"], true)? })
     }
 }
 
@@ -72,6 +93,10 @@ pub(super) fn reason(error: &reqwest::Error) -> Reason {
     while let Some(link) = at {
         if let Some(found) = link.downcast_ref::<rustls::Error>() {
             return of_tls(found);
+        }
+        // What stands behind is about the way to the proxy, not about the host.
+        if link.to_string().starts_with("tunnel error") {
+            return Reason::Proxy(deepest(error));
         }
         let inner = link.downcast_ref::<io::Error>();
         if let Some(found) = inner.and_then(of_io) {
@@ -130,6 +155,7 @@ fn of_tls(error: &rustls::Error) -> Reason {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     match error {
         Tls::InvalidCertificate(Bad::UnknownIssuer) => Reason::UnknownCa,
+        Tls::InvalidCertificate(Bad::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => Reason::SelfSigned,
         Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => Reason::NameMismatch,
         Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
             Reason::Expired

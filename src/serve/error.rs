@@ -52,6 +52,14 @@ pub enum Error {
         /// What the library said.
         why: String,
     },
+    /// A certificate is there, its key is not.
+    #[error("{} is not there, and belongs to {}", .key.display(), .certificate.display())]
+    KeyAway {
+        /// Where the key should be.
+        key: PathBuf,
+        /// The certificate.
+        certificate: PathBuf,
+    },
     /// The folder to prepare holds something else.
     #[error("{} is neither empty nor prepared for a registry", .0.display())]
     NotEmpty(PathBuf),

@@ -125,7 +125,7 @@ pub(super) async fn handle(state: Arc<State>, peer: SocketAddr, request: Request
 }
 
 /// RFC 3339, UTC.
-fn at(seconds: u64) -> jiff::Timestamp {
+pub(super) fn at(seconds: u64) -> jiff::Timestamp {
     i64::try_from(seconds).ok().and_then(|seconds| jiff::Timestamp::from_second(seconds).ok()).unwrap_or_default()
 }
 

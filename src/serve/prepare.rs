@@ -9,6 +9,9 @@ use crate::limits;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::server::ParsedCertificate;
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -38,6 +41,17 @@ pub struct Settings {
     pub subject: String,
     /// Common name of the authority.
     pub authority: String,
+    /// True where the certificate was given: there is no authority of the registry's own then.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub given: bool,
+}
+
+/// A certificate and its key that somebody else has made, PEM.
+pub struct Pair {
+    /// The certificate, and those it was signed with.
+    pub certificate: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
 }
 
 /// Parts of a certificate's subject (`C=..,ST=..,L=..,O=..,OU=..`).
@@ -52,6 +66,8 @@ pub struct Wanted {
     pub hosts: Vec<String>,
     /// Subject of the certificates.
     pub subject: Subject,
+    /// The certificate to use; `None` to make one.
+    pub pair: Option<Pair>,
     /// Where it shall listen.
     pub listen: std::net::SocketAddr,
     /// This program, for the unit of systemd.
@@ -70,6 +86,8 @@ pub struct Prepared {
     pub made: Vec<PathBuf>,
     /// Files that were there and stay.
     pub kept: Vec<PathBuf>,
+    /// True when the folder has another certificate than the given one, and keeps it.
+    pub other_pair: bool,
     /// User and password, if the users were made now. It is kept nowhere.
     pub login: Option<(&'static str, Zeroizing<String>)>,
 }
@@ -79,8 +97,9 @@ impl FromStr for Subject {
 
     fn from_str(text: &str) -> Result<Subject, String> {
         let mut parts = Vec::new();
-        for pair in text.split(',').map(str::trim).filter(|pair| !pair.is_empty()) {
-            let (key, value) = pair.split_once('=').ok_or("the parts are KEY=VALUE, separated by commas")?;
+        for pair in parts_of(text).iter().map(|pair| pair.trim()).filter(|pair| !pair.is_empty()) {
+            let (key, value) =
+                pair.split_once('=').ok_or("the parts are KEY=VALUE, separated by commas; a comma in a value is written \\,")?;
             let kind = match key.trim().to_ascii_uppercase().as_str() {
                 "C" if value.len() == 2 && value.bytes().all(|b| b.is_ascii_alphabetic()) => DnType::CountryName,
                 "C" => return Err("C is a country of two letters".into()),
@@ -96,7 +115,27 @@ impl FromStr for Subject {
     }
 }
 
+/// The text between commas that have no backslash before them (RFC 4514, 2.4).
+fn parts_of(text: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut chars = text.chars();
+    while let Some(next) = chars.next() {
+        match (next, parts.last_mut()) {
+            (',', _) => parts.push(String::new()),
+            ('\\', Some(part)) => part.extend(chars.next()),
+            (other, Some(part)) => part.push(other),
+            (_, None) => {}
+        }
+    }
+    parts
+}
+
 impl Subject {
+    /// As given.
+    pub fn text(&self) -> &str {
+        &self.1
+    }
+
     fn called(&self, name: &str) -> DistinguishedName {
         let mut all = DistinguishedName::new();
         for (kind, value) in &self.0 {
@@ -138,6 +177,9 @@ struct Work {
 /// # Errors
 /// A folder that holds something else, and what a full disk does.
 pub fn prepare(wanted: &Wanted) -> Result<Prepared, Error> {
+    if let Some(pair) = &wanted.pair {
+        suits(pair, &wanted.hosts)?;
+    }
     let dir = Dir::create_private(&wanted.folder)?;
     if dir.stamp(SETTINGS)?.is_none() && !dir.list()?.is_empty() {
         return Err(Error::NotEmpty(wanted.folder.clone()));
@@ -146,11 +188,10 @@ pub fn prepare(wanted: &Wanted) -> Result<Prepared, Error> {
     let settings = work.settings(wanted)?;
     Layout::create(&wanted.folder.join("registry")).map_err(|e| Error::Store(e.into()))?;
     let tls = work.dir.make_sub("tls")?;
-    let issuer = work.authority(&tls, &settings, wanted)?;
-    work.certificate(&tls, &settings, wanted, &issuer)?;
+    let other_pair = work.tls(&tls, &settings, wanted)?;
     let login = work.users()?;
     work.unit(wanted)?;
-    Ok(Prepared { settings, made: work.made, kept: work.kept, login })
+    Ok(Prepared { settings, made: work.made, kept: work.kept, other_pair, login })
 }
 
 impl Work {
@@ -174,10 +215,44 @@ impl Work {
             listen: wanted.listen,
             subject: wanted.subject.1.clone(),
             authority: format!("sealift registry {first}").chars().take(64).collect(),
+            given: wanted.pair.is_some(),
         };
         let text = serde_json::to_vec_pretty(&settings).map_err(|e| Error::Making { what: "the settings", why: e.to_string() })?;
         dir.publish(SETTINGS, &text)?;
         Ok(settings)
+    }
+
+    /// Certificate and key: the given ones, or an authority and what it signs. True when the given ones are not those that are used.
+    fn tls(&mut self, tls: &Dir, settings: &Settings, wanted: &Wanted) -> Result<bool, Error> {
+        let Some(pair) = wanted.pair.as_ref().filter(|_| settings.given) else {
+            if settings.given {
+                // Nothing is made here that would look like what was given.
+                let (certificate, key) = (tls.join("server.crt"), tls.join("server.key"));
+                super::Tls::read(&certificate, &key)?;
+                self.kept.extend([key, certificate]);
+                return Ok(false);
+            }
+            // A new key beside an old certificate would not belong to it.
+            needs_key(tls, "server")?;
+            if tls.stamp("ca.key")?.is_none() && tls.stamp("server.crt")?.is_some() {
+                // The authority's key may be kept elsewhere.
+                self.kept.extend(["ca.crt", "server.key", "server.crt"].map(|name| tls.join(name)));
+                return Ok(wanted.pair.is_some());
+            }
+            needs_key(tls, "ca")?;
+            let issuer = self.authority(tls, settings, wanted)?;
+            self.certificate(tls, settings, wanted, &issuer)?;
+            return Ok(wanted.pair.is_some());
+        };
+        let (certificate, key) = (super::tls::read(&pair.certificate)?, Zeroizing::new(super::tls::read(&pair.key)?));
+        if self.needs(tls, "server.key")? {
+            tls.publish_mode("server.key", &key, 0o600)?;
+        }
+        if self.needs(tls, "server.crt")? {
+            tls.publish("server.crt", &certificate)?;
+        }
+        let used = tls.read("server.crt", limits::KEY_BYTES * 4)?;
+        Ok(used != certificate)
     }
 
     fn authority(&mut self, tls: &Dir, settings: &Settings, wanted: &Wanted) -> Result<Issuer<'static, KeyPair>, Error> {
@@ -245,6 +320,29 @@ impl Work {
     }
 }
 
+/// Refuses a certificate whose key is not there.
+fn needs_key(tls: &Dir, name: &str) -> Result<(), Error> {
+    let (certificate, key) = (format!("{name}.crt"), format!("{name}.key"));
+    match tls.stamp(&certificate)?.is_some() && tls.stamp(&key)?.is_none() {
+        true => Err(Error::KeyAway { key: tls.join(&key), certificate: tls.join(&certificate) }),
+        false => Ok(()),
+    }
+}
+
+/// A given certificate has its key, and is for every host.
+fn suits(pair: &Pair, hosts: &[String]) -> Result<(), Error> {
+    super::Tls::read(&pair.certificate, &pair.key)?;
+    let bytes = super::tls::read(&pair.certificate)?;
+    let bad = |why: String| Error::Certificate { path: pair.certificate.clone(), why };
+    let first = CertificateDer::from_pem_slice(&bytes).map_err(|e| bad(e.to_string()))?;
+    let parsed = ParsedCertificate::try_from(&first).map_err(|e| bad(e.to_string()))?;
+    for host in hosts.iter().filter(|host| !host.starts_with("*.")) {
+        let name = ServerName::try_from(host.as_str()).map_err(|e| bad(e.to_string()))?;
+        rustls::client::verify_server_name(&parsed, &name).map_err(|_| bad(format!("it is not for {host}")))?;
+    }
+    Ok(())
+}
+
 /// A key that is kept, or made and written for its owner alone.
 fn key(tls: &Dir, name: &str, work: &mut Work) -> Result<KeyPair, Error> {
     let fail = |e: rcgen::Error| Error::Making { what: "a key", why: e.to_string() };
@@ -285,6 +383,7 @@ mod tests {
             folder: folder.to_owned(),
             hosts: vec!["mirror.lan".into(), "10.0.0.7".into()],
             subject: "C=DE,O=Example".parse().unwrap(),
+            pair: None,
             listen: "0.0.0.0:8443".parse().unwrap(),
             program: "/usr/local/bin/sealift".into(),
             uid: 1000,
@@ -320,7 +419,74 @@ mod tests {
     }
 
     #[test]
+    fn the_key_of_the_authority_may_be_away_and_no_other_takes_its_place() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("data");
+        prepare(&wanted(&folder)).unwrap();
+        std::fs::rename(folder.join("tls/ca.key"), temp.path().join("safe")).unwrap();
+        assert!(prepare(&wanted(&folder)).unwrap().made.is_empty(), "nothing is to be signed");
+        assert!(!folder.join("tls/ca.key").exists());
+        std::fs::remove_file(folder.join("tls/server.crt")).unwrap();
+        assert!(matches!(prepare(&wanted(&folder)), Err(Error::KeyAway { .. })));
+        std::fs::rename(temp.path().join("safe"), folder.join("tls/ca.key")).unwrap();
+        assert_eq!(prepare(&wanted(&folder)).unwrap().made, [folder.join("tls/server.crt")]);
+        std::fs::remove_file(folder.join("tls/server.key")).unwrap();
+        assert!(matches!(prepare(&wanted(&folder)), Err(Error::KeyAway { .. })));
+        assert!(!folder.join("tls/server.key").exists());
+    }
+
+    /// A certificate for these names and its key, as files.
+    fn pair(folder: &Path, name: &str, hosts: &[&str]) -> Pair {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+        let pair = Pair { certificate: folder.join(format!("{name}.crt")), key: folder.join(format!("{name}.key")) };
+        std::fs::write(&pair.certificate, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&pair.key, key.serialize_pem()).unwrap();
+        pair
+    }
+
+    #[test]
+    fn a_given_certificate_is_the_one_that_is_used() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("data");
+        let given = |name: &str, hosts: &[&str]| Wanted { pair: Some(pair(temp.path(), name, hosts)), ..wanted(&folder) };
+        let first = prepare(&given("one", &["mirror.lan", "10.0.0.7"])).unwrap();
+        let bytes = |name: &str| std::fs::read(name).unwrap();
+        let at = |path: &str| folder.join(path).to_str().unwrap().to_owned();
+        let source = |name: &str| temp.path().join(name).to_str().unwrap().to_owned();
+        assert_eq!(bytes(&at("tls/server.crt")), bytes(&source("one.crt")));
+        assert_eq!(bytes(&at("tls/server.key")), bytes(&source("one.key")));
+        assert_eq!(std::fs::metadata(at("tls/server.key")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert!(!folder.join("tls/ca.crt").exists() && !first.other_pair && first.settings.given);
+
+        // Without the pair, later: nothing of our own is put beside it.
+        let again = prepare(&wanted(&folder)).unwrap();
+        assert!(again.made.is_empty() && !folder.join("tls/ca.crt").exists(), "{:?}", again.made);
+        // Another pair does not replace it unseen.
+        assert!(prepare(&given("two", &["mirror.lan", "10.0.0.7"])).unwrap().other_pair);
+        assert_eq!(bytes(&at("tls/server.crt")), bytes(&source("one.crt")));
+        // What was given and is gone is not made up.
+        std::fs::remove_file(at("tls/server.crt")).unwrap();
+        assert!(prepare(&wanted(&folder)).is_err());
+    }
+
+    #[test]
+    fn a_given_certificate_that_does_not_suit_is_refused_before_anything_is_made() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = temp.path().join("data");
+        let other = pair(temp.path(), "other", &["mirror.lan"]);
+        let error = prepare(&Wanted { pair: Some(other), ..wanted(&folder) }).map(|_| ()).unwrap_err();
+        assert!(error.to_string().ends_with("it is not for 10.0.0.7"), "{error}");
+        let mixed = Pair { key: pair(temp.path(), "x", &["a"]).key, ..pair(temp.path(), "y", &["mirror.lan", "10.0.0.7"]) };
+        assert!(matches!(prepare(&Wanted { pair: Some(mixed), ..wanted(&folder) }), Err(Error::Certificate { .. })));
+        assert!(!folder.exists());
+    }
+
+    #[test]
     fn subjects() {
+        let organisation: Subject = "O=Bank\\, Inc,C=DE".parse().unwrap();
+        assert_eq!(organisation.0, [(DnType::OrganizationName, "Bank, Inc".to_owned()), (DnType::CountryName, "DE".to_owned())]);
         assert!("C=DE, ST=x,L=y,O=z,OU=w".parse::<Subject>().is_ok() && "".parse::<Subject>().is_ok());
         for bad in ["C=Germany", "CN=x", "O"] {
             assert!(bad.parse::<Subject>().is_err(), "{bad}");

@@ -2,7 +2,7 @@
 
 use super::answer::{Refusal, empty, identify, set, typed, with};
 use super::body::{self, Answered};
-use super::handle::{Asked, State, ask};
+use super::handle::{Asked, State, ask, at};
 use super::range::{Wanted, wanted};
 use super::store::Reference;
 use crate::digest::Digest;
@@ -73,7 +73,7 @@ async fn content(state: &Arc<State>, repository: &str, digest: Digest, first: u6
     let repository = repository.to_owned();
     Ok(body::stream(begun, place, move |error| {
         told.metrics.broken();
-        (told.log)(&format!("{repository}@{digest} broke off: {}", shown(&error.to_string())));
+        (told.log)(&format!("{} {repository}@{digest} broke off: {}", at((told.clock)()), shown(&error.to_string())));
     }))
 }
 

@@ -106,7 +106,8 @@ impl Run<'_> {
         if let Some((place, error)) = failures.first() {
             let others = failures.len() - 1;
             let (place, error) = (shown(place), error.to_string());
-            self.warn(format!("what has arrived early is not held in {place} (and {others} more): {}", shown(&error)));
+            let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
+            self.warn(format!("what has arrived early is not held in {place}{more}: {}", shown(&error)));
         }
         tags
     }

@@ -355,3 +355,25 @@ fn fault_plans_kill_and_fail() {
     assert_eq!(under("kill:cli.begin:2", &[]).status.code(), Some(0));
     assert_eq!(under("fail:cli.begin:1:EIO", &[]).status.code(), Some(1));
 }
+
+#[test]
+fn a_wrong_value_is_told_with_the_help_of_its_command() {
+    for (words, help) in [
+        (&["sealift", "preflight", "--to", "https://mirror.lan"][..], "remedy: see `sealift preflight --help`"),
+        (&["sealift", "--quiet", "trust", "min-signatures", "stream:*", "none"], "remedy: see `sealift trust min-signatures --help`"),
+    ] {
+        let ran = run_in(&[], words);
+        assert_eq!(ran.exit, 2);
+        assert!(ran.err.contains(help), "{}", ran.err);
+    }
+}
+
+#[test]
+fn what_an_item_is_called_is_told_once() {
+    let error = sealift::error::Error::new(Code::LoginRefused, "1 of 1 images cannot be packed")
+        .detail("r.lan/a:1", Code::LoginRefused, "r.lan/a:1: access refused")
+        .detail("r.lan/b:1", Code::SourceMissing, "r.lan/b has no image");
+    let told = error.to_string();
+    assert!(told.contains("\n  r.lan/a:1: access refused (LOGIN_REFUSED)\n"), "{told}");
+    assert!(told.contains("\n  r.lan/b:1: r.lan/b has no image (SOURCE_MISSING)\n"), "{told}");
+}

@@ -43,6 +43,7 @@ fn section_1(command: &clap::Command, name: &str, pages: &mut BTreeMap<String, S
         environment(&mut more);
         exit_status(&mut more);
     }
+    examples(&mut more, name);
     see_also(&mut more, command, name);
     more.to_writer(&mut page).unwrap();
     pages.insert(format!("{name}.1"), String::from_utf8(page).unwrap());
@@ -62,6 +63,25 @@ fn exit_status(roff: &mut Roff) {
     roff.control("SH", ["EXIT STATUS"]);
     for (exit, title) in FAMILIES {
         entry(roff, &exit.to_string(), title);
+    }
+}
+
+fn examples(roff: &mut Roff, name: &str) {
+    let command = name.trim_start_matches("sealift").trim_start_matches('-').replacen('-', " ", 1);
+    let examples = sealift::cli::examples::of(&command);
+    if !examples.is_empty() {
+        roff.control("SH", ["EXAMPLES"]);
+    }
+    for (what, line) in examples {
+        if !what.is_empty() {
+            roff.control("PP", []);
+            roff.text([roman(format!("{what}:"))]);
+        }
+        roff.control("RS", ["4"]);
+        roff.control("nf", []);
+        roff.text([bold(*line)]);
+        roff.control("fi", []);
+        roff.control("RE", []);
     }
 }
 

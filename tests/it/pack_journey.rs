@@ -41,6 +41,9 @@ fn every_kind_of_image_is_packed_with_the_digest_it_has_at_its_source() {
     assert!(sizes.len() >= 4 && sizes.iter().all(|size| *size <= 600_000), "{sizes:?}");
     user.run("verify OUT").expect(0);
     let deep = user.run("verify OUT --deep --json").expect(0).json();
+    let told = &deep["sets"][0];
+    assert!(told["created"].is_string() && told["volumes"].is_u64() && told["images"].is_u64(), "{told}");
+    assert_eq!(told["signers"][0]["owner"], "owner", "who signed is a fact of the object as of the text: {told}");
     let content = fleet.content();
     assert_eq!(deep["sets"][0]["blobsProven"].as_u64(), Some(content.len() as u64));
 

@@ -103,6 +103,8 @@ fn sources_are_reached_through_the_proxy_of_the_environment() {
     assert_eq!(proxy.asked.lock().unwrap().len(), before, "NO_PROXY goes past it");
     let dead = plan(temp.path(), &ca_file, &[("HTTPS_PROXY", "http://user:pr0xy-pw@127.0.0.1:9".to_owned())]);
     assert_eq!(dead.status.code(), Some(20));
+    let told = String::from_utf8_lossy(&dead.stderr);
+    assert!(told.contains("the proxy failed") && told.contains("HTTPS_PROXY"), "the proxy is not there, the registry may be: {told}");
     for output in [&direct, &dead] {
         let told = String::from_utf8_lossy(&output.stderr);
         assert!(told.contains("registry.test") && told.contains("remedy:") && !told.contains("pr0xy-pw"), "{told}");

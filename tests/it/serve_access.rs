@@ -150,3 +150,70 @@ fn a_prepared_folder_is_a_registry_with_tls_and_a_user() {
         must(Command::new("skopeo").args(["inspect", "--raw", "--cert-dir", text(&certs), "--authfile", text(&auth), &to]));
     }
 }
+
+#[test]
+fn a_folder_is_prepared_only_for_what_can_be_served() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let init = |more: &[&str]| home.run(&[&["serve", "--init", text(&data)][..], more].concat());
+    for bad in ["mirror.lan:8443", "https://mirror.lan", "a host", "", "b\u{fc}cher.lan"] {
+        init(&["--hostname", bad]).exits(2).says(&["--hostname", "USAGE"]);
+    }
+    init(&["--hostname", "*.lan"]).exits(2).says(&["*.lan", "USAGE"]);
+    // What would have no effect on the folder is no option of --init.
+    for more in [&["--allow-anonymous", "pull"][..], &["--htpasswd", "users"], &["--plain-http"], &["--read-only"], &["--sparse"]] {
+        init(&[&["--hostname", "mirror.lan"][..], more].concat()).exits(2).says(&[more[0], "USAGE"]);
+    }
+    home.run(&["serve", "--init", "oci:somewhere", "--hostname", "mirror.lan"]).exits(2).says(&["oci:DIR", "USAGE"]);
+    let file = folder.path().join("file");
+    fs::write(&file, "x").unwrap();
+    home.run(&["serve", "--init", text(&file), "--hostname", "mirror.lan"]).exits(2).says(&["give a folder", "USAGE"]);
+    assert!(!data.exists() && !std::path::Path::new("oci:somewhere").exists());
+}
+
+#[test]
+fn the_steps_that_are_printed_can_be_typed_in_their_order() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("my data");
+    let told = home.run(&["serve", "--init", text(&data), "--hostname", "[fd00::7]"]).exits(0);
+    let steps = [
+        format!("\n  sealift serve '{}'\n", data.display()),
+        "\ntrust its authority ".to_owned(),
+        "/anchors/sealift-_fd00__7__8443.crt && update-ca-trust\n".to_owned(),
+        "\n  podman login -u init '[fd00::7]:8443'\n".to_owned(),
+        format!("\n  sealift preflight --to '[fd00::7]:8443' --ca-file '{}/tls/ca.crt'\n", data.display()),
+    ];
+    let at = steps.iter().map(|step| told.out.find(step.as_str()).unwrap_or_else(|| panic!("{step}: {}", told.out)));
+    let at: Vec<usize> = at.collect();
+    assert!(at.is_sorted(), "{at:?}");
+    let again = home.run(&["serve", "--init", text(&data), "--hostname", "[fd00::7]", "--listen", "0.0.0.0:9443", "--subject", "C=DE"]);
+    again.exits(0).says(&["change listen in serve.json", "another subject"]);
+}
+
+/// `openssl req -x509` makes such a certificate, and many a house has one: its own authority, and nothing above it.
+#[test]
+fn a_certificate_that_is_its_own_authority_is_believed_where_it_is_named() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, hosts: &[&str]| {
+        let mut params = rcgen::CertificateParams::new(hosts.iter().map(|host| (*host).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let (crt, pem) = (folder.path().join(format!("{name}.crt")), folder.path().join(format!("{name}.key")));
+        fs::write(&crt, params.self_signed(&key).unwrap().pem()).unwrap();
+        fs::write(&pem, key.serialize_pem()).unwrap();
+        (crt, pem)
+    };
+    let (own, key) = write("own", &["localhost"]);
+    let (other, _) = write("other", &["localhost"]);
+    let layout = format!("oci:{}", folder.path().join("l").display());
+    let served = Served::start(&home, &[&layout, "--tls-cert", text(&own), "--tls-key", text(&key), "--allow-anonymous", "push"]);
+    let look =
+        |host: &str, more: &[&str]| home.run(&[&["preflight", "--to", &format!("{host}:{}/x", served.addr.port())][..], more].concat());
+    look("localhost", &["--ca-file", text(&own)]).exits(0);
+    look("localhost", &[]).exits(20).says(&["self-signed", "--ca-file", "CERTIFICATE_UNTRUSTED"]);
+    look("localhost", &["--ca-file", text(&other)]).exits(20).says(&["CERTIFICATE_UNTRUSTED"]);
+    look("127.0.0.1", &["--ca-file", text(&own)]).exits(20).says(&["another name", "CERTIFICATE_UNTRUSTED"]);
+}
