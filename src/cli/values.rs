@@ -109,7 +109,8 @@ pub fn destination(text: &str) -> Result<Destination, String> {
     if !prefix.is_empty() && !is_repository(prefix) {
         return Err("the prefix must be lower-case words of a-z 0-9 joined by . _ - and /".into());
     }
-    Ok(Destination::Registry { host: host.to_owned(), prefix: prefix.to_owned() })
+    // One name for one registry: receipts and the ledger go by it.
+    Ok(Destination::Registry { host: host.to_ascii_lowercase(), prefix: prefix.to_owned() })
 }
 
 /// One thing the user wants carried.
@@ -180,6 +181,7 @@ mod tests {
         let registry = |host: &str, prefix: &str| Ok(Destination::Registry { host: host.into(), prefix: prefix.into() });
         assert_eq!(destination("localhost:5982/m"), registry("localhost:5982", "m"));
         assert_eq!(destination("registry.lan/"), registry("registry.lan", ""));
+        assert_eq!(destination("docker://Registry.LAN/m"), registry("registry.lan", "m"));
         assert_eq!(destination("[::1]:5000/a/b"), registry("[::1]:5000", "a/b"));
         assert_eq!(destination("oci:/tmp/x"), Ok(Destination::Layout("/tmp/x".into())));
         for bad in ["", "/m", "https://r/m", "user:pw@r/m", "r/UP", "r//m", "oci:"] {
