@@ -3,7 +3,7 @@
 use super::connections::{self, Place};
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, now, options, preflight, published, resources, rfc3339, sets, values};
+use super::{Context, Outcome, carried, now, options, preflight, published, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
@@ -136,6 +136,7 @@ impl Work<'_> {
         let plan = unpack::plan(&setting, &ledger);
         ctx.progress.end();
         let plan = plan.map_err(|e| Error::from(&e))?;
+        carried::tell_warnings(set, ctx);
         if self.args.dry_run {
             show_plan(&plan, set, ctx);
             tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);
