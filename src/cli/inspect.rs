@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of the set, its index, or one of its volumes
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = values::local())]
     pub path: PathBuf,
     /// List the images
     #[arg(long)]

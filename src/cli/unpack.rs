@@ -27,7 +27,7 @@ const SPOOL_BYTES: u64 = 16_000_000_000;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folders or volume files of the set
-    #[arg(value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(value_name = "PATH", required = true, num_args = 1.., value_parser = values::local())]
     pub paths: Vec<PathBuf>,
     /// Where to.
     // Not in the comment: rustdoc would read the brackets as links.

@@ -1,8 +1,9 @@
 //! What the argument parser refuses, in the outer form of every other error.
 
+use super::oc_mirror;
 use super::output::{Outcome, Output};
 use crate::error::{Code, Error};
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Help and version are text; anything else is a `USAGE` error.
 pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
@@ -16,7 +17,25 @@ pub fn told(refusal: &clap::Error, output: &Output) -> Result<Outcome, Error> {
             text.lines().for_each(|line| output.message(line));
             Err(Error::new(Code::Usage, "a command is missing"))
         }
-        _ => Err(error(&crate::text::without_userinfo(&text))),
+        _ => Err(instead(refusal, error(&crate::text::without_userinfo(&text)))),
+    }
+}
+
+/// A word that oc-mirror knows: what to type here.
+fn instead(refusal: &clap::Error, error: Error) -> Error {
+    let word = |kind| match refusal.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    let advice = word(ContextKind::InvalidArg).and_then(oc_mirror::option);
+    let advice = advice.or_else(|| word(ContextKind::InvalidSubcommand).and_then(oc_mirror::command));
+    match advice {
+        Some(advice) if matches!(refusal.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) => {
+            // Tips are of words that only look alike.
+            let what = error.what.clone();
+            Error::new(Code::Usage, what).remedy(format!("{advice} (sealift-oc-mirror(7))"))
+        }
+        _ => error,
     }
 }
 
