@@ -72,7 +72,7 @@ fn parse(line: &str) -> Verb {
 /// Command lines out of people's scripts: each is refused with what to type here.
 #[test]
 fn words_of_oc_mirror_lead_to_ours() {
-    let user = User::new();
+    let user = crate::support::run::User::new();
     for (line, told) in [
         ("--v2 -c set.yaml file://out", "sealift pack imageset.yaml --key NAME DIR"),
         ("mirror -c set.yaml --workspace file://w docker://r.lan/ocp", "sealift mirror imageset.yaml --to REGISTRY/PREFIX"),
@@ -90,7 +90,7 @@ fn words_of_oc_mirror_lead_to_ours() {
     // Nothing is written into a folder called docker: or file:.
     user.run("pack quay.io/a/b:1 docker://r.lan/ocp").refused(2, "USAGE", &["sealift mirror WISH --to"]);
     user.run("unpack file:///nowhere/at/all --to r.lan").refused(2, "FILE_MISSING", &["cannot open /nowhere/at/all"]);
-    assert_eq!(fs::read_dir(user.work()).unwrap().count(), 0);
+    assert_eq!(std::fs::read_dir(user.work()).unwrap().count(), 0);
 }
 
 #[test]

@@ -148,7 +148,7 @@ fn any_host_can_delete_by_the_receipts_in_the_registry() {
 #[test]
 fn any_host_makes_resources_by_the_receipts_in_the_registry_under_whatever_name_it_has() {
     let Some(scene) = Scene::new(true) else { return };
-    let line = |to: &str, more: &str| format!("resources --to {to} --only idms,itms --dest-tls-verify=false {more}");
+    let line = |to: &str, more: &str| format!("resources {more}--to {to} --only idms,itms --dest-tls-verify=false");
     let own = scene.user.run(&line(&scene.to, "")).expect(0);
     assert!(own.out.contains("kind: ImageTagMirrorSet") && own.out.contains("/d/team"), "{}", own.out);
     let other = User::new();
@@ -164,7 +164,7 @@ fn any_host_makes_resources_by_the_receipts_in_the_registry_under_whatever_name_
     other.run(&format!("mirror {app} --to {alias} --src-tls-verify=false --dest-tls-verify=false")).expect(0);
     let part = other.run(&line(&alias, "")).expect(0);
     assert!(part.out.contains("/d/team") && !part.out.contains("/d/legacy") && own.out.contains("/d/legacy"), "{}", part.out);
-    let all = other.run(&line(&alias, "--from-registry")).expect(0);
+    let all = other.run(&line(&alias, "--from-registry ")).expect(0);
     assert_eq!(all.out.replace(&alias, &scene.to), own.out);
     // What was brought under the other name counts when something is deleted.
     scene.config(&other, &["legacy/web:list"]);
