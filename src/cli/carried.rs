@@ -2,7 +2,9 @@
 //! nobody at the gate which release lies on the disc.
 
 use super::Context;
-use crate::format::{Completeness, Document, DocumentKind, Image, Receipt, ReceiptImage, Role};
+use crate::archive::OpenSet;
+use crate::format::{Completeness, Document, DocumentKind, Image, Missing, Receipt, ReceiptImage, Role};
+use crate::text::shown;
 use crate::unpack::DoneImage;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -61,6 +63,8 @@ pub struct Carried {
     pub templates: usize,
     /// Update graphs, by channel and architecture.
     pub update_graphs: Vec<String>,
+    /// What whoever uses the images should know.
+    pub notes: Vec<String>,
 }
 
 /// One package of a catalog.
@@ -116,6 +120,7 @@ impl Carried {
                 DocumentKind::ReleaseSignature => carried.release_signatures += 1,
                 DocumentKind::CatalogTemplate => carried.templates += 1,
                 DocumentKind::UpdateGraph => carried.update_graphs.push(document.name.clone()),
+                DocumentKind::Note => carried.notes.extend(notes(document)),
             }
         }
         carried
@@ -165,6 +170,7 @@ impl Carried {
         if !self.update_graphs.is_empty() {
             lines.push(format!("update graphs: {}", self.update_graphs.join(", ")));
         }
+        lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines
     }
 
@@ -180,6 +186,26 @@ fn about(image: &DoneImage) -> String {
         0 => String::new(),
         of => format!(", {} of {of} referrers", image.referrers.here),
     }
+}
+
+/// The lines of a note, as they may be shown.
+fn notes(document: &Document) -> Vec<String> {
+    let bytes = document.bytes();
+    String::from_utf8_lossy(&bytes).lines().map(|line| shown(line).to_string()).collect()
+}
+
+/// What is not in a set although it was asked for, and what there is to know about what is.
+pub fn tell_warnings(set: &OpenSet, ctx: &Context) {
+    set.index().missing.iter().for_each(|missing| ctx.output.warn(&not_in_the_set(missing)));
+    let documents = set.contents().documents.iter().filter(|document| document.kind == DocumentKind::Note);
+    documents.flat_map(notes).for_each(|note| ctx.output.warn(&note));
+}
+
+/// One thing that was asked for and is not there.
+pub fn not_in_the_set(missing: &Missing) -> String {
+    let Missing { name, code, reason } = missing;
+    let reason = reason.strip_prefix(name.as_str()).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(reason);
+    format!("NOT in the set: {name} ({code}: {reason})")
 }
 
 fn images(number: usize) -> String {
@@ -247,7 +273,9 @@ mod tests {
             part(Role::Helm, "x/podinfo:5", &chart),
             part(Role::Image, "team/app:1", &[]),
         ];
-        let documents = [Document::new(DocumentKind::ReleaseSignature, "sha256-00-1", b"x")];
+        let told = b"the update from 4.16.3 is conditional\x1b[2J\nanother";
+        let documents =
+            [Document::new(DocumentKind::ReleaseSignature, "sha256-00-1", b"x"), Document::new(DocumentKind::Note, "updates amd64", told)];
         assert_eq!(
             Carried::of(parts, &documents).lines(),
             [
@@ -259,6 +287,8 @@ mod tests {
                 "by name: 1 image",
                 "referrers (signatures, attestations, SBOMs): 1",
                 "release signatures, for the cluster: 1",
+                r"note: the update from 4.16.3 is conditional\u{1b}[2J",
+                "note: another",
             ]
         );
         assert_eq!(Carried::of(parts.into_iter().skip(8), &[]).lines(), Vec::<String>::new());

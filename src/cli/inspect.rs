@@ -1,6 +1,6 @@
 //! `sealift inspect`: what a set holds.
 
-use super::carried::{Carried, IMAGES_LISTED};
+use super::carried::{Carried, IMAGES_LISTED, not_in_the_set};
 use super::output::bytes;
 use super::{Context, Outcome, sets, values};
 use crate::archive::OpenSet;
@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of the set, its index, or one of its volumes
-    #[arg(value_name = "PATH")]
+    #[arg(value_name = "PATH", value_parser = values::local())]
     pub path: PathBuf,
     /// List the images
     #[arg(long)]
@@ -65,7 +65,7 @@ fn show(set: &OpenSet, args: &Args, ctx: &Context) {
     ));
     Carried::of(&contents.images, &contents.documents).told(ctx);
     for missing in &index.missing {
-        ctx.output.line(&format!("NOT in the set: {} ({}: {})", missing.name, missing.code, missing.reason));
+        ctx.output.line(&not_in_the_set(missing));
     }
     let all = !(args.images || args.blobs || args.volumes || args.signatures);
     if args.images || all && (contents.images.len() <= IMAGES_LISTED || ctx.verbose) {

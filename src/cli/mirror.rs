@@ -2,7 +2,7 @@
 
 use super::output::bytes;
 use super::wishes::{Asked, Planned, detail, planned};
-use super::{Context, Outcome, carried, connections, now, options, plan, published, rfc3339, values};
+use super::{Context, Outcome, carried, connections, now, options, plan, published, resources, rfc3339, values};
 use crate::cluster;
 use crate::error::{Detail, Error};
 use crate::format::Receipt;
@@ -18,7 +18,7 @@ use std::path::PathBuf;
 /// Asks the target what it has, mounts what another of its repositories holds, and streams the rest; every byte is proven while it
 /// passes. Images are pushed as soon as they are whole, the tag last; catalogs after everything else. A tag that names something
 /// else is replaced. A run that was stopped goes on when the same command is given again. A receipt of what the target holds is
-/// kept on this host and in the registry, for where, check, delete and resources.
+/// kept on this host and in the registry, for where, check, delete and resources; cluster resources are written as after unpack.
 #[derive(clap::Args, Debug)]
 #[command(after_help = plan::WISHES)]
 pub struct Args {
@@ -135,8 +135,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         published::save(path, &report.receipt_bytes, signer.as_deref())?;
     }
     published::keep(&report.receipt, &report.receipt_bytes, target.as_ref(), &prefix, !args.no_registry_receipt, ctx);
+    let folder = resources::after_unpack(&args.to, None, ctx)?;
     mirror_instructions(instructions, &report.receipt, ctx)?;
-    Ok(in_json(&report)?.but(shortfall(&report, failed, args.selection.keep_going)))
+    let outcome = in_json(&report)?.with("resources", folder)?;
+    Ok(outcome.but(shortfall(&report, failed, args.selection.keep_going)))
 }
 
 /// Without --keep-going nothing is pushed when an image cannot be had.

@@ -21,6 +21,7 @@ pub mod inspect;
 pub mod key;
 pub mod list;
 pub mod mirror;
+mod oc_mirror;
 pub mod openshift;
 pub mod options;
 pub mod output;

@@ -331,7 +331,7 @@ pub enum Compression {
 #[derive(Args, Clone, Debug, Default)]
 pub struct Workspace {
     /// Folder for what has been fetched; it makes runs resumable (default: the cache folder)
-    #[arg(long, value_name = "DIR", help_heading = "Files")]
+    #[arg(long, value_name = "DIR", value_parser = values::local(), help_heading = "Files")]
     pub workspace: Option<PathBuf>,
 }
 

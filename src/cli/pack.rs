@@ -74,8 +74,12 @@ impl Args {
 
 /// A forgotten OUT would otherwise make a folder named like an image.
 fn out_folder(word: &OsStr) -> Result<PathBuf, Error> {
-    let path = PathBuf::from(word);
+    let path = values::without_scheme(word);
     let text = word.to_string_lossy();
+    if text.starts_with("docker://") {
+        return Err(Error::new(Code::Usage, format!("the last word must be the folder to write to, {} is a registry", path.display()))
+            .remedy("from registry to registry: `sealift mirror WISH --to REGISTRY/PREFIX`"));
+    }
     let wish = text.starts_with("oci:") || [".yaml", ".yml", ".json"].iter().any(|ending| text.ends_with(ending)) || path.is_file();
     match wish {
         true => Err(Error::new(Code::Usage, format!("the last word must be the folder to write to, {} is a wish", path.display()))

@@ -5,11 +5,12 @@ use super::{Context, options};
 use crate::error::{Code, Error};
 use crate::format::Receipt;
 use crate::fs::Dir;
-use crate::inventory::{self, join, tag_of};
+use crate::inventory::{self, join, path_of, tag_of};
 use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
 use crate::text::shown;
 use crate::unpack::Target;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// Receipts for a verb: the files named, else those of this host, else those in the registry itself.
@@ -34,8 +35,7 @@ pub fn gathered(
     };
     let mut receipts = receipts_of(name, ctx)?;
     if let Some(target) = target.filter(|target| receipts.is_empty() && target.collects_garbage()) {
-        receipts = inventory::fetch(target, prefix, nested.paths())?;
-        receipts.retain(|receipt| receipt.target == name);
+        receipts = in_registry(target, prefix, nested, ctx)?;
         if !receipts.is_empty() {
             let line = "this host has no receipts of the target: those in the registry are used, as trustworthy as the registry";
             ctx.progress.say(Level::Info, line);
@@ -60,10 +60,33 @@ pub fn everyones(
     if !files.is_empty() || here.is_empty() || !target.collects_garbage() {
         return gathered(files, Some(target), Some(&name), prefix, nested, ctx);
     }
-    let there = inventory::fetch(target, prefix, nested.paths())?;
-    let unknown = |r: &Receipt| r.target == name && !here.iter().any(|own| (own.identity, &own.images) == (r.identity, &r.images));
+    let there = in_registry(target, prefix, nested, ctx)?;
     // Those of this host are the last, the newest: their order is certain.
-    Ok(there.into_iter().filter(unknown).chain(here.iter().cloned()).collect())
+    Ok(unknown(there, &here).into_iter().chain(here.iter().cloned()).collect())
+}
+
+/// Without those that say what one of `here` says.
+pub fn unknown(mut receipts: Vec<Receipt>, here: &[Receipt]) -> Vec<Receipt> {
+    receipts.retain(|r| !here.iter().any(|own| (own.identity, &own.images) == (r.identity, &r.images)));
+    receipts
+}
+
+/// The receipts in the registry itself, the newest last, under the name the registry is asked by: whoever reached it by another name
+/// (an alias, an address, the registry it was replicated from) filled the same place.
+///
+/// # Errors
+/// As [`inventory::fetch`].
+pub fn in_registry(target: &dyn Target, prefix: &str, nested: &options::Nested, ctx: &Context) -> Result<Vec<Receipt>, Error> {
+    let mut receipts = inventory::fetch(target, prefix, nested.paths())?;
+    receipts.retain(|receipt| path_of(&receipt.target) == Some(prefix));
+    let name = target.name();
+    let others: BTreeSet<&str> = receipts.iter().map(|r| r.target.as_str()).filter(|other| *other != name).collect();
+    for other in others {
+        let line = format!("receipts in the registry name it {}: they are taken as those of {}", shown(other), shown(&name));
+        ctx.progress.say(Level::Info, &line);
+    }
+    receipts.iter_mut().for_each(|receipt| receipt.target.clone_from(&name));
+    Ok(receipts)
 }
 
 fn none(name: &str, ctx: &Context) -> Error {

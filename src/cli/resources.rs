@@ -1,7 +1,7 @@
 //! `sealift resources`: what clusters and hosts need to pull from the inner registry.
 
 use super::receipts::{from_paths, receipts_of, target_name};
-use super::{Context, Outcome, receipts, resources_folder, values};
+use super::{Context, Outcome, connections, options, published, receipts, resources_folder, values};
 use crate::cluster::{self, Kind, ResourceFile, Target};
 use crate::error::{Code, Error};
 use crate::format::Receipt;
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 ///
 /// Mirror sets, catalogs, the update service and release signatures for OpenShift; hosts.toml for containerd, a drop-in for
 /// registries.conf, registries.yaml for k3s and RKE2. They follow the receipts of everything that was unpacked into the registry,
-/// not of the last set alone, and have the names oc-mirror gives: applying them updates what it left. Without -o the objects for
-/// OpenShift are printed, for `oc apply -f -`.
+/// not of the last set alone, and have the names oc-mirror gives: applying them updates what it left. A host that has no receipts
+/// reads those in the registry (PREFIX/sealift/receipts). Without -o the objects for OpenShift are printed, for `oc apply -f -`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where to.
@@ -37,6 +37,9 @@ pub struct Args {
     /// are of
     #[arg(long, value_name = "PATH", num_args = 1..)]
     pub receipts: Vec<PathBuf>,
+    /// Read the receipts in the registry as well: where several hosts unpack into it, each knows only of its own runs
+    #[arg(long, requires = "to", conflicts_with = "receipts")]
+    pub from_registry: bool,
     /// Folder to write into; what an earlier run wrote there and is no longer needed is removed
     #[arg(short, long = "output", value_name = "DIR")]
     pub output: Option<PathBuf>,
@@ -46,6 +49,12 @@ pub struct Args {
     /// For OpenShift before 4.13: ImageContentSourcePolicy in place of the mirror sets
     #[arg(long)]
     pub icsp: bool,
+    /// Names at the target, where receipts are read from it.
+    #[command(flatten)]
+    pub nested: options::Nested,
+    /// How the target is spoken to, where receipts are read from it.
+    #[command(flatten)]
+    pub target: options::Target,
 }
 
 fn kinds() -> impl TypedValueParser<Value = Kind> {
@@ -57,7 +66,7 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
 /// Runs the command.
 ///
 /// # Errors
-/// `FILE_MISSING` when nothing is known of a target; `USAGE` when it is no registry; as receipts and files fail.
+/// `FILE_MISSING` when nothing is known of a target; `USAGE` when it is no registry; as receipts, files and registries fail.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let targets = targets(&args, ctx)?;
     let mut chosen: BTreeSet<Kind> = args.only.iter().copied().collect();
@@ -109,21 +118,58 @@ fn targets(args: &Args, ctx: &Context) -> Result<Vec<Target>, Error> {
 
 fn known(name: String, args: &Args, outside: &[Receipt], ctx: &Context) -> Result<Target, Error> {
     let own = if args.to.is_empty() { Vec::new() } else { receipts_of(&name, ctx)? };
-    let brought: Vec<Receipt> = outside.iter().filter(|receipt| receipt.target == name).cloned().collect();
-    let mixed = !own.is_empty() && !brought.is_empty();
-    let mut receipts = [own, brought].concat();
+    let mut others: Vec<Receipt> = outside.iter().filter(|receipt| receipt.target == name).cloned().collect();
+    let mut trouble = None;
+    if args.from_registry {
+        others = published::unknown(in_registry(&name, args, ctx)?, &own);
+    } else if own.is_empty() && args.receipts.is_empty() {
+        match in_registry(&name, args, ctx) {
+            Ok(receipts) => others = receipts,
+            Err(error) if error.code == Code::Interrupted => return Err(error),
+            Err(error) => trouble = Some(error),
+        }
+        if !others.is_empty() {
+            let line = "this host has no receipts of the target: those in the registry are used, as trustworthy as the registry";
+            ctx.progress.say(Level::Info, line);
+        }
+    }
+    let mixed = !own.is_empty() && !others.is_empty();
+    let mut receipts = [own, others].concat();
     // Only of one host the order is certain.
     if mixed {
         receipts::sort(&mut receipts);
     }
     if receipts.is_empty() && !name.starts_with("oci:") {
-        let known = receipts::known_targets(ctx).iter().map(|name| shown(name).to_string()).collect::<Vec<_>>();
-        let known = if known.is_empty() { String::new() } else { format!(" (this host has receipts of {})", known.join(", ")) };
-        return Err(Error::new(Code::FileMissing, format!("no receipt of {} is known on this host", shown(&name))).remedy(format!(
-            "name the target as `sealift unpack --to` did{known}; or give --receipts FILE; or unpack the set again: nothing is pushed twice",
-        )));
+        return Err(unknown(&name, trouble, ctx));
     }
     Ok(Target { name, receipts })
+}
+
+/// What lies in the registry of that name.
+fn in_registry(name: &str, args: &Args, ctx: &Context) -> Result<Vec<Receipt>, Error> {
+    let Some(to) = args.to.iter().find(|to| target_name(to) == name) else { return Ok(Vec::new()) };
+    if matches!(to, values::Destination::Layout(_)) {
+        return Ok(Vec::new());
+    }
+    let connections::Place { target, prefix, .. } = connections::target(ctx, to, &args.target)?;
+    published::in_registry(target.as_ref(), &prefix, &args.nested, ctx)
+}
+
+/// No receipt of a target is anywhere. `trouble` is why the registry could not be asked.
+fn unknown(name: &str, trouble: Option<Error>, ctx: &Context) -> Error {
+    let known = receipts::known_targets(ctx).iter().map(|name| shown(name).to_string()).collect::<Vec<_>>();
+    let known = if known.is_empty() { String::new() } else { format!(" (this host has receipts of {})", known.join(", ")) };
+    let there = match &trouble {
+        Some(error) => format!(", and those in the registry cannot be read: {}", error.what),
+        None => ", nor is there one in the registry".to_owned(),
+    };
+    let error = Error::new(Code::FileMissing, format!("no receipt of {} is known on this host{there}", shown(name))).remedy(format!(
+        "name the target as `sealift unpack --to` did{known}; or give --receipts FILE; or unpack the set again: nothing is pushed twice",
+    ));
+    match trouble {
+        Some(trouble) => Error { causes: trouble.causes, ..error },
+        None => error,
+    }
 }
 
 /// The JSON form of what is there as YAML is not printed too.

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folder of the set
-    #[arg(value_name = "OUT")]
+    #[arg(value_name = "OUT", value_parser = super::values::local())]
     pub out: PathBuf,
     /// Which key signs.
     #[command(flatten)]

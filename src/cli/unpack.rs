@@ -3,7 +3,7 @@
 use super::connections::{self, Place};
 use super::output::bytes;
 use super::unpack_told::{Tally, show_plan, told};
-use super::{Context, Outcome, now, options, preflight, published, resources, rfc3339, sets, values};
+use super::{Context, Outcome, carried, now, options, preflight, published, resources, rfc3339, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
@@ -27,7 +27,7 @@ const SPOOL_BYTES: u64 = 16_000_000_000;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folders or volume files of the set
-    #[arg(value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(value_name = "PATH", required = true, num_args = 1.., value_parser = values::local())]
     pub paths: Vec<PathBuf>,
     /// Where to.
     // Not in the comment: rustdoc would read the brackets as links.
@@ -136,6 +136,7 @@ impl Work<'_> {
         let plan = unpack::plan(&setting, &ledger);
         ctx.progress.end();
         let plan = plan.map_err(|e| Error::from(&e))?;
+        carried::tell_warnings(set, ctx);
         if self.args.dry_run {
             show_plan(&plan, set, ctx);
             tally.plans.push(serde_json::to_value(&plan).map_err(|e| Error::bug("a plan has no JSON form").because(e))?);

@@ -1,9 +1,10 @@
 //! What the argument parser refuses, in the outer form of every other error.
 
+use super::oc_mirror;
 use super::output::{Outcome, Output};
 use crate::error::{Code, Error};
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use std::ffi::OsString;
 
 /// Help and version are text; anything else is a `USAGE` error.
@@ -21,8 +22,27 @@ pub fn told(refusal: &clap::Error, argv: &[OsString], output: &Output) -> Result
         _ => {
             let told = error(&crate::text::without_userinfo(&text));
             // What is wrong with a value comes without the usage.
-            Err(if text.contains("\nUsage: ") { told } else { told.remedy(format!("see `{} --help`", command(argv))) })
+            let told = if text.contains("\nUsage: ") { told } else { told.remedy(format!("see `{} --help`", command(argv))) };
+            Err(instead(refusal, told))
         }
+    }
+}
+
+/// A word that oc-mirror knows: what to type here.
+fn instead(refusal: &clap::Error, error: Error) -> Error {
+    let word = |kind| match refusal.get(kind) {
+        Some(ContextValue::String(word)) => Some(word.as_str()),
+        _ => None,
+    };
+    let advice = word(ContextKind::InvalidArg).and_then(oc_mirror::option);
+    let advice = advice.or_else(|| word(ContextKind::InvalidSubcommand).and_then(oc_mirror::command));
+    match advice {
+        Some(advice) if matches!(refusal.kind(), ErrorKind::UnknownArgument | ErrorKind::InvalidSubcommand) => {
+            // Tips are of words that only look alike.
+            let what = error.what.clone();
+            Error::new(Code::Usage, what).remedy(format!("{advice} (sealift-oc-mirror(7))"))
+        }
+        _ => error,
     }
 }
 

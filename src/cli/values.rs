@@ -3,8 +3,22 @@
 use crate::error::{Code, Error};
 use crate::image_set::Source;
 use crate::oci::is_repository;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+
+/// Reads the path of a folder or file; `file://`, which oc-mirror wants in front, may be there.
+pub fn local() -> impl TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(|text| without_scheme(&text))
+}
+
+/// The path without `file://`.
+pub fn without_scheme(text: &OsStr) -> PathBuf {
+    match text.to_str().and_then(|text| text.strip_prefix("file://")) {
+        Some(path) if !path.is_empty() => path.into(),
+        _ => text.into(),
+    }
+}
 
 /// Reads a size in bytes: `4MB` = 4 000 000, `4MiB` = 4 194 304, a bare number is bytes.
 pub fn size(text: &str) -> Result<u64, String> {
@@ -135,7 +149,8 @@ pub fn destination(text: &str) -> Result<Destination, String> {
     if !prefix.is_empty() && !is_repository(prefix) {
         return Err("the prefix must be lower-case words of a-z 0-9 joined by . _ - and /".into());
     }
-    Ok(Destination::Registry { host: host.to_owned(), prefix: prefix.to_owned() })
+    // One name for one registry: receipts and the ledger go by it.
+    Ok(Destination::Registry { host: host.to_ascii_lowercase(), prefix: prefix.to_owned() })
 }
 
 /// One thing the user wants carried.
@@ -155,7 +170,9 @@ impl Wish {
     /// Tells the kinds apart: `*.json` is a saved plan, an existing file or `*.yaml`, `*.yml` an ImageSet, `oci:FOLDER[:TAG]` a
     /// layout, anything else a reference.
     pub fn sort(text: &OsStr) -> Result<Wish, Error> {
-        let path = Path::new(text);
+        let local = without_scheme(text);
+        let text = text.to_str().and_then(|text| text.strip_prefix("docker://")).map_or(text, OsStr::new);
+        let path = local.as_path();
         let release = text.to_str().is_some_and(|text| text.starts_with("release:"));
         let ending = path.extension().and_then(OsStr::to_str).unwrap_or("").to_ascii_lowercase();
         if ending == "json" && !release {
@@ -237,6 +254,7 @@ mod tests {
         let registry = |host: &str, prefix: &str| Ok(Destination::Registry { host: host.into(), prefix: prefix.into() });
         assert_eq!(destination("localhost:5982/m"), registry("localhost:5982", "m"));
         assert_eq!(destination("registry.lan/"), registry("registry.lan", ""));
+        assert_eq!(destination("docker://Registry.LAN/m"), registry("registry.lan", "m"));
         assert_eq!(destination("[::1]:5000/a/b"), registry("[::1]:5000", "a/b"));
         assert_eq!(destination("oci:/tmp/x"), Ok(Destination::Layout("/tmp/x".into())));
         for bad in ["", "/m", "https://r/m", "user:pw@r/m", "r/UP", "r//m", "oci:"] {
@@ -253,6 +271,9 @@ mod tests {
         assert_eq!(sort("imageset.yaml").unwrap(), Wish::ImageSet("imageset.yaml".into()));
         assert_eq!(Wish::sort(file.as_os_str()).unwrap(), Wish::ImageSet(file));
         assert_eq!(sort("plan.json").unwrap(), Wish::Plan("plan.json".into()));
+        // As oc-mirror has it written.
+        assert_eq!(sort("file:///a/set.yaml").unwrap(), Wish::ImageSet("/a/set.yaml".into()));
+        assert_eq!(sort("docker://quay.io/x/y:1").unwrap(), sort("quay.io/x/y:1").unwrap());
         assert!(matches!(sort("oci:d/e:1.0").unwrap(), Wish::Image(Source::Layout { .. })));
         assert!(matches!(sort("quay.io/x/y:1").unwrap(), Wish::Image(Source::Registry(_))));
         assert_eq!(sort("release:4.17.2").unwrap(), Wish::Release("4.17.2".into()));

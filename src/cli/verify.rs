@@ -19,7 +19,7 @@ use std::path::PathBuf;
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folders, volume files or indexes of sets
-    #[arg(value_name = "PATH", required = true, num_args = 1..)]
+    #[arg(value_name = "PATH", required = true, num_args = 1.., value_parser = values::local())]
     pub paths: Vec<PathBuf>,
     /// Decode everything as well, and prove the digest of every blob
     #[arg(long)]

@@ -1,7 +1,7 @@
 //! What the user asks for, in a file or on the command line.
 
 use super::{Code, Error};
-use crate::image_set::{Collision, DestinationError, ImageSetError, Problem, SizeError, SourceError};
+use crate::image_set::{Collision, DestinationError, ImageSetError, Kind, Problem, SizeError, SourceError};
 
 impl From<&ImageSetError> for Error {
     fn from(error: &ImageSetError) -> Error {
@@ -16,6 +16,12 @@ impl From<&ImageSetError> for Error {
 /// Better than "correct the file" where one action is known.
 fn remedy(problem: &Problem) -> Option<&'static str> {
     match problem {
+        Problem::OtherKind { found: _, wanted: Kind::Delete } => {
+            Some("give a DeleteImageSetConfiguration (apiVersion mirror.openshift.io/v2alpha1) with a delete section")
+        }
+        Problem::OtherKind { found: Kind::Delete, wanted: _ } => {
+            Some("give an ImageSetConfiguration with a mirror section; to delete: `sealift delete --generate -c FILE --to REGISTRY/PREFIX`")
+        }
         Problem::Empty | Problem::UnknownKind(_) | Problem::OtherKind { .. } | Problem::OtherSection(_) => {
             Some("give an ImageSetConfiguration (apiVersion mirror.openshift.io/v2alpha1) with a mirror section")
         }

@@ -48,7 +48,8 @@ impl From<&Reason> for Error {
 
 impl From<&Failure> for Detail {
     fn from(failure: &Failure) -> Detail {
-        Detail::of(&failure.name, &Error::from(&failure.reason))
+        let detail = Detail::of(&failure.name, &Error::from(&failure.reason));
+        Detail { error: failure.told(&detail.error), ..detail }
     }
 }
 
@@ -131,7 +132,7 @@ mod tests {
     use rustix::io::Errno;
 
     fn failure(name: &str, reason: Reason) -> Failure {
-        Failure { name: name.into(), reason }
+        Failure { name: name.into(), reason, part_of: Vec::new() }
     }
 
     fn platform() -> Reason {

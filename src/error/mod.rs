@@ -74,11 +74,14 @@ pub struct Detail {
 impl Detail {
     /// A failure of one thing, as an entry of a list: its sentence, and the nearest cause behind it.
     pub fn of(subject: impl fmt::Display, error: &Error) -> Detail {
+        let subject = subject.to_string();
+        // The sentence stands behind the subject in a list: it need not begin with it.
+        let what = error.what.strip_prefix(&subject).and_then(|rest| rest.strip_prefix(": ")).unwrap_or(&error.what);
         let told = match error.causes.first() {
-            Some(cause) => format!("{}: {cause}", error.what),
-            None => error.what.clone(),
+            Some(cause) => format!("{what}: {cause}"),
+            None => what.to_owned(),
         };
-        Detail { subject: subject.to_string(), code: error.code, error: told }
+        Detail { subject, code: error.code, error: told }
     }
 }
 

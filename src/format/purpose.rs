@@ -60,6 +60,9 @@ pub enum DocumentKind {
     CatalogTemplate,
     /// An update graph (JSON). Named `CHANNEL-ARCHITECTURE`, for example `stable-4.16-amd64`.
     UpdateGraph,
+    /// What whoever uses the images should know (text, one thing a line): risks of updates, releases that are not proven. Named by
+    /// what it is about.
+    Note,
 }
 
 /// A small document that travels beside the images.

@@ -152,7 +152,7 @@ impl Needed {
             let source = match Source::parse(image) {
                 Ok(source) => source,
                 Err(error) => {
-                    failures.push((shown(image).to_string(), error.into()));
+                    failures.push((format!("{} of {}", shown(image), shown(&bundle.name)), error.into()));
                     continue;
                 }
             };

@@ -22,6 +22,14 @@ pub fn tag_of(receipt: &Receipt) -> String {
     format!("{}-{}", receipt.stream, hex.get(..16).unwrap_or(&hex))
 }
 
+/// What follows the host in the name of a registry: the prefix, which may be empty. None for a layout.
+pub fn path_of(target: &str) -> Option<&str> {
+    if target.starts_with("oci:") {
+        return None;
+    }
+    Some(target.split_once('/').map_or("", |(_, prefix)| prefix))
+}
+
 /// Two receipts of one set in one: what either found, and where both name a tag, what the newer found.
 pub fn join(earlier: &Receipt, newer: &Receipt) -> Receipt {
     let mut images: BTreeMap<(String, String), _> = BTreeMap::new();
@@ -77,7 +85,9 @@ pub fn publish_joined(target: &dyn Target, prefix: &str, receipt: &Receipt) -> R
     let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
     let tag = tag_of(receipt);
     let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
-    let same = |there: &Receipt| (&there.target, there.max_nested_paths) == (&receipt.target, receipt.max_nested_paths);
+    // By whatever name the other host reaches this registry.
+    let of = |receipt: &Receipt| (path_of(&receipt.target).map(str::to_owned), receipt.max_nested_paths);
+    let same = |there: &Receipt| of(there) == of(receipt);
     for _ in 0..ATTEMPTS {
         let named = target.tag(&place, &tag).map_err(about)?;
         let there = match &named {

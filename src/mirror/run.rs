@@ -377,10 +377,7 @@ fn origins(setting: &Setting<'_>) -> Result<Vec<Arc<dyn Origin>>, MirrorError> {
             Some(made) => setting.origins.open_made(made.base.as_ref().map(parse).transpose()?.as_ref()),
             None => setting.origins.open(&parse(&image.source)?),
         };
-        let failed = |e: crate::origin::OriginError| pack::Error::Failed {
-            failures: vec![Failure { name: image.source.clone(), reason: e.into() }],
-            total,
-        };
+        let failed = |e: crate::origin::OriginError| pack::Error::Failed { failures: vec![Failure::of(image, e.into())], total };
         Ok(origin.map_err(failed)?)
     };
     setting.wish.images.iter().map(open).collect()

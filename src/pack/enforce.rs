@@ -48,7 +48,7 @@ pub fn enforce(
                 verdict
             }
         };
-        failures.extend(verdict.map(|refused| Failure { name: image.source.clone(), reason: Reason::Policy(refused) }));
+        failures.extend(verdict.map(|refused| Failure::of(image, Reason::Policy(refused))));
     }
     if progress.cancelled() {
         return Err(Error::Interrupted);
@@ -62,7 +62,7 @@ pub fn enforce(
 fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failure> {
     judged.into_iter().filter_map(|judged| {
         let image = images.get(judged.image)?;
-        Some(Failure { name: image.source.clone(), reason: Reason::Policy(judged.verdict.err()?) })
+        Some(Failure::of(image, Reason::Policy(judged.verdict.err()?)))
     })
 }
 

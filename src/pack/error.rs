@@ -1,8 +1,10 @@
 //! What can keep a set from being packed.
 
+use crate::format::Image;
 use crate::image_set::Collision;
 use crate::origin::{FetchError, OriginError};
 use crate::{archive, codec, format, fs, layout, ledger, sign};
+use std::fmt::Display;
 use std::io;
 use std::path::PathBuf;
 
@@ -13,6 +15,29 @@ pub struct Failure {
     pub name: String,
     /// Why.
     pub reason: Reason,
+    /// What it is part of (`partOf` of images).
+    pub part_of: Vec<String>,
+}
+
+/// As many of those that need an image are named.
+const NEEDED_BY: usize = 4;
+
+impl Failure {
+    /// Of an image that was resolved.
+    pub fn of(image: &Image, reason: Reason) -> Failure {
+        Failure { name: image.source.clone(), reason, part_of: image.part_of.clone() }
+    }
+
+    /// Why, and what it means for those who will use the rest: a catalog offers a bundle whether its images are there or not.
+    pub fn told(&self, why: impl Display) -> String {
+        let parts = self.part_of.iter().take(NEEDED_BY).map(|part| match part.split(' ').collect::<Vec<_>>()[..] {
+            ["operator", catalog, _, bundle, ..] => format!("{bundle} needs it, which {catalog} offers all the same"),
+            _ => format!("{part} needs it"),
+        });
+        let more = self.part_of.len().saturating_sub(NEEDED_BY);
+        let more = (more > 0).then(|| format!("{more} more need it"));
+        [why.to_string()].into_iter().chain(parts).chain(more).collect::<Vec<_>>().join("; ")
+    }
 }
 
 /// Why one image could not be packed.

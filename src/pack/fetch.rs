@@ -127,7 +127,7 @@ impl<'a> Fetch<'a> {
             let Some(digest) = self.plan.blobs_of(image).find(|digest| lost.contains(digest)) else { continue };
             // The reason is told once; the other images that share the blob refer to it.
             let reason = reasons.remove(&digest).unwrap_or(Reason::Shared(digest));
-            failures.push(Failure { name: image.source.clone(), reason });
+            failures.push(Failure::of(image, reason));
         }
         failures
     }

@@ -216,7 +216,7 @@ fn failure(subject: &Subject, one: Option<&Source>, error: OriginError) -> Failu
         Some(source) => format!("{source} (refers to {})", subject.digest.short()),
         None => format!("referrers of {}@{}", place(&subject.source), subject.digest),
     };
-    Failure { name, reason: Reason::Origin(error) }
+    Failure { name, reason: Reason::Origin(error), part_of: Vec::new() }
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub fn plan(
         match result {
             Ok(Some(image)) => resolved.push((*ask, image)),
             Ok(None) => return Err(Error::Interrupted),
-            Err(error) => failures.push(Failure { name: ask.source.to_string(), reason: Reason::Origin(error) }),
+            Err(error) => failures.push(failure(ask, error)),
         }
     }
     progress.say(Level::Detail, "looking for what refers to the images");
@@ -61,13 +61,17 @@ pub fn plan(
         .collect();
     find_collision(names.iter().map(|(source, destination, digest)| (source.as_str(), destination, *digest)))?;
     let trees = each_name_once(trees);
-    let failed = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() });
+    let failed = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.told(&f.reason) });
     let missing = wish.missing.iter().cloned().chain(failed).collect();
     let mut documents = wish.documents.clone();
     documents.sort();
     documents.dedup();
     let plan = PackPlan::new(options, trees.into_iter().map(|r| (r.image, r.tree)).collect(), missing, documents)?;
     Ok((plan, failures))
+}
+
+fn failure(ask: &Ask, error: OriginError) -> Failure {
+    Failure { name: ask.source.to_string(), reason: Reason::Origin(error), part_of: ask.part_of.clone() }
 }
 
 /// The same content under one name, asked for several times, is one image: the first, which then is part of all that need it.

@@ -115,7 +115,7 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
                 }
                 plan = smaller;
                 for failure in &late {
-                    job.progress.say(Level::Warning, &format!("left out: {}: {}", failure.name, failure.reason));
+                    job.progress.say(Level::Warning, &format!("left out: {}: {}", failure.name, failure.told(&failure.reason)));
                 }
                 failures.extend(late);
             }
@@ -131,10 +131,7 @@ fn open_origins(plan: &PackPlan, origins: &dyn Origins) -> Result<Vec<Arc<dyn Or
             Some(made) => origins.open_made(made.base.as_ref().map(parse).transpose()?.as_ref()),
             None => origins.open(&parse(&image.source)?),
         };
-        origin.map_err(|e| Error::Failed {
-            failures: vec![Failure { name: image.source.clone(), reason: e.into() }],
-            total: plan.images.len(),
-        })
+        origin.map_err(|e| Error::Failed { failures: vec![Failure::of(image, e.into())], total: plan.images.len() })
     };
     plan.images.iter().map(open).collect()
 }
@@ -322,7 +319,7 @@ fn end(out: &Dir) -> Result<(), Error> {
 pub(super) fn without(plan: &PackPlan, late: &[Failure], code: &dyn Fn(&Failure) -> String) -> Result<PackPlan, Error> {
     let failed: BTreeSet<&str> = late.iter().map(|f| f.name.as_str()).collect();
     let mut missing = plan.missing.clone();
-    missing.extend(late.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.reason.to_string() }));
+    missing.extend(late.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.told(&f.reason) }));
     plan.only(|image| !failed.contains(image.source.as_str()), missing)
 }
 

@@ -69,6 +69,30 @@ fn parse(line: &str) -> Verb {
     Arguments::try_parse_from(line.split(' ')).unwrap_or_else(|e| panic!("{line}: {e}")).command
 }
 
+/// Command lines out of people's scripts: each is refused with what to type here.
+#[test]
+fn words_of_oc_mirror_lead_to_ours() {
+    let user = crate::support::run::User::new();
+    for (line, told) in [
+        ("--v2 -c set.yaml file://out", "sealift pack imageset.yaml --key NAME DIR"),
+        ("mirror -c set.yaml --workspace file://w docker://r.lan/ocp", "sealift mirror imageset.yaml --to REGISTRY/PREFIX"),
+        ("unpack --from file://OUT docker://r.lan/ocp", "sealift unpack DIR --to REGISTRY/PREFIX"),
+        ("pack set.yaml --archive-size 4 OUT", "--volume-size"),
+        ("mirror set.yaml --to r.lan --retry-times=9", "leave it out"),
+        ("mirror set.yaml --to r.lan --dest-creds me:secret", "credentials file"),
+        ("delete --generate -c d.yaml --workspace file://w --to r.lan", "receipts"),
+        ("describe OUT", "sealift inspect"),
+        ("adm release mirror --from=4.16.3", "release:RELEASE"),
+    ] {
+        let ran = user.run(line).refused(2, "USAGE", &[told, "sealift-oc-mirror(7)"]);
+        assert!(!ran.err.contains("secret") && !ran.err.contains("similar"), "{line}: {}", ran.err);
+    }
+    // Nothing is written into a folder called docker: or file:.
+    user.run("pack quay.io/a/b:1 docker://r.lan/ocp").refused(2, "USAGE", &["sealift mirror WISH --to"]);
+    user.run("unpack file:///nowhere/at/all --to r.lan").refused(2, "FILE_MISSING", &["cannot open /nowhere/at/all"]);
+    assert_eq!(std::fs::read_dir(user.work()).unwrap().count(), 0);
+}
+
 #[test]
 fn every_line_of_the_manual_is_understood() {
     for line in [

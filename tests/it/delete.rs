@@ -146,6 +146,35 @@ fn any_host_can_delete_by_the_receipts_in_the_registry() {
 }
 
 #[test]
+fn any_host_makes_resources_by_the_receipts_in_the_registry_under_whatever_name_it_has() {
+    let Some(scene) = Scene::new(true) else { return };
+    let line = |to: &str, more: &str| format!("resources {more}--to {to} --only idms,itms --dest-tls-verify=false");
+    let own = scene.user.run(&line(&scene.to, "")).expect(0);
+    assert!(own.out.contains("kind: ImageTagMirrorSet") && own.out.contains("/d/team"), "{}", own.out);
+    let other = User::new();
+    let ran = other.run(&line(&scene.to, "")).expect(0);
+    assert_eq!(ran.out, own.out);
+    assert!(ran.err.contains("as trustworthy as the registry"), "{}", ran.err);
+    let alias = scene.to.replace("127.0.0.1", "localhost");
+    let ran = other.run(&line(&alias, "")).expect(0);
+    // Whether YAML wants quotes depends on the name.
+    let plain = |text: &str| text.replace('"', "").replace(&alias, &scene.to);
+    assert_eq!(plain(&ran.out), plain(&own.out));
+    assert!(ran.err.contains(&format!("name it {}", scene.to)), "{}", ran.err);
+    // A host that has brought a part knows of that part, unless it is told to ask.
+    let app = format!("{}/team/app:1.0", scene.fleet.host());
+    other.run(&format!("mirror {app} --to {alias} --src-tls-verify=false --dest-tls-verify=false")).expect(0);
+    let part = other.run(&line(&alias, "")).expect(0);
+    assert!(part.out.contains("/d/team") && !part.out.contains("/d/legacy") && own.out.contains("/d/legacy"), "{}", part.out);
+    let all = other.run(&line(&alias, "--from-registry ")).expect(0);
+    assert_eq!(plain(&all.out), plain(&own.out));
+    // What was brought under the other name counts when something is deleted.
+    scene.config(&other, &["legacy/web:list"]);
+    other.run(&format!("delete --generate -c disc.yaml --to {alias} --dest-tls-verify=false")).expect(0);
+    assert!(fs::read_to_string(other.at("delete-images.yaml")).unwrap().contains(&format!("{alias}/legacy/web:list")));
+}
+
+#[test]
 fn a_registry_that_deletes_nothing_says_which_setting_to_change() {
     let Some(scene) = Scene::new(false) else { return };
     scene.config(&scene.user, &["team/app:1.0"]);

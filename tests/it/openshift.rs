@@ -317,6 +317,40 @@ fn both_ways_bring_the_same_and_a_second_run_brings_nothing_new() {
 }
 
 #[test]
+fn without_a_channel_the_minor_versions_there_are_releases_of_are_listed() {
+    let Some(world) = World::shared() else { return };
+    let user = User::new();
+    let conf = "[[registry]]\nlocation = \"quay.io/openshift-release-dev\"\n[[registry.mirror]]\nlocation = \"HOST/openshift-release-dev\"\n\
+                insecure = true\n";
+    fs::write(user.at("r.conf"), conf.replace("HOST", &world.host())).unwrap();
+    let told = user.run("list releases --registries-conf r.conf").expect(0);
+    let rows: Vec<Vec<&str>> = told.out.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert!(rows.contains(&vec!["4.13", "stable-4.13", "4.13.10"]), "{}", told.out);
+    assert!(told.out.contains("next: `sealift list releases --version 4.14`"), "{}", told.out);
+    let arm = user.run("list releases --registries-conf r.conf --arch arm64 --json").expect(0).json();
+    assert_eq!(arm["versions"], serde_json::json!([{ "version": "4.14", "channel": "stable-4.14", "newest": "4.14.1" }]));
+}
+
+#[test]
+fn of_several_catalogs_in_a_file_the_one_that_is_looked_into_counts() {
+    let Some(world) = World::shared() else { return };
+    let user = User::new();
+    let set = format!(
+        "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  operators:\n  - catalog: registry.test/other:v1\n    \
+         packages:\n    - name: nowhere\n  - catalog: {}\n    packages:\n    - name: koku-metrics-operator\n",
+        world.catalog.reference
+    );
+    fs::write(user.at("set.yaml"), set).unwrap();
+    let look =
+        |catalog: &str| user.run(&format!("list operators --catalog {catalog} --config set.yaml --format kept --src-tls-verify=false"));
+    let told = look(&world.catalog.reference).expect(0);
+    assert!(told.out.starts_with("bundle koku-metrics-operator.v") && !told.out.contains("rabbitmq"), "{}", told.out);
+    let digest = manifest(&world.catalog.reference).map(|bytes| Digest::sha256(&bytes)).unwrap();
+    let pinned = format!("{}@{digest}", world.catalog.reference.rsplit_once(':').unwrap().0);
+    look(&pinned).refused(2, "USAGE", &["has no catalog", "--catalog"]);
+}
+
+#[test]
 fn a_release_alone_is_carried_by_its_version() {
     let (Some(world), Some(journey)) = (World::shared(), Journey::new()) else { return };
     let release = world.release("4.14.1", "amd64");

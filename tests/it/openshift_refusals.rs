@@ -5,6 +5,7 @@ use crate::support::openshift::World;
 use crate::support::openshift::catalogs;
 use crate::support::openshift::releases::RELEASES;
 use crate::support::run::{Ran, User, files};
+use crate::support::servers::{DockerRegistry, Options};
 use std::fs;
 
 /// Plans an ImageSet with these lines below `mirror:`.
@@ -173,6 +174,12 @@ fn the_shortest_path_takes_what_is_between_and_tells_the_risks_of_conditional_ed
     let risky = plan(world, &user, &path("candidate-4.14", "4.14.2", "4.14.3"), &[], &[]).expect(0);
     assert!(risky.out.contains("release 4.14.3-x86_64:"), "{risky:?}");
     assert!(format!("{}{}", risky.out, risky.err).contains(&world.risk), "{risky:?}");
+    // Whoever starts the update sits on the other side.
+    let wish = path("candidate-4.14", "4.14.2", "4.14.3");
+    run(world, &user, &["pack", "set.yaml", "--key", "site", "--no-sync"], &wish, &[], &["OUT"]).expect(0);
+    let inspected = user.run("inspect OUT").expect(0);
+    let note = "note: the update from 4.14.2 to 4.14.3 (candidate-4.14, amd64) is conditional: ";
+    assert!(inspected.out.contains(note) && inspected.out.contains(&world.risk), "{inspected:?}");
     // The real graph: from 4.13.9 to 4.13.10 there is an edge.
     let real = plan(world, &user, &path("stable-4.13", "4.13.9", "4.13.10"), &[], &[]).expect(0);
     assert_eq!(real.out.matches("release 4.13.").count(), 2, "{real:?}");
@@ -235,6 +242,12 @@ fn a_missing_image_of_an_operator_ends_the_run_or_is_listed_in_the_archive() {
     assert!(missing.contains("probe/operand@sha256:") && missing.contains("SOURCE_MISSING"), "{missing}");
     let there = index["images"].to_string();
     assert!(there.contains("odd/small-index:gap") && there.contains("probe/bundle"), "{there}");
+    // The catalog offers the bundle all the same: both sides are told which one.
+    let offers = format!("probe.v1.1.0 needs it, which {catalog} offers all the same");
+    assert!(told.err.contains(&offers) && missing.contains(&offers), "{told:?}\n{missing}");
+    let Some(inner) = DockerRegistry::start(Options::default()) else { return };
+    let arrived = user.run(&format!("unpack OUT2 --to {}/g --first --dest-tls-verify=false", inner.host())).expect(0);
+    assert!(arrived.err.contains("warning: NOT in the set: ") && arrived.err.contains(&offers), "{arrived:?}");
 }
 
 #[test]

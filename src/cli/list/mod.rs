@@ -1,5 +1,6 @@
 //! `sealift list`: what there is to be asked for.
 
+mod minors;
 pub mod operators;
 pub mod releases;
 pub mod tags;

@@ -40,7 +40,7 @@ pub struct Args {
     /// Only this channel: its versions
     #[arg(long, value_name = "NAME", requires = "package")]
     pub channel: Option<String>,
-    /// ImageSet with one catalog: show what it keeps, whatever catalog it names
+    /// ImageSet with one catalog: show what it keeps, whatever catalog it names; of several, the one that --catalog names
     #[arg(long, value_name = "FILE", conflicts_with_all = ["catalogs", "package", "channel"])]
     pub config: Option<PathBuf>,
     /// How that is shown
@@ -115,7 +115,7 @@ fn of_catalog(args: &Args, files: &dyn Files, root: &str, ctx: &Context) -> Resu
     let catalog = Catalog::read(files, root)?;
     ctx.go_on()?;
     match (&args.config, &args.package) {
-        (Some(config), _) => kept(args, files, &catalog, &one_catalog(config)?, ctx),
+        (Some(config), _) => kept(args, files, &catalog, &one_catalog(config, args.catalog.as_deref())?, ctx),
         (None, None) => packages(&catalog, ctx),
         (None, Some(package)) => of_package(&catalog, package, args.channel.as_deref(), ctx),
     }
@@ -135,13 +135,22 @@ fn with_operator(name: &str) -> String {
     if name == "redhat-marketplace" { name.to_owned() } else { format!("{name}-operator") }
 }
 
-/// The one catalog of an ImageSet.
-fn one_catalog(path: &Path) -> Result<Operator, Error> {
-    let (set, _) = ImageSet::parse(&read_user_file(path)?)?;
+/// The catalog of an ImageSet: the only one, or of several the one that is looked into.
+fn one_catalog(path: &Path, reference: Option<&str>) -> Result<Operator, Error> {
+    let (mut set, _) = ImageSet::parse(&read_user_file(path)?)?;
+    let source = reference.and_then(|reference| Source::parse(reference).ok());
+    if set.operators.len() > 1 {
+        set.operators.retain(|operator| source.as_ref().is_none_or(|source| operator.source == *source));
+    }
     match <[Operator; 1]>::try_from(set.operators) {
         Ok([operator]) => Ok(operator),
+        Err(others) if others.is_empty() && reference.is_some() => {
+            let reference = crate::text::shown(reference.unwrap_or_default()).to_string();
+            Err(Error::new(Code::Usage, format!("{} has no catalog {reference}", path.display()))
+                .remedy("give --catalog as the file names it, or an ImageSet with exactly one entry under mirror.operators"))
+        }
         Err(others) => Err(Error::new(Code::Usage, format!("{} has {} catalogs", path.display(), others.len()))
-            .remedy("give an ImageSet with exactly one entry under mirror.operators")),
+            .remedy("give an ImageSet with exactly one entry under mirror.operators, or --catalog with one of those it names")),
     }
 }
 

@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 /// Lists OpenShift releases as the update service knows them
 ///
-/// The releases of a channel, lowest first. With --from and --to the update path between two of them: fewest conditional updates,
+/// The releases of a channel, lowest first; without a channel the minor versions there are. With --from and --to the update path between two of them: fewest conditional updates,
 /// then fewest updates; what the conditional ones risk is told.
 #[derive(clap::Args, Debug)]
-#[command(group(clap::ArgGroup::new("of").required(true).args(["channel", "version"])))]
+#[command(group(clap::ArgGroup::new("of").args(["channel", "version"])))]
 pub struct Args {
     /// Channel: stable-4.16, eus-4.18, candidate-4.20
     #[arg(long, value_name = "NAME")]
@@ -31,7 +31,7 @@ pub struct Args {
     #[arg(long = "arch", value_name = "ARCH", default_value = "amd64", value_parser = ["amd64", "arm64", "ppc64le", "s390x", "multi"])]
     pub architectures: Vec<String>,
     /// Release the update path begins with
-    #[arg(long, value_name = "X.Y.Z")]
+    #[arg(long, value_name = "X.Y.Z", requires = "of")]
     pub from: Option<Version>,
     /// Release the update path ends with (default: the channel's highest)
     #[arg(long, value_name = "X.Y.Z", requires = "from")]
@@ -58,6 +58,9 @@ fn minor(text: &str) -> Result<String, String> {
 /// # Errors
 /// `CONTENT_NOT_FOUND` for a channel, version or path that does not exist; what the update service answers.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    if args.channel.is_none() && args.version.is_none() {
+        return super::minors::list(&args.architectures, &args.source, ctx);
+    }
     let conf = registries(ctx, &args.source.access)?;
     let web = client(ctx, &args.source.access, &conf, args.source.src_tls_verify, &Arc::default())?;
     told(&args, &web, ctx)
@@ -232,7 +235,12 @@ mod tests {
         let error = code(&["--channel", "stable-4.2", "--from", "4.2.2"]);
         assert_eq!(error.what, "release 4.2.2 is not in channel stable-4.2 for amd64; the nearest are 4.2.1 and 4.2.3");
         let refused = |words: &[&str]| Line::try_parse_from(["list"].iter().chain(words)).is_err();
-        assert!(refused(&[]) && refused(&["--version", "4"]) && refused(&["--version", "4.2", "--channel", "x"]));
+        assert!(
+            !refused(&[])
+                && refused(&["--from", "4.2.0"])
+                && refused(&["--version", "4"])
+                && refused(&["--version", "4.2", "--channel", "x"])
+        );
         assert!(refused(&["--channel", "x", "--channels"]) && refused(&["--channel", "x", "--arch", "x86_64"]));
     }
 }

@@ -9,6 +9,7 @@ mod payload;
 mod proof;
 
 use super::{GatherError, Gathered, World};
+use crate::format::{Document, DocumentKind};
 use crate::image_set::{Channel, ChannelType, Releases, Source};
 use crate::openshift::graph::{Selected, channels_needed, select};
 pub(super) use each::each;
@@ -121,7 +122,13 @@ fn selected(wanted: &Releases, world: &World<'_>, gathered: &mut Gathered) -> Re
         let outcome = graphs.of(architecture).and_then(|graphs| Ok(select(&wanted.channels, &graphs, architecture)?));
         match outcome {
             Ok(selection) => {
-                gathered.notes.extend(selection.notes.iter().map(ToString::to_string));
+                let notes: Vec<String> = selection.notes.iter().map(ToString::to_string).collect();
+                // Whoever starts the updates sits on the other side.
+                if !notes.is_empty() {
+                    let name = format!("updates {architecture}");
+                    gathered.documents.push(Document::new(DocumentKind::Note, name, notes.join("\n").as_bytes()));
+                }
+                gathered.notes.extend(notes);
                 all.extend(selection.releases.into_iter().map(|release| (release.payload.to_string(), release)));
             }
             Err(error) => gathered.failures.push((format!("platform.channels ({architecture})"), error)),

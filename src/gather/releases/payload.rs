@@ -98,6 +98,7 @@ impl Payload {
             Err(error) if world.releases.ignore_signature => {
                 let line = format!("{} IS NOT PROVEN and carried all the same, as asked for: {error}", self.name);
                 world.progress.say(Level::Warning, &line);
+                carried.documents.push(Document::new(DocumentKind::Note, format!("release {}", digest.hex()), line.as_bytes()));
                 carried.notes.push(line);
                 Ok(Vec::new())
             }

@@ -118,12 +118,14 @@ pub enum Fault {
         near: Option<String>,
     },
     /// Asked for, not there.
-    #[error("it has no channel {}{}", shown(.channel), meant(.near))]
+    #[error("it has no channel {}{}", shown(.channel), meant_or(.near, .there))]
     NoChannel {
         /// The name.
         channel: String,
         /// What was meant, perhaps.
         near: Option<String>,
+        /// Those there are.
+        there: Vec<String>,
     },
     /// A range of one version, and it is not there.
     #[error("version {version} is not in {}; there are {}", in_channels(.channels), listed(.near))]
@@ -300,6 +302,10 @@ impl Fault {
             | Fault::Image { .. } => false,
         }
     }
+}
+
+fn meant_or(near: &Option<String>, there: &[String]) -> String {
+    if near.is_some() || there.is_empty() { meant(near) } else { format!("; there are {}", listed(there)) }
 }
 
 fn meant(near: &Option<String>) -> String {

@@ -130,7 +130,7 @@ impl Package {
     pub fn head(&self, channel: &str) -> Result<&str, Fault> {
         match self.channels.get(channel) {
             Some(entries) => Ok(Graph::of(channel, entries, self)?.head()),
-            None => Err(Fault::NoChannel { channel: channel.to_owned(), near: None }),
+            None => Err(Fault::NoChannel { channel: channel.to_owned(), near: None, there: Vec::new() }),
         }
     }
 

@@ -87,7 +87,8 @@ fn reduced<'p>(package: &'p Package, named: &[image_set::PackageChannel]) -> Res
 
 fn no_channel(package: &Package, channel: &str) -> Fault {
     let near = nearest(channel, package.channels.keys().map(String::as_str)).map(str::to_owned);
-    Fault::NoChannel { channel: channel.to_owned(), near }
+    let there = package.channels.keys().cloned().collect();
+    Fault::NoChannel { channel: channel.to_owned(), near, there }
 }
 
 fn check_default(package: &Package, default: &str, explicit: bool, kept: &[(&str, &Channel)]) -> Result<(), Fault> {
