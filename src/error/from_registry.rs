@@ -51,7 +51,7 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
             both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
         }
         RegistryError::NotFound { target, what, answer: _ } => not_found(target, *what),
-        RegistryError::RateLimited { target: _, answer } => both(Code::RegistryFailed, &wait(answer)),
+        RegistryError::RateLimited { target, answer } => both(Code::RegistryFailed, &wait(target, answer)),
         RegistryError::TooLarge { target: _, answer: _ } => Meaning::push(
             "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0), then run the same command again",
         ),
@@ -197,7 +197,15 @@ fn denied(target: &Target) -> Meaning {
     Meaning { source: (Code::LoginRefused, Some(pull)), target: (Code::PushRefused, Some(push.into())) }
 }
 
-fn wait(answer: &Answer) -> String {
+fn wait(target: &Target, answer: &Answer) -> String {
+    if let Some(pulls) = &answer.pulls {
+        let (host, span) = (&target.host, pulls.span());
+        return format!(
+            "log in (`podman login {host}`): accounts may pull more than {} images in {span}; or run the same command again after {span}: \
+             what was fetched is kept",
+            pulls.limit
+        );
+    }
     match answer.retry_after {
         Some(after) => format!("wait {} s, then run the same command again, with --parallel 1", after.as_secs().max(1)),
         None => "run the same command again later, with --parallel 1".into(),

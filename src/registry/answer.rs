@@ -41,7 +41,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], from: Option<S
     let retry_after = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| headers::retry_after(v, SystemTime::now()));
     let message = shown(&words.chars().take(WORDS).collect::<String>()).to_string();
     let code = code.map(|c| shown(&c.chars().take(64).collect::<String>()).to_string());
-    Answer { status, code, message, from, digest: digest_in(&text), retry_after }
+    Answer { status, code, message, from, digest: digest_in(&text), retry_after, pulls: headers::pull_limit(headers) }
 }
 
 /// `{"errors":[{code,message,detail}]}`, `{"details":"..."}`, `{"error":"..."}`, `{"message":"..."}`; update services: `{"kind","value"}`.

@@ -5,7 +5,7 @@ use super::certs::TlsSettings;
 use super::challenge::{self, Challenge};
 use super::client::Core;
 use super::credentials::Credential;
-use super::error::{Error, Reason, Target};
+use super::error::{Answer, Error, Reason, Target};
 use super::hosts::HostSettings;
 use super::options::Options;
 use super::reply::Reply;
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
+/// Where Docker Hub's API lives.
+const DOCKER_HUB: &str = "registry-1.docker.io";
 /// Tries for the first contact: a mistyped name shall not take minutes.
 const FIRST_TRIES: u32 = 3;
 /// Uploads at a time to a mirror-registry: a Quay on SQLite with one worker, whose database is soon locked.
@@ -47,6 +49,11 @@ pub(super) struct Host {
     /// Largest body known to pass, once one was too large; 0 while none was.
     pub body_limit: AtomicU64,
     pub warned: AtomicBool,
+    /// That few pulls are left, or none, was told.
+    pub few_pulls: AtomicBool,
+    pub no_pulls: AtomicBool,
+    /// Nothing of this host knows the referrers API: the path itself is unknown.
+    pub no_referrers: AtomicBool,
     pub mended: AtomicBool,
 }
 
@@ -69,7 +76,7 @@ impl Host {
     pub fn new(name: &str, options: &Options) -> Host {
         let api = match name {
             // Docker Hub's API lives under another name than its images.
-            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            "docker.io" | "index.docker.io" => DOCKER_HUB,
             other => other,
         };
         let settings = options.hosts.for_host(name);
@@ -87,6 +94,9 @@ impl Host {
             settings,
             body_limit: AtomicU64::new(0),
             warned: AtomicBool::new(false),
+            few_pulls: AtomicBool::new(false),
+            no_pulls: AtomicBool::new(false),
+            no_referrers: AtomicBool::new(false),
             mended: AtomicBool::new(false),
         }
     }
@@ -176,6 +186,11 @@ impl Host {
             known.clone_from(&found);
         }
         found
+    }
+
+    /// True when a 429 is about pulls that are counted by the hour: the answer says so, or the host is Docker Hub.
+    pub fn counts_pulls(&self, answer: &Answer) -> bool {
+        answer.pulls.is_some() || self.api == DOCKER_HUB
     }
 
     /// True while the host wants a pause.

@@ -23,6 +23,7 @@ pub fn quick() -> Timing {
         retry_base: Duration::from_millis(5),
         retry_cap: Duration::from_millis(50),
         retry_after_cap: Duration::from_millis(300),
+        pulls_base: Duration::from_millis(200),
     }
 }
 

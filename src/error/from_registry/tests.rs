@@ -9,7 +9,7 @@ fn at() -> Arc<Target> {
 }
 
 fn answer(status: u16) -> Box<Answer> {
-    Box::new(Answer { status, code: None, message: "words".into(), from: None, digest: None, retry_after: Some(Duration::from_secs(7)) })
+    Box::new(Answer { status, code: None, message: "words".into(), from: None, digest: None, retry_after: Some(Duration::from_secs(7)), pulls: None })
 }
 
 #[test]
