@@ -110,13 +110,18 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
         Reason::Lost(_) | Reason::Other(_) => Error::new(Code::RegistryUnreachable, error.to_string()),
-        Reason::UnknownCa => untrusted("give the certificate of the registry's authority with --ca-file FILE".into()),
+        Reason::UnknownCa => {
+            untrusted("give the certificate of the registry's authority, the one that signs now, with --ca-file FILE".into())
+        }
         Reason::NameMismatch => {
             untrusted("use the name the certificate is for, or have the registry's certificate made for this name".into())
         }
-        Reason::Expired => {
+        Reason::Expired { end: _, now: _ } => {
             untrusted("check the clock of this host with `date`; if it is right, have the registry's certificate renewed".into())
         }
+        Reason::NotYetValid { start: _, now: _ } => untrusted(
+            "set the clock of this host (`date`, `chronyc tracking`); if it is right, have the registry's certificate made anew".into(),
+        ),
         Reason::ClientCertificate => untrusted("give --client-cert FILE and --client-key FILE that the registry accepts".into()),
         Reason::PlainHttp => untrusted(format!("use the port that speaks TLS, or {flag} in a network you trust")),
         Reason::Tls(_) => untrusted(format!("see what the registry offers: `openssl s_client -connect {host}`")),

@@ -117,9 +117,22 @@ pub enum Reason {
     /// The certificate is for other names.
     #[error("its certificate is for another name")]
     NameMismatch,
-    /// The certificate is outside its validity, or a clock is wrong.
-    #[error("its certificate is expired or not yet valid")]
-    Expired,
+    /// The certificate's validity has ended, or a clock is ahead. When, and what the clock of this host says.
+    #[error("its certificate expired on {end}; this host's clock says {now}")]
+    Expired {
+        /// Its last moment, as HTTP writes dates; empty words where it is not told.
+        end: String,
+        /// What was compared with it.
+        now: String,
+    },
+    /// The certificate's validity has not begun, or a clock is behind.
+    #[error("its certificate is not valid before {start}; this host's clock says {now}")]
+    NotYetValid {
+        /// Its first moment.
+        start: String,
+        /// What was compared with it.
+        now: String,
+    },
     /// The server wants a client certificate, or does not take the one shown.
     #[error("it wants another client certificate")]
     ClientCertificate,

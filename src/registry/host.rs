@@ -218,7 +218,10 @@ impl Host {
 
 /// A certificate that was looked at and refused is no reason to go on without one.
 fn about_trust(reason: &Reason) -> bool {
-    matches!(reason, Reason::UnknownCa | Reason::NameMismatch | Reason::Expired | Reason::ClientCertificate)
+    matches!(
+        reason,
+        Reason::UnknownCa | Reason::NameMismatch | Reason::Expired { .. } | Reason::NotYetValid { .. } | Reason::ClientCertificate
+    )
 }
 
 /// `localhost`, 127.0.0.0/8 and `::1`, with or without port.
@@ -233,6 +236,7 @@ pub(super) fn is_loopback(api: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::client::Client;
+    use super::super::error::{Answer, PullLimit};
     use super::super::hosts::HostTable;
     use super::super::software::Software;
     use super::{Host, Options, is_loopback};
@@ -252,6 +256,15 @@ mod tests {
         let mut hosts = HostTable::default();
         hosts.set("m.lan:8443:uploads=3").unwrap();
         assert_eq!(uploads("m.lan:8443", Software::Quay, Options { hosts, ..Options::default() }), 3);
+    }
+
+    #[test]
+    fn docker_hub_counts_pulls_whether_it_says_so_or_not() {
+        let answer = |pulls| Answer { status: 429, code: None, message: String::new(), from: None, digest: None, retry_after: None, pulls };
+        let said = PullLimit { limit: 100, remaining: 0, window: std::time::Duration::from_secs(21600) };
+        for (name, pulls, counts) in [("docker.io", None, true), ("quay.io", None, false), ("quay.io", Some(said), true)] {
+            assert_eq!(Host::new(name, &Options::default()).counts_pulls(&answer(pulls)), counts, "{name}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use crate::support::lying::{Guard, Lying};
 use crate::support::run::copy_folder;
 use crate::support::servers::{Auth, Ca, DockerRegistry, Nginx, Options as Server, Tls, TokenSigner};
 use serde_json::Value;
+use std::cell::Cell;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -14,6 +15,8 @@ struct Round {
     outside: Outside,
     set: PathBuf,
     names: Vec<&'static str>,
+    /// The newest sequence of the packing host.
+    sequence: Cell<u32>,
 }
 
 impl Round {
@@ -24,7 +27,7 @@ impl Round {
     fn of(names: &[&'static str]) -> Round {
         let outside = Outside::new();
         let set = outside.pack("round", names, &["--sequence", "100", "--volume-size", "300KiB"]);
-        Round { outside, set, names: names.to_vec() }
+        Round { outside, set, names: names.to_vec(), sequence: Cell::new(100) }
     }
 
     /// Unpacks into `to` with these words; ends well, and quietly.
@@ -38,7 +41,9 @@ impl Round {
         let out = self.outside.folder(&format!("again-{}", from.replace([':', '.', '/'], "-")));
         let wishes: Vec<String> =
             self.names.iter().map(|name| self.outside.made(name)).map(|i| format!("{from}/{}:{}", i.repository, i.tag)).collect();
-        let mut words = vec!["pack", "--key", "site", "--no-sync"];
+        self.sequence.set(self.sequence.get() + 1);
+        let sequence = self.sequence.get().to_string();
+        let mut words = vec!["pack", "--key", "site", "--no-sync", "--sequence", &sequence];
         words.extend(more);
         words.extend(wishes.iter().map(String::as_str));
         words.push(text(&out));
@@ -160,7 +165,8 @@ fn one_that_deletes_nothing() {
     let names = volumes(&round.set);
     let half: Vec<&str> = names.iter().take(names.len() / 2).map(String::as_str).collect();
     let first = medium(&round.set, &half);
-    let line = |set: &std::path::Path| ["unpack", set.to_str().unwrap(), "--to", &to, "--dest-tls-verify=false", "--first"].map(str::to_owned);
+    let line =
+        |set: &std::path::Path| ["unpack", set.to_str().unwrap(), "--to", &to, "--dest-tls-verify=false", "--first"].map(str::to_owned);
     let run = |set: &std::path::Path| {
         let words = line(set);
         inside.run(&words.iter().map(String::as_str).collect::<Vec<_>>())
@@ -282,4 +288,24 @@ fn behind_a_front_that_sends_to_a_store_of_blobs() {
     round.bring(&inside, &to, &["--dest-tls-verify=false", "--authfile", text(&login)]);
     round.is_in(&registry, "x");
     round.fetch(&to, &["--src-tls-verify=false", "--authfile", text(&login)]);
+}
+
+/// Everything is there already: heads of manifests, few for each image, and nothing else but the receipt's own.
+#[test]
+fn a_set_that_is_there_costs_questions_only() {
+    let Some(mut registry) = DockerRegistry::start(Server { delete: true, access_log: true, ..Server::default() }) else { return };
+    let round = Round::new();
+    let to = format!("{}/x", registry.host());
+    let tls = ["--dest-tls-verify=false"];
+    round.bring(&round.outside.inside(), &to, &tls);
+    // A host that has never heard of it.
+    registry.start_again();
+    let other = round.outside.inside();
+    round.bring(&other, &to, &tls);
+    let asked: Vec<_> =
+        registry.requests().into_iter().filter(|(_, path)| path != "/v2/" && !path.contains("/sealift/receipts/")).collect();
+    assert!(asked.iter().all(|(method, path)| method == "HEAD" && path.contains("/manifests/")), "{asked:?}");
+    // One for each tag, one for what a repository may hold for this host.
+    let repositories = 6;
+    assert_eq!(asked.len(), ALL.len() + repositories, "{asked:?}");
 }

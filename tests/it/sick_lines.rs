@@ -11,6 +11,7 @@ use crate::support::store_suite::{blob, bytes, get, put};
 use sealift::registry::{Client, Options, Repository, Timing};
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 const NAMES: [&str; 4] = ["team/app:1", "deep/er/web:1", "legacy:v1", "art/sbom:1"];
@@ -130,7 +131,10 @@ fn a_slow_line_is_no_silence() {
 fn packs_the_same(outside: &Outside, host: &str, prefix: &str, names: &[&str], more: &[&str]) {
     let out = outside.folder(&format!("again-{}", host.replace([':', '.'], "-")));
     let made: Vec<_> = names.iter().map(|name| outside.made(name)).collect();
-    let mut words = vec!["pack".to_owned(), "--key".into(), "site".into(), "--no-sync".into(), "--src-tls-verify=false".into()];
+    static SEQUENCE: AtomicU32 = AtomicU32::new(100);
+    let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_string();
+    let line = ["pack", "--key", "site", "--no-sync", "--src-tls-verify=false", "--sequence", &sequence];
+    let mut words: Vec<String> = line.map(str::to_owned).to_vec();
     words.extend(more.iter().map(|word| (*word).to_owned()));
     words.extend(made.iter().map(|image| format!("{host}/{prefix}{}:{}", image.repository, image.tag)));
     words.push(text(&out).to_owned());
