@@ -54,6 +54,8 @@ pub(super) struct Host {
     pub no_pulls: AtomicBool,
     /// Nothing of this host knows the referrers API: the path itself is unknown.
     pub no_referrers: AtomicBool,
+    /// Whether it was asked about it at all: until then one question at a time, for the answer may spare the others.
+    pub referrers_asked: Mutex<bool>,
     pub mended: AtomicBool,
 }
 
@@ -97,6 +99,7 @@ impl Host {
             few_pulls: AtomicBool::new(false),
             no_pulls: AtomicBool::new(false),
             no_referrers: AtomicBool::new(false),
+            referrers_asked: Mutex::default(),
             mended: AtomicBool::new(false),
         }
     }

@@ -46,10 +46,25 @@ impl Repository {
                 if *known == Some(false) || self.host.no_referrers.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                let answer = self.wait(self.ask_referrers(subject))?;
+                let answer = self.first_answer(subject)?;
                 *known = Some(answer.is_some());
                 Ok(answer)
             }
+        }
+    }
+
+    /// The answer to a repository's first question. As long as nothing is known of the host, only one is asked at a time.
+    fn first_answer(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        let mut asked = self.host.referrers_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*asked {
+            let answer = self.wait(self.ask_referrers(subject))?;
+            *asked = true;
+            return Ok(answer);
+        }
+        drop(asked);
+        match self.host.no_referrers.load(Ordering::Relaxed) {
+            true => Ok(None),
+            false => self.wait(self.ask_referrers(subject)),
         }
     }
 

@@ -200,13 +200,18 @@ fn a_pull_through_cache_is_a_source_and_no_target() {
     let round = Round::new();
     round.bring(&round.outside.inside(), &format!("{}/x", origin.host()), &["--dest-tls-verify=false"]);
     round.fetch(&format!("{}/x", cache.host()), &["--src-tls-verify=false"]);
+    // What the source does not have is missing, though the cache says that it failed.
+    let (missing, other) = (format!("{}/x/team/app:none", cache.host()), format!("{}/x/none:1", cache.host()));
+    for name in [&missing, &other] {
+        round.outside.home.run(&["plan", name, "--src-tls-verify=false"]).exits(23).says(&["SOURCE_MISSING", name]);
+    }
     let (inside, to) = (round.outside.inside(), format!("{}/x", cache.host()));
     // What is there already needs no push.
     let line = ["unpack", text(&round.set), "--to", &to, "--first", "--dest-tls-verify=false", "--no-registry-receipt"];
     inside.run(&line).exits(0).says(&["was there: team/app:1"]);
     let to = format!("{}/other", cache.host());
     let line = ["unpack", text(&round.set), "--to", &to, "--first", "--dest-tls-verify=false"];
-    inside.run(&line).exits(22).says(&["PUSH_REFUSED", "proxy cache"]);
+    inside.run(&line).exits(22).says(&["PUSH_REFUSED", "proxy cache"]).never_says("500");
     inside.run(&["preflight", "--to", &to, "--dest-tls-verify=false"]).exits(22).says(&["push: ", "proxy cache"]);
     assert!(origin.requests().iter().all(|(method, path)| matches!(method.as_str(), "GET" | "HEAD") || !path.contains("/other/")));
 }

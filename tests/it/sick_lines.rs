@@ -135,6 +135,8 @@ fn packs_the_same(outside: &Outside, host: &str, prefix: &str, names: &[&str], m
     let sequence = SEQUENCE.fetch_add(1, Ordering::Relaxed).to_string();
     let line = ["pack", "--key", "site", "--no-sync", "--src-tls-verify=false", "--sequence", &sequence];
     let mut words: Vec<String> = line.map(str::to_owned).to_vec();
+    // Of its own: what was fetched before would not be fetched again.
+    words.extend(["--workspace".to_owned(), text(&out.with_extension("workspace")).to_owned()]);
     words.extend(more.iter().map(|word| (*word).to_owned()));
     words.extend(made.iter().map(|image| format!("{host}/{prefix}{}:{}", image.repository, image.tag)));
     words.push(text(&out).to_owned());
