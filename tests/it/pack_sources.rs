@@ -237,12 +237,9 @@ fn content_under_a_sha512_cannot_be_carried() {
 fn a_registry_that_counts_pulls_says_how_many_are_left() {
     let (source, _, reference) = lying(Guard::Open);
     let user = User::with_key();
-    let counted = |left: &str| {
-        let limits = vec![("ratelimit-limit", "100;w=21600".to_owned()), ("ratelimit-remaining", format!("{left};w=21600"))];
-        move |status, more: &[(&'static str, String)], body: String| Fault::Status(status, [&limits[..], more].concat(), body)
-    };
-    let soon = [("retry-after", "1".to_owned())];
-    source.lie("HEAD", "/manifests/", 100, counted("0")(429, &soon, error("TOOMANYREQUESTS")));
+    let headers = [("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600"), ("retry-after", "1")];
+    let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
+    source.lie("HEAD", "/manifests/", 100, Fault::Status(429, headers, error("TOOMANYREQUESTS")));
     let ran = pack(&user, &reference).refused(20, "REGISTRY_FAILED", &["0 of 100 pulls in 6 h are left", "podman login", "after 6 h"]);
     assert_eq!(ran.err.matches("the limit of pulls is reached").count(), 1, "{}", ran.err);
     no_set(&user);
