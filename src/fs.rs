@@ -703,13 +703,19 @@ impl Drop for Staged {
 
 /// Reads a small file the user named by path, at most [`limits::CONFIG_BYTES`] long.
 pub fn read_user_file(path: &Path) -> Result<Vec<u8>, FsError> {
+    Ok(read_user_secret(path)?.0)
+}
+
+/// [`read_user_file`], and whether others than its owner may read the file as well.
+pub fn read_user_secret(path: &Path) -> Result<(Vec<u8>, bool), FsError> {
     let mut bytes = Vec::new();
     let file = File::open_path(path)?;
+    let others = file.others_may_read();
     file.take(limits::CONFIG_BYTES + 1).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", path))?;
     if bytes.len() as u64 > limits::CONFIG_BYTES {
         return Err(FsError::new("read", path, io::Error::new(io::ErrorKind::InvalidData, "it is larger than the 16 MiB allowed for it")));
     }
-    Ok(bytes)
+    Ok((bytes, others))
 }
 
 /// True when `path` is a regular file that somebody may run.

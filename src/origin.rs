@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::image_set::Source;
 use crate::layout::PartialBlob;
 use crate::layout::{self, Layout};
-use crate::oci::referrers::{COSIGN_SUFFIXES, Referrer, ReferrerFilter, cosign_tag};
+use crate::oci::referrers::{COSIGN_SUFFIXES, Referrer, ReferrerFilter, cosign_tag, fallback_tag};
 use crate::oci::{Descriptor, ManifestError};
 use crate::progress::Progress;
 use crate::registry::mirrors::NoPlace;
@@ -353,19 +353,27 @@ impl Origin for Repository {
 
     /// The API where there is one, else the fallback tag; cosign's tags either way, which no API lists.
     fn referrers(&self, subject: &Digest, filter: &ReferrerFilter) -> Result<Vec<Referrer>, OriginError> {
+        let list = match filter.asks_list() {
+            true => Repository::referrers(self, subject)?,
+            false => None,
+        };
+        let mut wanted: Vec<String> =
+            COSIGN_SUFFIXES.into_iter().filter(|suffix| filter.asks_tag(suffix)).map(|suffix| cosign_tag(subject, suffix)).collect();
+        let by_tag = filter.asks_list() && list.is_none();
+        // One list of all tags saves the questions about every manifest of the repository.
+        let tags = self.all_tags(wanted.len() + usize::from(by_tag))?;
+        let may_be = |tag: &String| tags.as_ref().is_none_or(|tags| tags.contains(tag));
+        wanted.retain(may_be);
         let mut found = Vec::new();
-        for suffix in COSIGN_SUFFIXES.into_iter().filter(|suffix| filter.asks_tag(suffix)) {
-            let tag = cosign_tag(subject, suffix);
+        for tag in wanted {
             let head = self.head_manifest(&ManifestRef::Tag(tag.clone()))?;
             found.extend(head.map(|head| Referrer { digest: head.digest, tag: Some(tag) }));
         }
-        if filter.asks_list() {
-            let list = match Repository::referrers(self, subject)? {
-                Some(list) => list,
-                None => self.fallback_referrers(subject)?.unwrap_or_default(),
-            };
-            found.extend(list.into_iter().map(|entry| Referrer { digest: entry.digest, tag: None }));
-        }
+        let list = match list {
+            None if by_tag && may_be(&fallback_tag(subject)) => self.fallback_referrers(subject)?,
+            list => list,
+        };
+        found.extend(list.into_iter().flatten().map(|entry| Referrer { digest: entry.digest, tag: None }));
         Ok(found)
     }
 }

@@ -5,9 +5,9 @@ use crate::error::{Code, Error, Side};
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::origin::{MadeOrigin, Mirrored, Origin, OriginError, Origins, Remembering, Told};
-use crate::progress::Level;
+use crate::progress::{Level, Progress};
 use crate::registry::certs::CertDirs;
-use crate::registry::credentials::{self, AuthFiles, auth_files};
+use crate::registry::credentials::{self, AuthFiles, Credential, CredentialError, CredentialLookup, auth_files};
 use crate::registry::hosts::HostTable;
 use crate::registry::mirrors::{Conf, ConfFiles};
 use crate::registry::{Client, Options};
@@ -77,7 +77,7 @@ pub fn client(
     let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
-        credentials: Arc::new(AuthFiles::new(files, helper_path)),
+        credentials: Arc::new(Telling { files: AuthFiles::new(files, helper_path), progress: ctx.progress.clone() }),
         verify_tls: verify.unwrap_or(true),
         downloads: parallel.unwrap_or(defaults.downloads),
         uploads: parallel.unwrap_or(defaults.uploads),
@@ -88,6 +88,22 @@ pub fn client(
         ..defaults
     };
     Client::new(options).map_err(|e| crate::error::source(&e))
+}
+
+/// Credentials whose lookup says what a person should know of the files: that others may read them, that a store is missing.
+struct Telling {
+    files: AuthFiles,
+    progress: Arc<dyn Progress>,
+}
+
+impl CredentialLookup for Telling {
+    fn lookup(&self, host: &str, repository: &str) -> Result<Option<Credential>, CredentialError> {
+        let found = self.files.lookup(host, repository);
+        for warning in self.files.take_warnings() {
+            self.progress.say(Level::Warning, &shown(&warning.to_string()).to_string());
+        }
+        found
+    }
 }
 
 /// Where images go.
@@ -121,7 +137,16 @@ pub fn target(ctx: &Context, to: &values::Destination, options: &options::Target
 /// Settings of single hosts: the file, over it `--parallel`, over that `--host-setting`.
 fn hosts(ctx: &Context, access: &options::Access) -> Result<HostTable, Error> {
     let mut hosts = match ctx.environment.config() {
-        Ok(config) => HostTable::load(&config.join("hosts.toml"))?,
+        Ok(config) => {
+            let path = config.join("hosts.toml");
+            let table = HostTable::load(&path)?;
+            if table.is_exposed() {
+                let path = shown(&path.display().to_string()).to_string();
+                let line = format!("{path} holds headers, which may be secrets, and can be read by other users: `chmod 600 {path}`");
+                ctx.progress.say(Level::Warning, &line);
+            }
+            table
+        }
         Err(_) => HostTable::default(),
     };
     if let Some(transfers) = access.parallel {

@@ -8,7 +8,7 @@ use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
 use crate::fs::Dir;
-use crate::ledger::{Ledger, Log};
+use crate::ledger::{Ledger, Log, host_name};
 use crate::progress::Level;
 use crate::registry::Client;
 use crate::sign::Signer;
@@ -24,6 +24,11 @@ const SPOOL_BYTES: u64 = 16_000_000_000;
 /// Each image is pushed as soon as it is whole: blobs, then manifests, the tag last. Nothing unproven reaches the target.
 /// Media may be given in any order, together or one run after the other, and are only read. What is already there is not
 /// pushed again; a stopped run goes on when the same command is given again. No tag is moved back by an older set.
+///
+/// What arrives before its image is whole is held in the registry against its collection of garbage, by artifacts under tags
+/// sealift-hold-SET-HOST-N, where SET begins the identity of the set and HOST is the name in the file `host` of the state folder.
+/// They are removed by this host when their images are whole, and by any host that completes the images; what a host left that
+/// will not come again can be removed by hand as any tag.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Folders or volume files of the set
@@ -130,7 +135,10 @@ impl Work<'_> {
     fn with(&self, set: &OpenSet, spool: &Spool, tally: &mut Tally) -> Result<bool, Error> {
         let ctx = self.ctx;
         let mut ledger = Ledger::open(self.state, &self.target.name())?;
-        let (options, log) = (self.options(), Log::open(self.state));
+        let (mut options, log) = (self.options(), Log::open(self.state));
+        if !self.args.dry_run {
+            options.host = host_name(self.state)?;
+        }
         let setting = Setting { media: set, target: self.target, spool, log: &log, options: &options, progress: ctx.progress.as_ref() };
         ctx.progress.begin("asking the target", 0);
         let plan = unpack::plan(&setting, &ledger);

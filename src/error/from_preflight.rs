@@ -103,7 +103,8 @@ mod tests {
 
     fn refused(status: u16) -> RegistryError {
         let target = Arc::new(Target { host: "r.lan".into(), repository: "p/x".into(), reference: String::new() });
-        let answer = Box::new(Answer { status, code: None, message: String::new(), from: None, digest: None, retry_after: None });
+        let answer =
+            Box::new(Answer { status, code: None, message: String::new(), from: None, digest: None, retry_after: None, pulls: None });
         match status {
             401 => RegistryError::LoginRefused { target, credentials_sent: true, answer },
             404 => RegistryError::NotFound { target, what: crate::registry::Missing::Repository, answer },

@@ -55,7 +55,7 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
             both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
         }
         RegistryError::NotFound { target, what, answer: _ } => not_found(target, *what),
-        RegistryError::RateLimited { target: _, answer } => both(Code::RegistryFailed, &wait(answer)),
+        RegistryError::RateLimited { target, answer } => both(Code::RegistryFailed, &wait(target, answer)),
         RegistryError::TooLarge { target: _, answer: _ } => Meaning::push(
             "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0), then run the same command again",
         ),
@@ -117,7 +117,9 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
         Reason::Lost(_) | Reason::Other(_) => Error::new(Code::RegistryUnreachable, error.to_string()),
-        Reason::UnknownCa => untrusted("give the certificate of the registry's authority with --ca-file FILE".into()),
+        Reason::UnknownCa => {
+            untrusted("give the certificate of the registry's authority, the one that signs now, with --ca-file FILE".into())
+        }
         Reason::SelfSigned => untrusted(
             "if it is the registry's own, give this very certificate with --ca-file FILE: `openssl s_client -showcerts -connect HOST:PORT`"
                 .replace("HOST:PORT", host),
@@ -125,9 +127,12 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         Reason::NameMismatch => {
             untrusted("use the name the certificate is for, or have the registry's certificate made for this name".into())
         }
-        Reason::Expired => {
+        Reason::Expired { end: _, now: _ } => {
             untrusted("check the clock of this host with `date`; if it is right, have the registry's certificate renewed".into())
         }
+        Reason::NotYetValid { start: _, now: _ } => untrusted(
+            "set the clock of this host (`date`, `chronyc tracking`); if it is right, have the registry's certificate made anew".into(),
+        ),
         Reason::ClientCertificate => untrusted("give --client-cert FILE and --client-key FILE that the registry accepts".into()),
         Reason::PlainHttp => untrusted(format!("use the port that speaks TLS, or {flag} in a network you trust")),
         Reason::Tls(_) => untrusted(format!("see what the registry offers: `openssl s_client -connect {host}`")),
@@ -208,7 +213,15 @@ fn denied(target: &Target) -> Meaning {
     Meaning { source: (Code::LoginRefused, Some(pull)), target: (Code::PushRefused, Some(push.into())) }
 }
 
-fn wait(answer: &Answer) -> String {
+fn wait(target: &Target, answer: &Answer) -> String {
+    if let Some(pulls) = &answer.pulls {
+        let (host, span) = (&target.host, pulls.span());
+        return format!(
+            "log in (`podman login {host}`): accounts may pull more than {} images in {span}; or run the same command again after {span}: \
+             what was fetched is kept",
+            pulls.limit
+        );
+    }
     match answer.retry_after {
         Some(after) => format!("wait {} s, then run the same command again, with --parallel 1", after.as_secs().max(1)),
         None => "run the same command again later, with --parallel 1".into(),

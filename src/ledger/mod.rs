@@ -5,10 +5,12 @@
 //! against the owner of the host (`sealift-archive(5)`, "Ledger").
 
 mod accepted;
+mod host;
 mod issued;
 mod log;
 
 pub use accepted::{Found, Ledger};
+pub use host::host_name;
 pub use issued::{Assigned, Issued, Wanted};
 pub use log::{Action, Entry, Log};
 

@@ -41,7 +41,7 @@ pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], from: Option<S
     let retry_after = headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| headers::retry_after(v, SystemTime::now()));
     let message = shown(&words.chars().take(WORDS).collect::<String>()).to_string();
     let code = code.map(|c| shown(&c.chars().take(64).collect::<String>()).to_string());
-    Answer { status, code, message, from, digest: digest_in(&text), retry_after }
+    Answer { status, code, message, from, digest: digest_in(&text), retry_after, pulls: headers::pull_limit(headers) }
 }
 
 /// `{"errors":[{code,message,detail}]}`, `{"details":"..."}`, `{"error":"..."}`, `{"message":"..."}`; update services: `{"kind","value"}`.
@@ -51,7 +51,9 @@ fn from_json(value: &Value) -> (Option<String>, String) {
             ["message", "error_description", "details", "error", "detail", "value"].iter().filter_map(|k| value.get(k)).find_map(words_of);
         return (None, words.unwrap_or_default());
     };
-    let codes: Vec<&str> = errors.iter().filter_map(|e| e.get("code")?.as_str()).collect();
+    // A pull-through cache (distribution 2.8) wraps what its remote said: UNKNOWN, with the errors of the other in the detail.
+    let wrapped = errors.iter().filter_map(|e| e.get("detail")?.get("errors")?.as_array()).flatten();
+    let codes: Vec<&str> = errors.iter().chain(wrapped.take(8)).filter_map(|e| e.get("code")?.as_str()).collect();
     // distribution puts UNKNOWN first where it knows better further down.
     let code = codes.iter().find(|c| !c.eq_ignore_ascii_case("UNKNOWN")).or(codes.first());
     let mut words: Vec<String> = Vec::new();
@@ -123,11 +125,19 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
         404 if asked == Asked::Ping => Error::NotARegistry { host: target.host.clone(), answer },
         405 => Error::Unsupported { target, answer },
         413 => Error::TooLarge { target, answer },
+        500 if matches!(asked, Asked::Manifest | Asked::Blob | Asked::Tags) && is_unknown(&code) => {
+            Error::NotFound { what: missing(asked, &code), target, answer }
+        }
         408 | 499 | 500..=599 => Error::Server { target, answer },
         _ if matches!(asked, Asked::PutManifest { .. }) => put_manifest(asked, target, &code, answer),
         404 => Error::NotFound { what: missing(asked, &code), target, answer },
         _ => Error::Refused { target, answer },
     }
+}
+
+/// Codes of what is not there. A pull-through cache says 500 for what its remote does not have.
+fn is_unknown(code: &str) -> bool {
+    matches!(code, "MANIFEST_UNKNOWN" | "BLOB_UNKNOWN" | "NAME_UNKNOWN")
 }
 
 fn missing(asked: Asked, code: &str) -> Missing {
@@ -213,6 +223,11 @@ mod tests {
         assert!(matches!(meaning(Asked::Manifest, 404, ""), Error::NotFound { what: Missing::Manifest, .. }));
         assert!(matches!(meaning(Asked::Ping, 404, ""), Error::NotARegistry { .. }));
         assert!(meaning(Asked::Blob, 503, "").is_transient());
+        // What a pull-through cache says of what its remote does not have: nothing that asking again would change.
+        let wrapped = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"errors":[{"code":"MANIFEST_UNKNOWN"}]}}]}"#;
+        assert!(matches!(meaning(Asked::Manifest, 500, wrapped), Error::NotFound { what: Missing::Manifest, .. }));
+        assert!(matches!(meaning(put, 500, wrapped), Error::Server { .. }));
+        assert!(meaning(Asked::Manifest, 500, &code("UNKNOWN")).is_transient());
         let foreign = r#"{"errors":[{"code":"UNKNOWN"},{"code":"UNKNOWN"},{"code":"MANIFEST_BLOB_UNKNOWN"}]}"#;
         assert!(!meaning(put, 500, foreign).is_transient());
     }

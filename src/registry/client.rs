@@ -68,7 +68,14 @@ impl Client {
     /// One repository. `host` is written as in references (`docker.io`, `localhost:5000`); nothing is asked yet.
     pub fn repository(&self, host: &str, repository: &str) -> Repository {
         let host = self.shared.core.host(host);
-        Repository { shared: self.shared.clone(), host, name: repository.into(), writes: false, referrers_api: Arc::default() }
+        Repository {
+            shared: self.shared.clone(),
+            host,
+            name: repository.into(),
+            writes: false,
+            referrers_api: Arc::default(),
+            listing: Arc::default(),
+        }
     }
 }
 
@@ -173,6 +180,7 @@ pub struct Repository {
     pub(super) name: Arc<str>,
     writes: bool,
     pub(super) referrers_api: Arc<super::referrers::Known>,
+    pub(super) listing: Arc<super::tags::Listing>,
 }
 
 impl Repository {

@@ -48,6 +48,36 @@ pub struct Answer {
     pub digest: Option<Digest>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
+    /// What it says of pulls that are counted.
+    pub pulls: Option<PullLimit>,
+}
+
+/// How many pulls a registry allows in a while, as Docker Hub says in `ratelimit-limit` and `ratelimit-remaining`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullLimit {
+    /// Pulls allowed within `window`.
+    pub limit: u64,
+    /// Pulls left of them.
+    pub remaining: u64,
+    /// The span they are counted in.
+    pub window: Duration,
+}
+
+impl PullLimit {
+    /// The span, as a person says it.
+    pub fn span(&self) -> String {
+        match self.window.as_secs() {
+            seconds if seconds >= 3600 => format!("{} h", seconds.div_ceil(3600)),
+            seconds if seconds >= 60 => format!("{} min", seconds.div_ceil(60)),
+            seconds => format!("{seconds} s"),
+        }
+    }
+}
+
+impl fmt::Display for PullLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} pulls in {} are left", self.remaining, self.limit, self.span())
+    }
 }
 
 impl fmt::Display for Answer {
@@ -61,6 +91,9 @@ impl fmt::Display for Answer {
         }
         if !self.message.is_empty() {
             write!(f, ": {}", self.message)?;
+        }
+        if let Some(pulls) = &self.pulls {
+            write!(f, " ({pulls})")?;
         }
         Ok(())
     }
@@ -87,9 +120,22 @@ pub enum Reason {
     /// The certificate is for other names.
     #[error("its certificate is for another name")]
     NameMismatch,
-    /// The certificate is outside its validity, or a clock is wrong.
-    #[error("its certificate is expired or not yet valid")]
-    Expired,
+    /// The certificate's validity has ended, or a clock is ahead. When, and what the clock of this host says.
+    #[error("its certificate expired on {end}; this host's clock says {now}")]
+    Expired {
+        /// Its last moment, as HTTP writes dates; empty words where it is not told.
+        end: String,
+        /// What was compared with it.
+        now: String,
+    },
+    /// The certificate's validity has not begun, or a clock is behind.
+    #[error("its certificate is not valid before {start}; this host's clock says {now}")]
+    NotYetValid {
+        /// Its first moment.
+        start: String,
+        /// What was compared with it.
+        now: String,
+    },
     /// The server wants a client certificate, or does not take the one shown.
     #[error("it wants another client certificate")]
     ClientCertificate,

@@ -1,5 +1,7 @@
 //! Headers whose values have a grammar of their own.
 
+use super::error::PullLimit;
+use reqwest::header::HeaderMap;
 use std::time::{Duration, SystemTime};
 
 /// `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past means now.
@@ -58,6 +60,27 @@ impl ContentRange {
     }
 }
 
+/// How many bytes an upload has, of `Range: 0-LAST` in the answer to its status request. Quay writes `bytes=0-COUNT`. `0-0` may mean
+/// one byte or none and says nothing.
+pub(super) fn upload_range(value: &str) -> Option<u64> {
+    let value = value.trim();
+    let (counts, range) = value.strip_prefix("bytes=").map_or((false, value), |range| (true, range));
+    let last: u64 = range.strip_prefix("0-")?.parse().ok().filter(|last| *last > 0)?;
+    if counts { Some(last) } else { last.checked_add(1) }
+}
+
+/// `ratelimit-limit: 100;w=21600` and `ratelimit-remaining: 76;w=21600` (Docker Hub, "Usage and limits"): a count, and the seconds
+/// it is counted in. Both, or nothing is limited.
+pub(super) fn pull_limit(headers: &HeaderMap) -> Option<PullLimit> {
+    let read = |name: &str| -> Option<(u64, Option<u64>)> {
+        let mut parts = headers.get(name)?.to_str().ok()?.split(';').map(str::trim);
+        let count = parts.next()?.parse().ok()?;
+        Some((count, parts.find_map(|part| part.strip_prefix("w=")).and_then(|seconds| seconds.parse().ok())))
+    };
+    let ((limit, window), (remaining, other)) = (read("ratelimit-limit")?, read("ratelimit-remaining")?);
+    Some(PullLimit { limit, remaining, window: Duration::from_secs(window.or(other)?) })
+}
+
 /// The text of `Warning: 299 - "text"` (distribution specification, "Warnings").
 pub(super) fn warning(value: &str) -> Option<String> {
     let text = value.trim().strip_prefix("299")?.trim_start();
@@ -80,6 +103,32 @@ mod tests {
         for bad in ["", "soon", "-1", "1.5", "99999999999999999999"] {
             assert_eq!(retry_after(bad, now), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn only_what_an_upload_says_clearly_is_believed() {
+        assert_eq!((upload_range("0-1048575"), upload_range("bytes=0-1048576")), (Some(1 << 20), Some(1 << 20)));
+        for unclear in ["0-0", "bytes=0-0", "bytes=0--1", "", "0", "5-9", "0-x", "0-18446744073709551615", "bytes 0-5/9"] {
+            assert_eq!(upload_range(unclear), None, "{unclear}");
+        }
+    }
+
+    #[test]
+    fn pulls_are_counted_where_both_headers_say_so() {
+        let read = |limit: &str, remaining: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert("ratelimit-limit", limit.parse().unwrap());
+            headers.insert("RateLimit-Remaining", remaining.parse().unwrap());
+            pull_limit(&headers)
+        };
+        let found = read("100;w=21600", "76;w=21600").unwrap();
+        assert_eq!((found.limit, found.remaining, found.window.as_secs()), (100, 76, 21600));
+        assert_eq!(found.to_string(), "76 of 100 pulls in 6 h are left");
+        assert_eq!(read("100;w=90", " 0 ").unwrap().to_string(), "0 of 100 pulls in 2 min are left");
+        for (limit, remaining) in [("100", "76"), ("x;w=1", "1;w=1"), ("-1;w=1", "1"), ("", "1;w=1"), ("100;w=x", "1")] {
+            assert_eq!(read(limit, remaining), None, "{limit} {remaining}");
+        }
+        assert_eq!(pull_limit(&HeaderMap::new()), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use super::certs::TlsSettings;
 use super::challenge::{self, Challenge};
 use super::client::Core;
 use super::credentials::Credential;
-use super::error::{Error, Reason, Target};
+use super::error::{Answer, Error, Reason, Target};
 use super::hosts::HostSettings;
 use super::options::Options;
 use super::reply::Reply;
@@ -21,6 +21,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
+/// Where Docker Hub's API lives.
+const DOCKER_HUB: &str = "registry-1.docker.io";
 /// Tries for the first contact: a mistyped name shall not take minutes.
 const FIRST_TRIES: u32 = 3;
 /// Uploads at a time to a mirror-registry: a Quay on SQLite with one worker, whose database is soon locked.
@@ -47,6 +49,13 @@ pub(super) struct Host {
     /// Largest body known to pass, once one was too large; 0 while none was.
     pub body_limit: AtomicU64,
     pub warned: AtomicBool,
+    /// That few pulls are left, or none, was told.
+    pub few_pulls: AtomicBool,
+    pub no_pulls: AtomicBool,
+    /// Nothing of this host knows the referrers API: the path itself is unknown.
+    pub no_referrers: AtomicBool,
+    /// Whether it was asked about it at all: until then one question at a time, for the answer may spare the others.
+    pub referrers_asked: Mutex<bool>,
     pub mended: AtomicBool,
 }
 
@@ -69,7 +78,7 @@ impl Host {
     pub fn new(name: &str, options: &Options) -> Host {
         let api = match name {
             // Docker Hub's API lives under another name than its images.
-            "docker.io" | "index.docker.io" => "registry-1.docker.io",
+            "docker.io" | "index.docker.io" => DOCKER_HUB,
             other => other,
         };
         let settings = options.hosts.for_host(name);
@@ -87,6 +96,10 @@ impl Host {
             settings,
             body_limit: AtomicU64::new(0),
             warned: AtomicBool::new(false),
+            few_pulls: AtomicBool::new(false),
+            no_pulls: AtomicBool::new(false),
+            no_referrers: AtomicBool::new(false),
+            referrers_asked: Mutex::default(),
             mended: AtomicBool::new(false),
         }
     }
@@ -182,6 +195,11 @@ impl Host {
         found
     }
 
+    /// True when a 429 is about pulls that are counted by the hour: the answer says so, or the host is Docker Hub.
+    pub fn counts_pulls(&self, answer: &Answer) -> bool {
+        answer.pulls.is_some() || self.api == DOCKER_HUB
+    }
+
     /// True while the host wants a pause.
     pub fn pauses(&self) -> bool {
         self.not_before.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
@@ -207,7 +225,15 @@ impl Host {
 
 /// A certificate that was looked at and refused is no reason to go on without one.
 fn about_trust(reason: &Reason) -> bool {
-    matches!(reason, Reason::UnknownCa | Reason::SelfSigned | Reason::NameMismatch | Reason::Expired | Reason::ClientCertificate)
+    matches!(
+        reason,
+        Reason::UnknownCa
+            | Reason::SelfSigned
+            | Reason::NameMismatch
+            | Reason::Expired { .. }
+            | Reason::NotYetValid { .. }
+            | Reason::ClientCertificate
+    )
 }
 
 /// `localhost`, 127.0.0.0/8 and `::1`, with or without port.
@@ -222,6 +248,7 @@ pub(super) fn is_loopback(api: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::super::client::Client;
+    use super::super::error::{Answer, PullLimit};
     use super::super::hosts::HostTable;
     use super::super::software::Software;
     use super::{Host, Options, is_loopback};
@@ -241,6 +268,15 @@ mod tests {
         let mut hosts = HostTable::default();
         hosts.set("m.lan:8443:uploads=3").unwrap();
         assert_eq!(uploads("m.lan:8443", Software::Quay, Options { hosts, ..Options::default() }), 3);
+    }
+
+    #[test]
+    fn docker_hub_counts_pulls_whether_it_says_so_or_not() {
+        let answer = |pulls| Answer { status: 429, code: None, message: String::new(), from: None, digest: None, retry_after: None, pulls };
+        let said = PullLimit { limit: 100, remaining: 0, window: std::time::Duration::from_secs(21600) };
+        for (name, pulls, counts) in [("docker.io", None, true), ("quay.io", None, false), ("quay.io", Some(said), true)] {
+            assert_eq!(Host::new(name, &Options::default()).counts_pulls(&answer(pulls)), counts, "{name}");
+        }
     }
 
     #[test]

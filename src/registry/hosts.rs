@@ -1,6 +1,6 @@
 //! Settings of single hosts (`hosts.toml`, sealift-hosts(5)): how many transfers, how large the pieces, which headers.
 
-use crate::fs::{FsError, Trouble, read_user_file};
+use crate::fs::{FsError, Trouble, read_user_secret};
 use crate::image_set::parse_bytes;
 use crate::text::shown;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
@@ -48,6 +48,7 @@ pub struct HostSettings {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HostTable {
     hosts: BTreeMap<String, HostSettings>,
+    exposed: bool,
 }
 
 /// Why the file cannot be used.
@@ -124,11 +125,20 @@ impl HostTable {
     /// # Errors
     /// [`HostsError`].
     pub fn load(path: &Path) -> Result<HostTable, HostsError> {
-        match read_user_file(path) {
-            Ok(bytes) => HostTable::parse(path, &String::from_utf8_lossy(&bytes)),
+        match read_user_secret(path) {
+            Ok((bytes, others)) => {
+                let mut table = HostTable::parse(path, &String::from_utf8_lossy(&bytes))?;
+                table.exposed = others && table.hosts.values().any(|settings| !settings.headers.is_empty());
+                Ok(table)
+            }
             Err(e) if e.trouble() == Trouble::Absent => Ok(HostTable::default()),
             Err(e) => Err(e.into()),
         }
+    }
+
+    /// True when the file it was read from holds headers, which are often secrets, and others than its owner may read it.
+    pub fn is_exposed(&self) -> bool {
+        self.exposed
     }
 
     /// Reads the text of a file. A key that is not known is refused: nobody else reads this file.
@@ -258,6 +268,21 @@ mod tests {
         assert_eq!(table.for_host("q.lan").headers.get("x-a").unwrap(), "b=c:d");
         table.parallel(3);
         assert_eq!((table.for_host("q.lan").downloads, table.for_host("q.lan").uploads), (Some(3), Some(3)));
+    }
+
+    #[test]
+    fn headers_that_others_can_read_are_noticed() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("hosts.toml");
+        let headers = "['r.lan'.headers]\nX-Token = 's3cret'\n";
+        for (text, mode, exposed) in
+            [(headers, 0o600, false), (headers, 0o640, true), (headers, 0o604, true), ("['r.lan']\nuploads = 2\n", 0o644, false)]
+        {
+            std::fs::write(&path, text).unwrap();
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            assert_eq!(HostTable::load(&path).unwrap().is_exposed(), exposed, "{mode:o} {text}");
+        }
     }
 
     #[test]

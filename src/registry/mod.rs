@@ -42,7 +42,7 @@ mod web;
 
 pub use blob_reader::BlobReader;
 pub use client::{Client, Repository};
-pub use error::{Answer, Error, Missing, Reason, Target};
+pub use error::{Answer, Error, Missing, PullLimit, Reason, Target};
 pub use manifests::{FetchedManifest, ManifestHead, ManifestRef};
 pub use options::{Options, Timing};
 pub use probe::{Greeting, UploadPlace};

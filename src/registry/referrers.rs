@@ -3,7 +3,7 @@
 //! Servers without the API answer almost anything: 404 of their own or of their manifests, a web page, a way to another host, the
 //! image itself under the fallback tag. Only a 200 of the registry itself with an index counts as the API.
 
-use super::answer::Asked;
+use super::answer::{self, Asked};
 use super::client::Repository;
 use super::error::Error;
 use super::manifests::ManifestRef;
@@ -17,6 +17,7 @@ use crate::oci::{Descriptor, media};
 use reqwest::Method;
 use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
 use std::collections::HashSet;
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
 /// Answers that say there is no such API here, in one way or another.
@@ -27,24 +28,43 @@ pub(super) type Known = Mutex<Option<bool>>;
 
 impl Repository {
     /// What the referrers API lists for `subject`; `None` where there is no such API. The first question to a repository decides, and
-    /// others wait for it; after a no the API is not asked again. Entries are not to be believed before they were fetched.
+    /// others wait for it; after a no the API is not asked again, and of a server that does not know the path in no repository.
+    /// Entries are not to be believed before they were fetched.
     ///
     /// # Errors
     /// As every request, as far as it says nothing about the API: unreachable, out of order; [`Error::Protocol`] for a list without end.
     pub fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        if self.host.no_referrers.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
         let known = *self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
         match known {
             Some(false) => Ok(None),
             Some(true) => self.wait(self.ask_referrers(subject)),
             None => {
                 let mut known = self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
-                if *known == Some(false) {
+                if *known == Some(false) || self.host.no_referrers.load(Ordering::Relaxed) {
                     return Ok(None);
                 }
-                let answer = self.wait(self.ask_referrers(subject))?;
+                let answer = self.first_answer(subject)?;
                 *known = Some(answer.is_some());
                 Ok(answer)
             }
+        }
+    }
+
+    /// The answer to a repository's first question. As long as nothing is known of the host, only one is asked at a time.
+    fn first_answer(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
+        let mut asked = self.host.referrers_asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*asked {
+            let answer = self.wait(self.ask_referrers(subject))?;
+            *asked = true;
+            return Ok(answer);
+        }
+        drop(asked);
+        match self.host.no_referrers.load(Ordering::Relaxed) {
+            true => Ok(None),
+            false => self.wait(self.ask_referrers(subject)),
         }
     }
 
@@ -76,7 +96,9 @@ impl Repository {
             call.stays = true;
             let reply = core.request(&self.host, call.header(ACCEPT, media::OCI_INDEX), NO_API).await?;
             if !is_list(&reply) {
-                reply.drain(core).await;
+                if self.knows_no_such_path(reply).await {
+                    self.host.no_referrers.store(true, Ordering::Relaxed);
+                }
                 return Ok(None);
             }
             next = reply.header(LINK).and_then(headers::next_link).and_then(|link| tags::page(&url, &link));
@@ -85,6 +107,14 @@ impl Repository {
             found.extend(list);
         }
         Ok(Some(found))
+    }
+
+    /// Whether an answer that is no list says that the server knows no such path: an error of its web server. An error in the words
+    /// of a registry is about the repository, and of others nothing is known.
+    async fn knows_no_such_path(&self, reply: Reply) -> bool {
+        let (status, own, headers) = (reply.response.status().as_u16(), reply.from.is_none(), reply.response.headers().clone());
+        let body = reply.error_body(&self.shared.core).await;
+        own && matches!(status, 404 | 405 | 410 | 501) && answer::read(status, &headers, &body, None).code.is_none()
     }
 }
 

@@ -17,6 +17,8 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+/// Below this fraction of a registry's limit of pulls the person is told.
+const FEW_PULLS: u64 = 5;
 /// Redirects followed for one request.
 const HOPS: usize = 10;
 
@@ -188,8 +190,20 @@ impl Core {
         }
         let timing = &self.options.timing;
         let asked = failure.answer().and_then(|a| a.retry_after).map(|wait| wait.min(timing.retry_after_cap));
-        let wait =
-            asked.unwrap_or_else(|| jitter(timing.retry_base.saturating_mul(1 << attempt.min(16).saturating_sub(1)).min(timing.retry_cap)));
+        let doubled = |base: Duration| base.saturating_mul(1 << attempt.min(16).saturating_sub(1));
+        let counted = failure.answer().filter(|answer| answer.status == 429 && host.counts_pulls(answer));
+        let wait = match (asked, counted) {
+            (Some(asked), _) => asked,
+            (None, Some(_)) => doubled(timing.pulls_base).min(timing.retry_after_cap),
+            (None, None) => jitter(doubled(timing.retry_base).min(timing.retry_cap)),
+        };
+        if let Some(answer) = counted
+            && !host.no_pulls.swap(true, Ordering::Relaxed)
+        {
+            let left = answer.pulls.map_or_else(String::new, |pulls| format!(" ({pulls})"));
+            let more = "more pulls are allowed to who is logged in";
+            self.warn(&host.name, &format!("the limit of pulls is reached{left}: waiting {} s and more; {more}", wait.as_secs().max(1)));
+        }
         if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
             // The host is asked for a pause by one request; all others pause as well.
             let mut gate = host.not_before.lock().unwrap_or_else(PoisonError::into_inner);
@@ -218,8 +232,11 @@ impl Core {
         self.pause(host).await?;
         for _ in 0..HOPS {
             let response = self.fire(host, entrance, call, &url, login.as_ref()).await?;
-            self.hear(host, response.headers());
             let from = Some(location::authority(&url)).filter(|a| *a != location::authority(&entrance.base));
+            self.hear(host, response.headers());
+            if from.is_none() {
+                self.count_pulls(host, response.headers());
+            }
             let reply = Reply { response, credentials: false, from, url: url.clone() };
             if !call.follows() || !matches!(reply.response.status().as_u16(), 301 | 302 | 303 | 307 | 308) {
                 return Ok(reply);
@@ -295,6 +312,16 @@ impl Core {
             && !host.warned.swap(true, Ordering::Relaxed)
         {
             self.warn(&host.name, &text);
+        }
+    }
+
+    /// Says once when few of the pulls a registry counts are left: better now than when they have run out.
+    fn count_pulls(&self, host: &Host, headers: &HeaderMap) {
+        let few = headers::pull_limit(headers).filter(|pulls| pulls.remaining <= pulls.limit / FEW_PULLS);
+        if let Some(pulls) = few
+            && !host.few_pulls.swap(true, Ordering::Relaxed)
+        {
+            self.warn(&host.name, &format!("{pulls}; more are allowed to who is logged in"));
         }
     }
 }

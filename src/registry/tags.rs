@@ -12,13 +12,97 @@ use reqwest::header::LINK;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Deserialize)]
 struct TagList {
     tags: Option<Vec<Option<String>>>,
 }
 
+/// Most pages read to know the tags of a repository: beyond, asking for single tags is cheaper.
+const PAGES: usize = 30;
+/// Lists end at round numbers where a server cuts them without saying so.
+const ROUND: usize = 100;
+
+/// The tags of a repository as far as they were read, a few pages at a time.
+pub(super) type Listing = Mutex<Reading>;
+
+/// How far a list was read.
+#[derive(Default)]
+pub(super) enum Reading {
+    /// Not at all.
+    #[default]
+    Unread,
+    /// Up to a page.
+    Begun { tags: HashSet<String>, next: Url, pages: usize },
+    /// To its end.
+    Whole(Arc<HashSet<String>>),
+    /// It cannot be had, is too long, or cannot be believed to be whole.
+    GivenUp,
+}
+
+/// One page.
+struct Page {
+    tags: Vec<String>,
+    next: Option<Url>,
+}
+
 impl Repository {
+    /// The tags, where the registry lists all of them; read once, and remembered. A call reads at most `worth` pages, the number of
+    /// single questions the list would save; the next call goes on from there. `None` where there is no whole list (yet).
+    ///
+    /// # Errors
+    /// Only an interruption: what else goes wrong with a list, single questions tell better.
+    pub fn all_tags(&self, worth: usize) -> Result<Option<Arc<HashSet<String>>>, Error> {
+        let mut reading = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..worth {
+            let (mut tags, url, pages) = match std::mem::replace(&mut *reading, Reading::GivenUp) {
+                Reading::GivenUp => return Ok(None),
+                Reading::Whole(tags) => {
+                    *reading = Reading::Whole(tags.clone());
+                    return Ok(Some(tags));
+                }
+                Reading::Unread => (HashSet::new(), None, 0),
+                Reading::Begun { tags, next, pages } => (tags, Some(next), pages),
+            };
+            let page = match self.wait(self.one_page(url)) {
+                Err(Error::Cancelled) => return Err(Error::Cancelled),
+                Err(_) => return Ok(None),
+                Ok(page) => page,
+            };
+            let nothing_new = page.tags.iter().all(|tag| tags.contains(tag));
+            tags.extend(page.tags);
+            *reading = match page.next {
+                // In a circle, or without end.
+                Some(_) if nothing_new || pages + 1 >= PAGES => Reading::GivenUp,
+                Some(next) => Reading::Begun { tags, next, pages: pages + 1 },
+                None if tags.len() % ROUND == 0 => Reading::GivenUp,
+                None => Reading::Whole(Arc::new(tags)),
+            };
+        }
+        Ok(match &*reading {
+            Reading::Whole(tags) => Some(tags.clone()),
+            _ => None,
+        })
+    }
+
+    async fn one_page(&self, url: Option<Url>) -> Result<Page, Error> {
+        let core = &self.shared.core;
+        let target = self.target("");
+        let url = match url {
+            Some(url) => url,
+            None => self.host.enter(core).await?.url(&target, &self.path("tags/list"))?,
+        };
+        let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
+        let reply = core.request(&self.host, call, &[200]).await?;
+        let next = reply.header(LINK).and_then(headers::next_link).and_then(|link| page(&url, &link));
+        let body = reply.body(core, &target, limits::LIST_BYTES).await?;
+        let list: TagList = serde_json::from_slice(&body)
+            .map_err(|e| Error::Protocol { target: target.clone(), what: format!("the tag list is not JSON: {e}") })?;
+        let tags = list.tags.unwrap_or_default().into_iter().flatten().filter(|t| oci::is_tag(t)).collect();
+        Ok(Page { tags, next })
+    }
+
     /// All tags, in the registry's order, each once. What is no tag (null, a digest) is left out.
     ///
     /// # Errors
@@ -34,14 +118,9 @@ impl Repository {
                 if pages.len() >= limits::LIST_PAGES || tags.len() >= limits::TAGS_PER_REPOSITORY || !pages.insert(url.to_string()) {
                     return Err(Error::Protocol { target, what: "a tag list without end".to_owned() });
                 }
-                let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
-                let reply = core.request(&self.host, call, &[200]).await?;
-                next = reply.header(LINK).and_then(headers::next_link).and_then(|link| page(&url, &link));
-                let body = reply.body(core, &target, limits::LIST_BYTES).await?;
-                let list: TagList = serde_json::from_slice(&body)
-                    .map_err(|e| Error::Protocol { target: target.clone(), what: format!("the tag list is not JSON: {e}") })?;
-                let fresh = list.tags.unwrap_or_default().into_iter().flatten().filter(|t| oci::is_tag(t));
-                tags.extend(fresh.filter(|tag| seen.insert(tag.clone())));
+                let page = self.one_page(Some(url)).await?;
+                next = page.next;
+                tags.extend(page.tags.into_iter().filter(|tag| seen.insert(tag.clone())));
             }
             Ok(tags)
         })

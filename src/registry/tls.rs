@@ -7,7 +7,7 @@ use super::pinned;
 use reqwest::{Certificate, ClientBuilder, Identity};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 /// Two clients with the same settings.
 pub(super) struct Pair {
@@ -154,17 +154,32 @@ fn of_alert(words: &str) -> Option<Reason> {
 fn of_tls(error: &rustls::Error) -> Reason {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     match error {
-        Tls::InvalidCertificate(Bad::UnknownIssuer) => Reason::UnknownCa,
+        // A bad signature is that of an authority made anew under its old name: the one at hand is not the one that signed.
+        Tls::InvalidCertificate(Bad::UnknownIssuer | Bad::BadSignature) => Reason::UnknownCa,
         Tls::InvalidCertificate(Bad::Other(other)) if other.to_string().contains("CaUsedAsEndEntity") => Reason::SelfSigned,
         Tls::InvalidCertificate(Bad::NotValidForName | Bad::NotValidForNameContext { .. }) => Reason::NameMismatch,
-        Tls::InvalidCertificate(Bad::Expired | Bad::ExpiredContext { .. } | Bad::NotValidYet | Bad::NotValidYetContext { .. }) => {
-            Reason::Expired
+        Tls::InvalidCertificate(Bad::ExpiredContext { time, not_after }) => {
+            Reason::Expired { end: date(not_after.as_secs()), now: date(time.as_secs()) }
         }
+        Tls::InvalidCertificate(Bad::NotValidYetContext { time, not_before }) => {
+            Reason::NotYetValid { start: date(not_before.as_secs()), now: date(time.as_secs()) }
+        }
+        Tls::InvalidCertificate(Bad::Expired) => Reason::Expired { end: date(u64::MAX), now: date(u64::MAX) },
+        Tls::InvalidCertificate(Bad::NotValidYet) => Reason::NotYetValid { start: date(u64::MAX), now: date(u64::MAX) },
         Tls::InvalidMessage(_) => Reason::PlainHttp,
         Tls::AlertReceived(
             Alert::CertificateRequired | Alert::BadCertificate | Alert::UnknownCA | Alert::CertificateUnknown | Alert::AccessDenied,
         ) => Reason::ClientCertificate,
         other => Reason::Tls(crate::text::shown(&other.to_string()).to_string()),
+    }
+}
+
+/// A moment in seconds since 1970, as HTTP writes it (RFC 9110, section 5.6.7): four digits for the year.
+fn date(seconds: u64) -> String {
+    const END: u64 = 253_402_300_800;
+    match UNIX_EPOCH.checked_add(Duration::from_secs(seconds)).filter(|_| seconds < END) {
+        Some(moment) => httpdate::fmt_http_date(moment),
+        None => "a date that is not told".to_owned(),
     }
 }
 

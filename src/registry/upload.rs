@@ -1,9 +1,14 @@
 //! Blobs on their way there: POST, one PATCH with the whole body, empty PUT, as dockerd, podman and crane do it and
-//! every vendor tests it. Other ways only after that one was refused.
+//! every vendor tests it. Other ways only after that one was refused, or broke off.
+//!
+//! What broke off goes on where the registry says it stands, if it still knows the upload (distribution 3, Quay, this program's own
+//! server); distribution 2.8 does not, and begins again. On a line that breaks again and again, pieces on connections of their own
+//! get through where one body does not.
 
 use super::answer::Asked;
 use super::client::{Core, Repository};
 use super::error::{Error, Target};
+use super::headers;
 use super::location;
 use super::reply::Reply;
 use super::request::{Call, Exchange, Payload};
@@ -13,7 +18,7 @@ use crate::blob::{BlobSink, Verified};
 use crate::digest::Digest;
 use crate::oci::Descriptor;
 use bytes::Bytes;
-use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION};
+use reqwest::header::{CONNECTION, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
 use reqwest::{Method, Url};
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -26,6 +31,8 @@ const SMALL: u64 = 1 << 20;
 const PIECE: u64 = 4 << 20;
 /// Smallest piece tried.
 const PIECE_MIN: u64 = 16 << 10;
+/// How often a body may break off before it goes in pieces.
+const BREAKS: u32 = 2;
 /// Looks at whether a blob arrived although the answer did not.
 const LOOKS: u32 = 3;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -94,7 +101,7 @@ impl Repository {
         let place = self.shared.wait(core.watched(Duration::MAX, self.host.uploads.acquire()))?;
         let _place = place.ok().and_then(Result::ok).ok_or(Error::Cancelled)?;
         let mut upload = Upload { proven, ..Upload::new(self, blob, open) };
-        let mut attempt = 0;
+        let (mut attempt, mut reached) = (0, 0);
         loop {
             let failure = match upload.once() {
                 Ok(()) => return Ok(()),
@@ -105,6 +112,10 @@ impl Repository {
             }
             if upload.other_way(&failure) {
                 continue;
+            }
+            // As long as more of it arrives each time, it is worth going on.
+            if let Some(at) = upload.stands_at.filter(|at| *at > reached) {
+                (attempt, reached) = (0, at);
             }
             attempt += 1;
             upload.again(failure, attempt)?;
@@ -123,6 +134,12 @@ struct Upload<'a> {
     target: Arc<Target>,
     way: Way,
     session: Option<Session>,
+    /// Bytes the open session has, when it is to be gone on with.
+    stands_at: Option<u64>,
+    /// How often it broke off.
+    breaks: u32,
+    /// Pieces were tried for that, and refused.
+    no_pieces: bool,
 }
 
 impl<'a> Upload<'a> {
@@ -130,12 +147,32 @@ impl<'a> Upload<'a> {
         let piece = repository.host.piece().filter(|piece| blob.size > *piece);
         let way = piece.map_or(Way::Patch, Way::Pieces);
         let (core, target) = (repository.shared.core.clone(), repository.target(blob.digest));
-        Upload { repository, core, blob, open, small: None, proven: false, target, way, session: None }
+        Upload {
+            repository,
+            core,
+            blob,
+            open,
+            small: None,
+            proven: false,
+            target,
+            way,
+            session: None,
+            stands_at: None,
+            breaks: 0,
+            no_pieces: false,
+        }
     }
 
     /// One upload from the first byte to the last. A session left open by a failure is given back.
     fn once(&mut self) -> Result<(), Failure> {
         let outcome = self.steps();
+        if let Err(Failure { step: Step::Send, error: Error::Unreachable { .. } | Error::Stalled { .. } }) = &outcome {
+            self.breaks += 1;
+            self.stands_at = self.standing();
+            if self.stands_at.is_some() {
+                return outcome;
+            }
+        }
         if let (Err(failure), Some(session)) = (&outcome, self.session.take())
             && !matches!(failure.error, Error::Unreachable { .. } | Error::Stalled { .. } | Error::Cancelled)
         {
@@ -146,18 +183,23 @@ impl<'a> Upload<'a> {
     }
 
     fn steps(&mut self) -> Result<(), Failure> {
-        self.session = Some(self.start().map_err(at(Step::Start))?);
+        let from = self.stands_at.take();
+        if from.is_none() {
+            self.session = Some(self.start().map_err(at(Step::Start))?);
+        }
         match self.way {
             // Nothing to send: some registries do not take an empty PATCH.
             _ if self.blob.size == 0 => {
                 self.content().map_err(at(Step::Send))?;
             }
-            Way::Patch => self.whole(Method::PATCH).map_err(at(Step::Send))?,
+            Way::Patch if from.is_none() => self.whole(Method::PATCH).map_err(at(Step::Send))?,
             Way::Put => return self.whole(Method::PUT).map_err(at(Step::Commit)),
-            Way::Pieces(size) => self.pieces(size).map_err(at(Step::Send))?,
+            Way::Patch => self.pieces(PIECE, from.unwrap_or(0)).map_err(at(Step::Send))?,
+            Way::Pieces(size) => self.pieces(size, from.unwrap_or(0)).map_err(at(Step::Send))?,
         }
         self.commit().map_err(at(Step::Commit))?;
         if let Way::Pieces(size) = self.way
+            && self.breaks == 0
             && self.repository.host.settings.chunk != Some(size)
         {
             self.repository.host.body_limit.store(size, Ordering::Relaxed);
@@ -253,12 +295,25 @@ impl<'a> Upload<'a> {
         shared.wait(task)?.map_err(|_| Error::Cancelled)?
     }
 
-    /// Sends the bytes in pieces (distribution specification, "Pushing a blob in chunks").
-    fn pieces(&mut self, size: u64) -> Result<(), Error> {
+    /// How much of the broken upload the registry has (distribution specification, "Pushing a blob in chunks", status request). `None`
+    /// where it has forgotten the upload, or does not say so that it can be believed. The digest at the end judges in any case.
+    fn standing(&self) -> Option<u64> {
+        let (url, own) = self.here().ok()?;
+        let mut call = self.call(Method::GET, url, own);
+        call.headers.remove(CONTENT_TYPE);
+        let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call)).ok()?;
+        let Exchange::Reply(reply) = exchange else { return None };
+        let at = headers::upload_range(reply.header(RANGE)?).filter(|_| reply.response.status() == 204);
+        at.filter(|at| *at <= self.blob.size)
+    }
+
+    /// Sends the bytes from `first` on in pieces (distribution specification, "Pushing a blob in chunks").
+    fn pieces(&mut self, size: u64, mut first: u64) -> Result<(), Error> {
         let mut reader = self.content()?;
+        let source = |source| Error::Source { target: self.target.clone(), source };
+        io::copy(&mut reader.by_ref().take(first), &mut io::sink()).map_err(source)?;
         let min = self.session.as_ref().map_or(0, |s| s.min_piece);
         let size = size.max(min.min(SMALL * 64));
-        let mut first = 0;
         while first < self.blob.size {
             let length = size.min(self.blob.size - first);
             let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -266,9 +321,12 @@ impl<'a> Upload<'a> {
             let (url, own) = self.here()?;
             let mut call = self.call(Method::PATCH, url, own).header(CONTENT_RANGE, &format!("{first}-{}", first + length - 1));
             call.body = Payload::Bytes(piece.into());
-            call.patience = self.core.options.timing.commit;
-            let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?;
-            let reply = self.taken(exchange)?;
+            // A line that breaks after so many bytes shall count them anew.
+            if self.breaks > 0 {
+                call = call.header(CONNECTION, "close");
+            }
+            call.patience = self.patience(length);
+            let reply = self.admitted(&mut call)?;
             self.go_on(reply)?;
             first += length;
         }
@@ -278,13 +336,27 @@ impl<'a> Upload<'a> {
     /// Ends the upload: the registry compares the digest.
     fn commit(&self) -> Result<(), Error> {
         let (url, own) = self.here()?;
+        let mut call = self.call(Method::PUT, location::with_query(&url, &format!("digest={}", self.blob.digest)), own);
+        call.patience = self.core.options.timing.commit;
+        let reply = self.admitted(&mut call)?;
+        self.proven(reply)
+    }
+
+    /// Longest wait for the answer to a body of `length`. On a line that breaks, silence is more likely than a slow registry.
+    fn patience(&self, length: u64) -> Duration {
+        match self.breaks {
+            0 => self.core.options.timing.commit,
+            _ => self.core.options.timing.stall.saturating_mul(1 + u32::try_from(length / SMALL).unwrap_or(u32::MAX)),
+        }
+    }
+
+    /// The reply to a request whose body can be sent again, when it was taken.
+    fn admitted(&self, call: &mut Call) -> Result<Reply, Error> {
         let mut attempt = 0;
         loop {
-            let mut call = self.call(Method::PUT, location::with_query(&url, &format!("digest={}", self.blob.digest)), own);
-            call.patience = self.core.options.timing.commit;
-            let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call))?;
+            let exchange = self.repository.wait(self.core.exchange(&self.repository.host, call))?;
             match self.taken(exchange) {
-                Ok(reply) => return self.proven(reply),
+                Ok(reply) => return Ok(reply),
                 // Turned away at the door: the session is as it was.
                 Err(error @ Error::RateLimited { .. }) => {
                     attempt += 1;
@@ -369,6 +441,11 @@ impl<'a> Upload<'a> {
                 self.way = Way::Put;
                 return true;
             }
+            // Pieces were only an attempt to get through; this registry takes whole bodies or nothing.
+            (Error::NotFound { .. } | Error::Unsupported { .. } | Error::Refused { .. }, Way::Pieces(_)) if sending && self.breaks > 0 => {
+                (self.way, self.stands_at) = (Way::Patch, None);
+                return !std::mem::replace(&mut self.no_pieces, true);
+            }
             _ => None,
         };
         let Some(size) = next.filter(|size| *size >= PIECE_MIN) else { return false };
@@ -377,7 +454,14 @@ impl<'a> Upload<'a> {
     }
 
     /// Waits for another try of the whole upload, or gives the failure back.
-    fn again(&self, failure: Failure, attempt: u32) -> Result<(), Error> {
+    fn again(&mut self, failure: Failure, attempt: u32) -> Result<(), Error> {
+        if self.breaks >= BREAKS && self.stands_at.is_none() && !self.no_pieces && failure.step == Step::Send {
+            let half = match self.way {
+                Way::Pieces(size) => size / 2,
+                _ => PIECE.min(self.blob.size.next_power_of_two() / 2),
+            };
+            self.way = if half >= PIECE_MIN { Way::Pieces(half) } else { self.way };
+        }
         // The request that opens an upload has had all of its own tries: the square of them would be minutes of silence.
         if failure.step == Step::Start {
             return Err(failure.error);

@@ -421,7 +421,7 @@ mod tests {
         let at = |reference: &str| Arc::new(Subject { host: "r.test".into(), repository: "a".into(), reference: reference.into() });
         let answer = |status, code: Option<&str>| {
             let code = code.map(str::to_owned);
-            Box::new(Answer { status, code, message: String::new(), from: None, digest: None, retry_after: None })
+            Box::new(Answer { status, code, message: String::new(), from: None, digest: None, retry_after: None, pulls: None })
         };
         let login =
             |reference: &str, status| E::LoginRefused { target: at(reference), credentials_sent: true, answer: answer(status, None) };

@@ -4,15 +4,17 @@
 //! (OCI image manifest with an empty configuration, OCI image specification, "Guidelines for Artifact Usage") names
 //! them. It is replaced as images become whole and removed with the last of them.
 //!
-//! Several hosts may unpack volumes of one set into one registry at a time, and a run may want only some of the images. So what is
-//! held already stays held until an image that is whole names it, whoever put the hold. Registries have no "replace only if": who
-//! finds that another host wrote meanwhile begins again.
+//! Several hosts may unpack volumes of one set into one registry at a time, and registries have no "replace only if". So each host
+//! has tags of its own, and says in its holds whose they are: nobody writes over another's, and what is released is exactly what
+//! was put. A hold is kept until its own host releases it, or all that it names is named by images that are whole: then whoever
+//! has pushed there removes it, so that a host that never comes back leaves nothing for ever.
 
 use super::board::{Phase, State};
 use super::parallel::ask_all;
 use super::run::Run;
 use super::target::{PutAs, TargetError, TargetTrouble};
 use crate::digest::Digest;
+use crate::oci::referrers::Attached;
 use crate::oci::{Descriptor, Manifest, media};
 use crate::progress::Level;
 use crate::text::shown;
@@ -21,13 +23,17 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 
 const ARTIFACT: &str = "application/vnd.sealift.hold.v1";
+/// The annotation that says whose hold it is. With it no two hosts' holds have one digest, which would make them one to delete.
+const HOST: &str = "vnd.sealift.hold.host";
+/// The annotation that names the set.
+const SET: &str = "vnd.sealift.hold.set";
 const EMPTY: &[u8] = b"{}";
 /// Layers of one hold: about 1.4 MB of manifest, within the 4 MiB registries take.
 const LAYERS: usize = 10_000;
 /// A registry that lets no tag be moved gets numbered ones; nobody needs more.
 const NUMBERS: u32 = 100;
-/// How often a hold is begun again because another host wrote one meanwhile.
-const ATTEMPTS: usize = 8;
+/// Others' holds that are looked at in one repository.
+const OTHERS: usize = 1000;
 
 /// One repository and what it has that no pushed image names.
 struct Repository {
@@ -36,21 +42,28 @@ struct Repository {
     /// Named by images that are whole.
     named: BTreeSet<Digest>,
     open: bool,
+    /// An image of it was pushed in this run.
+    pushed: bool,
 }
 
-/// The holds of a set that a repository has.
+/// The holds of this host and this set that a repository has.
 #[derive(Default)]
-struct Known {
-    holds: BTreeSet<Digest>,
+struct Own {
+    /// By number.
+    holds: Vec<(u32, Digest)>,
     layers: BTreeSet<Digest>,
 }
 
-/// How putting a hold ended.
-enum Put {
-    /// It is there, under this number.
-    Done(u32),
-    /// A hold is in its place that was not known.
-    Overtaken,
+impl Own {
+    fn has(&self, digest: &Digest) -> bool {
+        self.holds.iter().any(|(_, own)| own == digest)
+    }
+}
+
+/// What a hold says.
+struct Said {
+    host: Option<String>,
+    layers: Vec<Digest>,
 }
 
 impl Run<'_> {
@@ -117,8 +130,9 @@ impl Run<'_> {
         let describe = |at: usize, place: &String| {
             let mut loose = BTreeSet::new();
             let mut named = BTreeSet::new();
-            let mut open = false;
+            let (mut open, mut pushed) = (false, false);
             for image in state.images.iter().filter(|i| i.repo == at) {
+                pushed |= image.pushed;
                 match image.phase {
                     Phase::Done(_) => named.extend(image.tree.blobs.iter().copied()),
                     _ => {
@@ -130,67 +144,68 @@ impl Run<'_> {
             let blobs = &self.catalog.contents.blobs;
             let loose = loose.difference(&named).filter_map(|b| blobs.get(*b)).map(|b| b.descriptor()).collect();
             let named = named.iter().filter_map(|b| blobs.get(*b)).map(|b| b.digest).collect();
-            Repository { place: place.clone(), loose, named, open }
+            Repository { place: place.clone(), loose, named, open, pushed }
         };
         state.repos.iter().enumerate().map(|(at, repo)| describe(at, &repo.place)).collect()
     }
 
+    /// Holds what is loose and what this host held before, and no image that is whole names.
     fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, TargetError> {
-        for _ in 1..ATTEMPTS {
-            let known = self.known(&repository.place)?;
-            if let Some(tags) = self.hold_with(repository, Some(&known), release)? {
-                return Ok(tags);
-            }
-        }
-        Ok(self.hold_with(repository, None, release)?.unwrap_or_default())
-    }
-
-    /// Holds what is loose and what `known` holds; nothing when another host was in between. Without `known` nobody is looked at.
-    fn hold_with(&self, repository: &Repository, known: Option<&Known>, release: bool) -> Result<Option<Vec<String>>, TargetError> {
+        let place = &repository.place;
+        let own = self.own(place)?;
         let mut loose = repository.loose.clone();
-        let ours: BTreeSet<Digest> = loose.iter().map(|l| l.digest).chain(repository.named.iter().copied()).collect();
-        let theirs = known.map_or(BTreeSet::new(), |known| known.layers.difference(&ours).copied().collect());
-        loose.extend(self.catalog.contents.blobs.iter().filter(|b| theirs.contains(&b.digest)).map(|b| b.descriptor()));
+        let known: BTreeSet<Digest> = loose.iter().map(|l| l.digest).chain(repository.named.iter().copied()).collect();
+        let earlier: BTreeSet<Digest> = own.layers.difference(&known).copied().collect();
+        loose.extend(self.catalog.contents.blobs.iter().filter(|b| earlier.contains(&b.digest)).map(|b| b.descriptor()));
         loose.sort_by_key(|layer| layer.digest);
         let mut number = 0;
         let mut tags = Vec::new();
         for layers in loose.chunks(LAYERS) {
-            let put = match self.put_hold(&repository.place, layers, number, known) {
+            number = match self.put_hold(place, layers, number, &own) {
                 // What was collected in the meantime cannot be held; the rest can.
                 Err(error) if error.trouble == TargetTrouble::BlobUnknown => {
-                    let left = self.still_there(&repository.place, layers)?;
-                    self.put_hold(&repository.place, &left, number, known)?
+                    let left = self.still_there(place, layers)?;
+                    self.put_hold(place, &left, number, &own)?
                 }
                 other => other?,
             };
-            let Put::Done(n) = put else { return Ok(None) };
-            number = n;
-            tags.push(format!("{}:{}", repository.place, self.hold_tag(number)));
+            tags.push(format!("{place}:{}", self.hold_tag(number)));
         }
-        let nothing_old = known.is_some_and(|known| known.holds.is_empty());
-        if release && !nothing_old && (!repository.open || !loose.is_empty()) {
-            self.release(&repository.place, number, known)?;
+        if release && (!repository.open || !loose.is_empty()) {
+            self.release(place, number, &own)?;
         }
-        Ok(Some(tags))
+        if release && repository.pushed {
+            self.sweep(place, &repository.named)?;
+        }
+        Ok(tags)
     }
 
-    /// The holds of this set in a repository. One that cannot be read back holds nothing that could be kept.
-    fn known(&self, place: &str) -> Result<Known, TargetError> {
-        let target = self.setting.target;
-        let mut known = Known::default();
+    /// The holds under this host's tags. What lies there and is not its own, or cannot be read back, is left alone.
+    fn own(&self, place: &str) -> Result<Own, TargetError> {
+        let mut own = Own::default();
         for n in 1..=NUMBERS {
-            let Some(digest) = target.tag(place, &self.hold_tag(n))? else { break };
-            known.holds.insert(digest);
-            let bytes = match target.manifest(place, &digest) {
-                Err(error) if error.trouble.ends_run() => return Err(error),
-                answer => answer.ok().flatten(),
-            };
-            let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok());
-            // Not the configuration, which every hold names.
-            let layers = manifest.iter().flat_map(Manifest::blobs).map(|layer| layer.digest);
-            known.layers.extend(layers.filter(|digest| *digest != Digest::sha256(EMPTY)));
+            let Some(digest) = self.setting.target.tag(place, &self.hold_tag(n))? else { break };
+            let said = self.read_hold(place, &digest)?.filter(|said| said.host.as_deref() == Some(self.host()));
+            if let Some(said) = said {
+                own.holds.push((n, digest));
+                own.layers.extend(said.layers);
+            }
         }
-        Ok(known)
+        Ok(own)
+    }
+
+    /// What a hold says; nothing when it is none, or cannot be read.
+    fn read_hold(&self, place: &str, digest: &Digest) -> Result<Option<Said>, TargetError> {
+        let bytes = match self.setting.target.manifest(place, digest) {
+            Err(error) if error.trouble.ends_run() => return Err(error),
+            answer => answer.ok().flatten(),
+        };
+        let Some(bytes) = bytes else { return Ok(None) };
+        let mut attached = Attached::parse(&bytes);
+        let Some(manifest) = Manifest::parse(&bytes, None).ok().filter(|_| attached.artifact_type == ARTIFACT) else { return Ok(None) };
+        // Not the configuration, which every hold names.
+        let layers = manifest.blobs().map(|layer| layer.digest).filter(|digest| *digest != Digest::sha256(EMPTY)).collect();
+        Ok(Some(Said { host: attached.annotations.remove(HOST), layers }))
     }
 
     fn still_there(&self, place: &str, layers: &[Descriptor]) -> Result<Vec<Descriptor>, TargetError> {
@@ -203,34 +218,35 @@ impl Run<'_> {
         Ok(left)
     }
 
-    /// Puts one hold under the first number after `number` that takes it, unless one is there that is not `known`.
-    fn put_hold(&self, place: &str, layers: &[Descriptor], number: u32, known: Option<&Known>) -> Result<Put, TargetError> {
+    /// Puts one hold under the first number after `number` that is free or this host's own, and may be written.
+    fn put_hold(&self, place: &str, layers: &[Descriptor], number: u32, own: &Own) -> Result<u32, TargetError> {
         let target = self.setting.target;
-        let manifest = manifest(layers);
+        let manifest = self.manifest(layers);
         let digest = Digest::sha256(&manifest);
         self.put_empty(place)?;
         for n in number + 1..=number + NUMBERS {
             let tag = self.hold_tag(n);
             let before = target.tag(place, &tag)?;
             if before == Some(digest) {
-                return Ok(Put::Done(n));
+                return Ok(n);
             }
-            if known.is_some_and(|known| before.is_some_and(|before| !known.holds.contains(&before))) {
-                return Ok(Put::Overtaken);
+            if before.is_some_and(|before| !own.has(&before)) {
+                continue;
             }
             match target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest) {
-                Ok(()) if known.is_some() && target.tag(place, &tag)? != Some(digest) => {
-                    // Another host put its own over it at once; begun again, this one joins it.
-                    self.can_delete(place, &tag, &digest)?;
-                    return Ok(Put::Overtaken);
-                }
-                Ok(()) => {
-                    // Without its tag the old one would keep its blobs from being collected for ever, and nobody would see it.
-                    if let Some(before) = before {
-                        self.can_delete(place, &tag, &before)?;
+                Ok(()) => match target.tag(place, &tag)? {
+                    // A copy of this host's state folder is at work as well, and was a moment later: it has the tag.
+                    Some(after) if after != digest && before != Some(after) => {
+                        self.can_delete(place, &tag, &digest)?;
                     }
-                    return Ok(Put::Done(n));
-                }
+                    _ => {
+                        // Without its tag the old one would keep its blobs from being collected for ever, and nobody would see it.
+                        if let Some(before) = before {
+                            self.can_delete(place, &tag, &before)?;
+                        }
+                        return Ok(n);
+                    }
+                },
                 Err(error) if error.trouble == TargetTrouble::ImmutableTag => {}
                 Err(error) => return Err(error),
             }
@@ -247,24 +263,37 @@ impl Run<'_> {
         self.setting.target.put_blob(place, &empty, &mut || Ok(Box::new(io::Cursor::new(EMPTY)) as Box<dyn Read + Send>))
     }
 
-    /// Removes the holds above `keep`, the highest first: what is cut short in between is found again. One that is not `known` is
-    /// another host's, and stays for its next run.
-    fn release(&self, place: &str, keep: u32, known: Option<&Known>) -> Result<(), TargetError> {
-        let target = self.setting.target;
-        let mut old = Vec::new();
-        for n in keep + 1..=keep + NUMBERS {
-            let tag = self.hold_tag(n);
-            match target.tag(place, &tag)? {
-                Some(digest) if known.is_some_and(|known| !known.holds.contains(&digest)) => {}
-                Some(digest) => old.push((tag, digest)),
-                None => break,
+    /// Removes this host's holds above `keep`, the highest first: what is cut short in between is found again. A tag that names
+    /// something else by now is no longer what this host put there, and stays.
+    fn release(&self, place: &str, keep: u32, own: &Own) -> Result<(), TargetError> {
+        let nothing = self.manifest(&[]);
+        for (n, digest) in own.holds.iter().rev().filter(|(n, _)| *n > keep) {
+            let tag = self.hold_tag(*n);
+            if *digest == Digest::sha256(&nothing) || self.setting.target.tag(place, &tag)? != Some(*digest) {
+                continue;
+            }
+            if !self.can_delete(place, &tag, digest)? && !self.overwrite(place, &tag, &nothing)? {
+                self.warn(format!("{}:{tag} cannot be removed; it may be removed by hand", shown(place)));
             }
         }
-        let nothing = manifest(&[]);
-        for (tag, digest) in old.iter().rev() {
-            let empty_already = *digest == Digest::sha256(&nothing);
-            if !empty_already && !self.can_delete(place, tag, digest)? && !self.overwrite(place, tag, &nothing)? {
-                self.warn(format!("{}:{tag} cannot be removed; it may be removed by hand", shown(place)));
+        Ok(())
+    }
+
+    /// Removes other hosts' holds of this set that name nothing but what whole images name: left behind by hosts that will not come
+    /// again, or about to be removed anyway. By digest, so that what is put in their place meanwhile stays. A registry that lists
+    /// no tags, or deletes nothing, keeps them.
+    fn sweep(&self, place: &str, named: &BTreeSet<Digest>) -> Result<(), TargetError> {
+        let target = self.setting.target;
+        let tags = match target.tags(place) {
+            Err(error) if error.trouble.ends_run() => return Err(error),
+            answer => answer.unwrap_or_default(),
+        };
+        let (all, own) = (self.holds_of_set(), format!("{}{}-", self.holds_of_set(), self.host()));
+        for tag in tags.iter().filter(|tag| tag.starts_with(&all) && !tag.starts_with(&own)).take(OTHERS) {
+            let Some(digest) = target.tag(place, tag)? else { continue };
+            let said = self.read_hold(place, &digest)?;
+            if said.is_some_and(|said| said.layers.iter().all(|layer| named.contains(layer))) {
+                self.can_delete(place, tag, &digest)?;
             }
         }
         Ok(())
@@ -287,24 +316,36 @@ impl Run<'_> {
     }
 
     fn hold_tag(&self, number: u32) -> String {
-        let short: String = self.set.identity.hex().chars().take(8).collect();
-        format!("sealift-hold-{short}-{number}")
+        format!("{}{}-{number}", self.holds_of_set(), self.host())
+    }
+
+    /// What the tags of all holds of this set begin with, whoever put them.
+    fn holds_of_set(&self) -> String {
+        format!("sealift-hold-{}-", self.set.identity.hex().chars().take(8).collect::<String>())
+    }
+
+    fn host(&self) -> &str {
+        match self.setting.options.host.as_str() {
+            "" => "0",
+            host => host,
+        }
+    }
+
+    fn manifest(&self, layers: &[Descriptor]) -> Vec<u8> {
+        let descriptor = |d: &Descriptor| json!({"mediaType": d.media_type, "digest": d.digest, "size": d.size});
+        let document = json!({
+            "schemaVersion": 2,
+            "mediaType": media::OCI_MANIFEST,
+            "artifactType": ARTIFACT,
+            "config": {"mediaType": media::OCI_EMPTY, "digest": Digest::sha256(EMPTY), "size": EMPTY.len(), "data": "e30="},
+            "layers": layers.iter().map(descriptor).collect::<Vec<_>>(),
+            "annotations": {HOST: self.host(), SET: self.set.identity},
+        });
+        document.to_string().into_bytes()
     }
 }
 
 fn present<'s>(state: &'s State, repo: usize, blobs: &'s BTreeSet<usize>) -> impl Iterator<Item = usize> + 's {
     let there = state.repos.get(repo).map(|r| &r.blobs);
     blobs.iter().copied().filter(move |b| there.is_some_and(|t| t.contains(b)))
-}
-
-fn manifest(layers: &[Descriptor]) -> Vec<u8> {
-    let descriptor = |d: &Descriptor| json!({"mediaType": d.media_type, "digest": d.digest, "size": d.size});
-    let document = json!({
-        "schemaVersion": 2,
-        "mediaType": media::OCI_MANIFEST,
-        "artifactType": ARTIFACT,
-        "config": {"mediaType": media::OCI_EMPTY, "digest": Digest::sha256(EMPTY), "size": EMPTY.len(), "data": "e30="},
-        "layers": layers.iter().map(descriptor).collect::<Vec<_>>(),
-    });
-    document.to_string().into_bytes()
 }

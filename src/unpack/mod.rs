@@ -73,6 +73,9 @@ pub struct Options {
     /// Bytes uploaded after which what has arrived early is held again, between volumes. Registries begin to collect after an
     /// hour; the default is reached well before.
     pub hold_every: u64,
+    /// What this host is called among those that unpack into the same registry: the name its holds go by
+    /// ([`crate::ledger::host_name`]). Characters of a tag; no other host's.
+    pub host: String,
     /// The caller's clock (RFC 3339, UTC), for receipt and log.
     pub now: String,
 }
@@ -88,6 +91,7 @@ impl Default for Options {
             uploads: 4,
             probes: 6,
             hold_every: 8 << 30,
+            host: String::new(),
             now: String::new(),
         }
     }

@@ -1,10 +1,12 @@
 //! From registry to registry: the same digests on the other side, once, also after a stop anywhere.
 
+use crate::support::attached::{OpenSsl, SPDX, Shelf, payload};
 use crate::support::fleet::{self, Fleet};
 use crate::support::lying::{Fault, Guard, Lying};
 use crate::support::run::{Ran, User, counted, finish, spread};
 use crate::support::servers::{DockerRegistry, Options};
 use sealift::digest::Digest;
+use serde_json::json;
 use std::fs;
 use std::process::Command;
 
@@ -196,4 +198,55 @@ fn what_lies_in_the_workspace_already_counts_as_brought() {
     let words = format!("mirror {} --to {} --src-tls-verify=false --dest-tls-verify=false", fleet.words(), registry.host());
     let ran = user.run(&words).expect(0);
     assert!(ran.err.contains("mirroring: done, ") && !ran.err.contains("mirroring: done, 0 B"), "{}", ran.err);
+}
+
+/// What refers to an image goes with it, unless told otherwise; and no image is brought that the policy does not accept.
+#[test]
+fn referrers_and_policies_are_those_of_pack() {
+    if Command::new("openssl").arg("version").output().is_err() {
+        return crate::support::skip("no openssl");
+    }
+    let (Some(source), Some(target), user) = (inner(), inner(), User::with_key()) else { return };
+    let shelf = Shelf::new(&source.host(), "team/app");
+    let (app, _) = shelf.image("1", false);
+    let sbom = shelf.artifact(&app, SPDX, "sbom");
+    shelf.fallback(&app, std::slice::from_ref(&sbom));
+    let name = format!("{}/team/app", source.host());
+    let folder = user.work();
+    let openssl = OpenSsl { folder: &folder };
+    openssl.key("one");
+    openssl.key("two");
+    let says = payload(&name, &app);
+    let signature = openssl.sign("one", &says);
+    let signed = crate::support::attached::digest(&shelf.cosign(&app, "sig", &says, &signature));
+    for key in ["one", "two"] {
+        let rule =
+            json!({"type": "sigstoreSigned", "keyPath": user.at(&format!("{key}.pub")), "signedIdentity": {"type": "matchRepository"}});
+        let policy = json!({"default": [{"type": "reject"}], "transports": {"docker": {source.host(): [rule]}}});
+        fs::write(user.at(&format!("{key}.json")), policy.to_string()).unwrap();
+    }
+    let what = format!("{name}:1");
+    let (sbom, tag) = (crate::support::attached::digest(&sbom), format!("sha256-{}.sig", app.hex()));
+
+    // By the wrong key: refused before anything is pushed.
+    let ran = mirror(&user, &what, &format!("{}/no", target.host()), " --policy two.json").expect(19).json();
+    assert_eq!(ran["code"], "POLICY_REFUSED", "{ran}");
+    assert_eq!(pushes(&target), []);
+    // By the right one: the image with all that is about it, listed where there is no API.
+    let at = |prefix: &'static str| Shelf::new(&target.host(), prefix);
+    mirror(&user, &what, &format!("{}/all", target.host()), " --policy one.json").expect(0);
+    let there = at("all/team/app");
+    assert_eq!((there.tag("1"), there.tag(&tag)), (Some(app), Some(signed)));
+    assert!(there.holds(&sbom) && there.listed(&app) == [sbom]);
+    // Without: the image alone. A policy needs the signatures, so both together are refused, as pack does.
+    mirror(&user, &what, &format!("{}/bare", target.host()), " --no-referrers").expect(0);
+    let bare = at("bare/team/app");
+    assert_eq!((bare.tag("1"), bare.tag(&tag)), (Some(app), None));
+    assert!(!bare.holds(&sbom) && bare.listed(&app).is_empty());
+    mirror(&user, &what, &format!("{}/no", target.host()), " --policy one.json --no-referrers").expect(2);
+    // Some kinds only.
+    mirror(&user, &what, &format!("{}/some", target.host()), " --referrers sig").expect(0);
+    let some = at("some/team/app");
+    assert_eq!(some.tag(&tag), Some(signed));
+    assert!(!some.holds(&sbom));
 }

@@ -205,6 +205,62 @@ fn an_image_of_schema_1_cannot_be_carried() {
     no_set(&user);
 }
 
+/// One member of an index is not there: named, and nothing half is packed.
+#[test]
+fn an_index_whose_member_is_missing() {
+    let (source, user) = (Lying::start(Guard::Open), User::with_key());
+    let stock = fleet::stocks().into_iter().find(|stock| stock.name == "team/multi").unwrap();
+    hold(&source, &stock);
+    let lost = stock.docs[1].digest();
+    source.forget("team/multi", &lost.to_string());
+    let name = format!("{}/team/multi:2", source.host());
+    pack(&user, &name).refused(23, "SOURCE_MISSING", &[&name, &lost.to_string()]);
+    no_set(&user);
+    // For the other platform nothing is missing.
+    pack(&user, &format!("{name} --platform linux/amd64")).expect(0);
+}
+
+#[test]
+fn content_under_a_sha512_cannot_be_carried() {
+    let (source, user) = (Lying::start(Guard::Open), User::with_key());
+    let digest = "a".repeat(128);
+    let manifest = format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha512:{digest}","size":2}},"layers":[]}}"#
+    );
+    source.add_manifest("a/b", "1", &manifest, "application/vnd.oci.image.manifest.v1+json");
+    pack(&user, &format!("{}/a/b:1", source.host())).refused(25, "CANNOT_CARRY", &["a/b:1", "sha512"]);
+    no_set(&user);
+}
+
+/// The limit of pulls is reached, and the registry says so: what to do is told, and waiting is long.
+#[test]
+fn a_registry_that_counts_pulls_says_how_many_are_left() {
+    let (source, _, reference) = lying(Guard::Open);
+    let user = User::with_key();
+    let headers = [("ratelimit-limit", "100;w=21600"), ("ratelimit-remaining", "0;w=21600"), ("retry-after", "1")];
+    let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
+    source.lie("HEAD", "/manifests/", 100, Fault::Status(429, headers, error("TOOMANYREQUESTS")));
+    let ran = pack(&user, &reference).refused(20, "REGISTRY_FAILED", &["0 of 100 pulls in 6 h are left", "podman login", "after 6 h"]);
+    assert_eq!(ran.err.matches("the limit of pulls is reached").count(), 1, "{}", ran.err);
+    no_set(&user);
+}
+
+/// Who left a file with passwords open to others is told, once; nothing of it is shown.
+#[test]
+fn a_file_of_passwords_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt;
+    let auth = Auth::Htpasswd { user: "alice".into(), password: PASSWORD.into() };
+    let Some(server) = DockerRegistry::start(Server { auth, ..Server::default() }) else { return };
+    let (user, host) = (User::with_key(), server.host());
+    auth_file(&user, &host, PASSWORD);
+    for (mode, warned) in [(0o644, 1), (0o640, 1), (0o600, 0)] {
+        fs::set_permissions(user.at("auth.json"), fs::Permissions::from_mode(mode)).unwrap();
+        let ran = pack(&user, &format!("{host}/a/b:1 {host}/c/d:1 --authfile auth.json")).refused(23, "SOURCE_MISSING", &["a/b"]);
+        assert_eq!(ran.err.matches("auth.json holds passwords and can be read by other users").count(), warned, "{}", ran.err);
+        no_secret(&user, &ran);
+    }
+}
+
 #[test]
 fn a_tag_that_moves_after_the_plan_is_told_and_the_plan_is_kept() {
     let (Some(fleet), user) = (Fleet::of(vec![small("a/b", "1", 3)]), User::with_key()) else { return };

@@ -3,7 +3,7 @@
 use crate::support::inside::Outside;
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::run::{Ran, User};
-use crate::support::servers::{Auth, Ca, DockerRegistry, Nginx, Options as Server, free_port};
+use crate::support::servers::{Auth, Ca, DockerRegistry, Nginx, Options as Server, Tls, free_port};
 use base64::Engine as _;
 use serde_json::Value;
 use std::fs;
@@ -158,4 +158,47 @@ fn a_long_push_is_looked_at_first() {
     assert_eq!(uploads(), 1, "one question, and nothing read from the medium");
     home.run(&[&words[..], &["--no-preflight"]].concat()).exits(22);
     assert!(uploads() > 2);
+}
+
+/// Each thing that can be wrong with a certificate is told as what it is, with what changes it.
+#[test]
+fn certificates_that_cannot_be_taken() {
+    let ca = Ca::new("the site");
+    // Made anew under its old name, as by a second installation.
+    let other = Ca::new("the site");
+    let stranger = Ca::new("somebody");
+    let names = ["127.0.0.1"];
+    for ((certificate, key), fact, remedy) in [
+        (ca.sign_for(&names, (2001, 2002)), "expired on Tue, 01 Jan 2002", "renewed"),
+        (ca.sign_for(&names, (4000, 4001)), "not valid before Sat, 01 Jan 4000", "chronyc"),
+        (ca.sign(&["registry.lan", "10.1.2.3"]), "is for another name", "use the name"),
+        (other.sign(&names), "not signed by a trusted authority", "--ca-file"),
+        (stranger.sign(&names), "not signed by a trusted authority", "--ca-file"),
+    ] {
+        let tls = Some(Tls { certificate, key, client_ca: None });
+        let Some(registry) = DockerRegistry::start(Server { tls, ..Server::default() }) else { return };
+        let user = User::with_key();
+        fs::write(user.at("ca.pem"), &ca.pem).unwrap();
+        let ran = look(&user, &registry.host(), "--ca-file ca.pem").refused(20, "CERTIFICATE_UNTRUSTED", &["reach: ", fact]);
+        let told = ran.err.lines().find(|line| line.starts_with("remedy: ")).unwrap().to_owned();
+        assert!(told.contains(remedy), "{fact}: {told}");
+        // The same from a source.
+        let from = user.run(&format!("plan {}/a/b:1 --ca-file ca.pem", registry.host()));
+        from.refused(20, "CERTIFICATE_UNTRUSTED", &[fact, remedy]);
+        // Nobody goes on in the clear for that.
+        look(&user, &registry.host(), "--dest-tls-verify=false").expect(0);
+    }
+}
+
+/// Two clocks that differ are no failure, and named before tokens and certificates are.
+#[test]
+fn clocks_that_differ_are_named() {
+    for (date, word) in [("Sat, 21 Nov 2020 08:00:00 GMT", "behind"), ("Fri, 01 Jan 2100 00:00:00 GMT", "ahead of")] {
+        let server = Lying::start(Guard::Open);
+        server.lie("GET", "/v2/", 2, Fault::Header("date", Some(date.into())));
+        let report = look(&User::new(), &server.host(), "--json").expect(0).json();
+        let (result, remedy) = trial(&report, "clock");
+        assert!(result == "note" && remedy.contains("chronyc tracking"), "{report:#}");
+        assert!(report["trials"].to_string().contains(word), "{report:#}");
+    }
 }

@@ -256,3 +256,32 @@ fn pages_are_followed_to_their_end_and_not_in_circles() {
     let error = Shelf::new(&source.host(), "team/app").repository.referrers(&app).unwrap_err();
     assert!(error.to_string().contains("without end"), "{error}");
 }
+
+/// Without the API: one question about it for the whole host, one list of tags for each repository, and what the list does not name
+/// is not asked for.
+#[test]
+fn one_list_of_tags_answers_for_all_manifests_of_a_repository() {
+    let Some(mut source) = DockerRegistry::start(Options { access_log: true, ..Options::default() }) else { return };
+    let user = User::with_key();
+    let (app, lib) = (Shelf::new(&source.host(), "team/app"), Shelf::new(&source.host(), "team/lib"));
+    let world = lay_out(&app, false);
+    let (index, _) = lib.image("2", true);
+    let sbom = lib.artifact(&index, SPDX, "lib");
+    lib.fallback(&index, std::slice::from_ref(&sbom));
+    source.start_again();
+    let line = format!("pack {0}/team/app:1 {0}/team/app:2 {0}/team/lib:2 --key site --src-tls-verify=false OUT", source.host());
+    user.run(&line).expect(0);
+    let set = user.run("inspect OUT --json").expect(0).json();
+    let images = set["sets"][0]["images"].as_array().unwrap();
+    assert!([world.sbom, world.of_index, digest(&sbom)].iter().all(|d| images.iter().any(|i| i["digest"] == d.to_string())), "{set}");
+    assert_eq!(images.len(), 3 + 5 + 1);
+    let requests = source.requests();
+    let count = |part: &str| requests.iter().filter(|(_, path)| path.contains(part)).count();
+    assert_eq!((count("/referrers/"), count("/tags/list")), (1, 2), "{requests:?}");
+    // Three tags of cosign's and three lists are there; each is asked for once, by its name.
+    let by_tag: Vec<&str> = requests.iter().map(|(_, path)| path.as_str()).filter(|path| path.contains("/manifests/sha256-")).collect();
+    let mut once = by_tag.clone();
+    once.sort_unstable();
+    once.dedup();
+    assert_eq!((by_tag.len(), once.len()), (6, 6), "{by_tag:?}");
+}

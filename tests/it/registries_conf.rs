@@ -12,6 +12,7 @@ use sealift::registry::mirrors::Conf;
 use sealift::registry::{Client, Options};
 use std::fs;
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -214,7 +215,12 @@ fn headers_of_a_host_go_to_that_host_alone() {
     fs::create_dir_all(user.home().join("config")).unwrap();
     let file = user.home().join("config/hosts.toml");
     fs::write(&file, format!("[\"{}\".headers]\nX-Tenant = \"blue\"\n", front.host())).unwrap();
-    pack(&user, &what).expect(0);
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let told = user.run(&format!("plan {what} --registries-conf r.conf")).expect(0).err;
+    assert!(told.contains("hosts.toml holds headers") && told.contains("can be read by other users") && !told.contains("blue"), "{told}");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let told = pack(&user, &what).expect(0).err;
+    assert!(!told.contains("can be read by other users"), "{told}");
     fs::write(&file, "[\"x.lan\"]\ndownload = 3\n").unwrap();
     pack(&user, &what).refused(2, "BAD_DOCUMENT", &["hosts.toml", "download", "sealift-hosts(5)"]);
     user.run(&format!("plan {what} --host-setting x.lan:uploads=many")).expect(2);

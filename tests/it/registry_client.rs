@@ -23,6 +23,7 @@ pub fn quick() -> Timing {
         retry_base: Duration::from_millis(5),
         retry_cap: Duration::from_millis(50),
         retry_after_cap: Duration::from_millis(300),
+        pulls_base: Duration::from_millis(200),
     }
 }
 
@@ -817,4 +818,98 @@ fn a_lost_answer_to_a_manifest_is_no_refusal() {
     server.lie("PUT", "/manifests/", 1, Fault::Status(409, vec![], error("TAG_IMMUTABLE")));
     let other = repository.put_manifest(b"{ }", media::OCI_MANIFEST, &tag("x"));
     assert!(matches!(other, Err(Error::ImmutableTag { .. })));
+}
+
+/// Busy at any step of a push or a pull, with a word when to come again or without: it goes on.
+#[test]
+fn too_many_requests_at_any_step_are_waited_out() {
+    let busy = |header: Option<&str>| {
+        let headers = header.map(|value| ("retry-after", value.to_owned())).into_iter().collect();
+        Fault::Status(429, headers, "<html><h1>429 Too Many Requests</h1></html>".into())
+    };
+    let steps = [
+        ("GET", "/v2/"),
+        ("GET", "/token"),
+        ("HEAD", "/blobs/sha256"),
+        ("POST", "/blobs/uploads/"),
+        ("PATCH", "/blobs/uploads/"),
+        ("PUT", "/blobs/uploads/"),
+        ("PUT", "/manifests/"),
+        ("HEAD", "/manifests/"),
+        ("GET", "/manifests/"),
+        ("GET", "/blobs/sha256"),
+        ("GET", "/tags/"),
+    ];
+    for (seed, (method, path)) in steps.into_iter().enumerate() {
+        let server = Lying::start(Guard::Bearer);
+        let repository = at(&server, with_login("alice", "secret"));
+        server.set_tags("a/b", &[Some("t")]);
+        server.lie(method, path, 1, busy(Some("0")));
+        server.lie(method, path, 1, busy(None));
+        for (seed, len) in [(70 + seed as u64, 1000), (90 + seed as u64, 2_000_000)] {
+            let content = bytes(seed, len);
+            put(&repository, &blob(&content), &content).unwrap();
+            assert!(repository.has(&blob(&content)).unwrap());
+            assert_eq!(get(&repository, &blob(&content)), content, "{method} {path}");
+        }
+        let digest = repository.put_manifest(b"{}", media::OCI_MANIFEST, &tag("t")).unwrap();
+        assert_eq!(repository.head_manifest(&tag("t")).unwrap().unwrap().digest, digest);
+        assert_eq!(repository.manifest(&tag("t")).unwrap().digest, digest);
+        assert_eq!(repository.tags().unwrap(), ["t"]);
+        assert!(server.seen(method, path).len() > 2, "{method} {path}");
+    }
+}
+
+/// Docker Hub counts pulls, and says how many are left.
+#[test]
+fn counted_pulls_are_told_before_and_when_they_run_out() {
+    let server = Lying::start(Guard::Open);
+    let heard: Arc<Mutex<Vec<String>>> = Arc::default();
+    let into = heard.clone();
+    let warn = Arc::new(move |line: &str| into.lock().unwrap().push(line.to_owned()));
+    let repository = at(&server, Options { warn, ..options() });
+    let counted = |status, left: u64, body: &str| {
+        let headers = vec![("ratelimit-limit", "100;w=21600".to_owned()), ("ratelimit-remaining", format!("{left};w=21600"))];
+        Fault::Status(status, headers, body.to_owned())
+    };
+    for (left, told) in [(76, 0), (21, 0), (20, 1), (19, 1)] {
+        server.lie("GET", "/tags/", 1, counted(200, left, r#"{"tags":["x"]}"#));
+        assert_eq!(repository.tags().unwrap(), ["x"]);
+        assert_eq!(heard.lock().unwrap().len(), told, "{left}: {:?}", heard.lock().unwrap());
+    }
+    assert!(heard.lock().unwrap()[0].contains("20 of 100 pulls in 6 h are left"), "{:?}", heard.lock().unwrap());
+    let start = std::time::Instant::now();
+    server.lie("GET", "/tags/", usize::MAX, counted(429, 0, &error("TOOMANYREQUESTS")));
+    let failed = repository.tags().unwrap_err();
+    assert!(failed.to_string().contains("(0 of 100 pulls in 6 h are left)"), "{failed}");
+    assert_eq!(failed.answer().unwrap().pulls.unwrap().limit, 100);
+    // Not a timing test: three waits, none shorter than the first of such waits.
+    assert!(start.elapsed() >= quick().pulls_base * 3, "{:?}", start.elapsed());
+    let heard = heard.lock().unwrap();
+    assert!(heard.len() == 2 && heard[1].contains("the limit of pulls is reached"), "{heard:?}");
+}
+
+#[test]
+fn a_list_of_tags_is_read_as_far_as_it_pays() {
+    let (server, repository) = open(Guard::Open);
+    let tags = ["a", "b", "c", "d", "e", "f", "g"];
+    server.set_tags("a/b", &tags.map(Some));
+    let pages = || server.seen("GET", "/tags/").len();
+    assert!(repository.all_tags(2).unwrap().is_none() && pages() == 2);
+    let all = repository.all_tags(3).unwrap().unwrap();
+    assert_eq!((all.len(), pages()), (7, 4));
+    assert!(repository.all_tags(1).unwrap().is_some() && pages() == 4, "remembered");
+    // What cannot be had, or is cut at a round number, is no list; nobody asks twice.
+    let hundred = serde_json::json!({ "tags": (0..100).map(|n| format!("t{n}")).collect::<Vec<_>>() }).to_string();
+    for lie in [Fault::Status(404, vec![], error("NAME_UNKNOWN")), Fault::Body(b"{}".to_vec()), Fault::Body(hundred.into_bytes())] {
+        let (server, repository) = open(Guard::Open);
+        server.set_tags("a/b", &[Some("a")]);
+        server.lie("GET", "/tags/", 1, lie);
+        assert!(repository.all_tags(3).unwrap().is_none() && repository.all_tags(3).unwrap().is_none());
+        assert_eq!(server.seen("GET", "/tags/").len(), 1);
+    }
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &tags.map(Some));
+    server.lie("GET", "/tags/", usize::MAX, Fault::Header("link", Some("</v2/a/b/tags/list?from=0>; rel=\"next\"".into())));
+    assert!(repository.all_tags(50).unwrap().is_none() && server.seen("GET", "/tags/").len() < 4, "in circles");
 }

@@ -566,6 +566,7 @@ pub fn authfile(folder: &Path, host: &str, user: &str, password: &str) -> PathBu
     let auth = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
     let path = folder.join("auth.json");
     let mut file = fs::File::create(&path).unwrap();
+    file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     write!(file, "{}", json!({"auths": {host: {"auth": auth}}})).unwrap();
     path
 }

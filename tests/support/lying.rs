@@ -31,6 +31,8 @@ pub enum Fault {
     Body(Vec<u8>),
     /// The request has its effect, but the connection closes without an answer.
     LoseAnswer,
+    /// Only so many bytes of the request's body arrive, then the connection closes.
+    TakePart(usize),
     /// The connection closes at once.
     Close,
     /// The connection stays, but nothing is read and nothing answered.
@@ -64,6 +66,7 @@ pub struct Seen {
     pub query: String,
     pub authorization: Option<String>,
     pub range: Option<String>,
+    pub content_range: Option<String>,
     pub content_length: Option<u64>,
     pub accept: Option<String>,
 }
@@ -240,6 +243,7 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>, guard: Gua
         query: request.uri().query().unwrap_or_default().to_owned(),
         authorization: text(AUTHORIZATION),
         range: text(RANGE),
+        content_range: text(hyper::header::CONTENT_RANGE),
         content_length: text(CONTENT_LENGTH).and_then(|n| n.parse().ok()),
         accept: text(hyper::header::ACCEPT),
     };
@@ -259,6 +263,10 @@ async fn answer(request: Request<Incoming>, state: Arc<Mutex<State>>, guard: Gua
         _ => {}
     }
     let whole = request.into_body().collect().await.map_err(io::Error::other)?.to_bytes();
+    let whole = match fault {
+        Some(Fault::TakePart(bytes)) => whole.slice(..bytes.min(whole.len())),
+        _ => whole,
+    };
     let honest = state.lock().unwrap().honest(&seen, &whole, guard, addr, &fault);
     twist(honest, fault)
 }
@@ -397,6 +405,10 @@ impl State {
             return refuse(400, &[], &error("BLOB_UPLOAD_INVALID"));
         }
         let Some(content) = self.uploads.get_mut(session) else { return refuse(404, &[], &error("BLOB_UPLOAD_UNKNOWN")) };
+        if seen.method == "GET" {
+            let range = format!("0-{}", content.len().saturating_sub(1));
+            return reply(204, &[("range", range.as_str())], Bytes::new());
+        }
         content.extend_from_slice(body);
         if seen.method == "PATCH" {
             let location = format!("/v2/{repository}/blobs/uploads/{session}?_state=a%2Fb%3D&n={}", content.len());
@@ -487,7 +499,7 @@ impl State {
 /// Bends the honest answer.
 fn twist(mut honest: Response<Body>, fault: Option<Fault>) -> Answer {
     match fault {
-        Some(Fault::LoseAnswer) => return Err(io::ErrorKind::ConnectionReset.into()),
+        Some(Fault::LoseAnswer | Fault::TakePart(_)) => return Err(io::ErrorKind::ConnectionReset.into()),
         Some(Fault::Cut(at)) => shorten(&mut honest, at, false),
         Some(Fault::Hang(at)) => shorten(&mut honest, at, true),
         Some(Fault::Body(body)) => {

@@ -4,6 +4,7 @@
 pub mod attached;
 pub mod fleet;
 pub mod inside;
+pub mod link;
 pub mod lying;
 pub mod openpgp;
 pub mod openshift;

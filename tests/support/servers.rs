@@ -278,9 +278,15 @@ impl Ca {
 
     /// Certificate and key for these names (DNS or IP), good for servers and clients.
     pub fn sign(&self, names: &[&str]) -> (String, String) {
+        self.sign_for(names, (1975, 4096))
+    }
+
+    /// [`Ca::sign`], valid from the first day of one year to that of another.
+    pub fn sign_for(&self, names: &[&str], years: (i32, i32)) -> (String, String) {
         let names: Vec<String> = names.iter().map(|n| (*n).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ServerAuth, rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        (params.not_before, params.not_after) = (rcgen::date_time_ymd(years.0, 1, 1), rcgen::date_time_ymd(years.1, 1, 1));
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         (certificate.pem(), key.serialize_pem())
@@ -305,13 +311,23 @@ impl TokenSigner {
 
     /// A token for what `user` may do: `alice` everything asked for, anybody may pull `public/*`.
     pub fn token(&self, user: &str, scopes: &[String]) -> String {
+        self.token_for(user, scopes, 300)
+    }
+
+    /// [`TokenSigner::token`] that is good for so many seconds from now. Distribution lets a token pass for a minute after its end,
+    /// which is taken off.
+    pub fn token_good_for(&self, user: &str, scopes: &[String], seconds: i64) -> String {
+        self.token_for(user, scopes, seconds - 60)
+    }
+
+    fn token_for(&self, user: &str, scopes: &[String], lifetime: i64) -> String {
         let url = |bytes: &[u8]| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes);
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
         let x5c = base64::engine::general_purpose::STANDARD.encode(&self.der);
         let header = serde_json::json!({ "typ": "JWT", "alg": "ES256", "x5c": [x5c] });
         let access: Vec<_> = scopes.iter().filter_map(|scope| grant(user, scope)).collect();
-        let claims = serde_json::json!({ "iss": ISSUER, "sub": user, "aud": "registry", "exp": now + 300, "nbf": now - 5,
-            "iat": now, "jti": format!("{now}-{}", scopes.len()), "access": access });
+        let claims = serde_json::json!({ "iss": ISSUER, "sub": user, "aud": "registry", "exp": now as i64 + lifetime, "nbf": now - 120,
+            "iat": now - 120, "jti": format!("{now}-{}", scopes.len()), "access": access });
         let text = format!("{}.{}", url(header.to_string().as_bytes()), url(claims.to_string().as_bytes()));
         let der = self.key.sign(text.as_bytes()).unwrap();
         let signature = p256::ecdsa::Signature::from_der(&der).unwrap();

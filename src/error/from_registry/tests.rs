@@ -9,7 +9,15 @@ fn at() -> Arc<Target> {
 }
 
 fn answer(status: u16) -> Box<Answer> {
-    Box::new(Answer { status, code: None, message: "words".into(), from: None, digest: None, retry_after: Some(Duration::from_secs(7)) })
+    Box::new(Answer {
+        status,
+        code: None,
+        message: "words".into(),
+        from: None,
+        digest: None,
+        retry_after: Some(Duration::from_secs(7)),
+        pulls: None,
+    })
 }
 
 #[test]
@@ -23,7 +31,8 @@ fn silence_and_distrust_differ() {
         (Reason::Other("x".into()), Code::RegistryUnreachable, "same command again"),
         (Reason::UnknownCa, Code::CertificateUntrusted, "--ca-file"),
         (Reason::NameMismatch, Code::CertificateUntrusted, "name"),
-        (Reason::Expired, Code::CertificateUntrusted, "`date`"),
+        (Reason::Expired { end: "1".into(), now: "2".into() }, Code::CertificateUntrusted, "renewed"),
+        (Reason::NotYetValid { start: "2".into(), now: "1".into() }, Code::CertificateUntrusted, "chronyc"),
         (Reason::ClientCertificate, Code::CertificateUntrusted, "--client-cert"),
         (Reason::PlainHttp, Code::CertificateUntrusted, "--src-tls-verify=false"),
         (Reason::Tls("x".into()), Code::CertificateUntrusted, "openssl"),

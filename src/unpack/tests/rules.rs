@@ -215,7 +215,8 @@ fn holds_keep_early_blobs_and_go_away() {
 /// Another host brings its volume after this one has asked what is there: neither lets go what only the other knows of.
 #[test]
 fn holds_of_two_hosts_keep_what_both_have_brought() {
-    let (world, other) = (World::new(), World::new());
+    let (world, mut other) = (World::new(), World::new());
+    other.options.host = "0b".into();
     let medium = sample();
     world.with(&medium.with(&[1]), &Silent::new(), |setting, ledger| {
         let planned = plan(setting, ledger).unwrap();
@@ -233,6 +234,83 @@ fn holds_of_two_hosts_keep_what_both_have_brought() {
     assert!(there, "what the other host brought is still there");
     assert!(world.unpack(&medium).unwrap().is_complete());
     assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+/// A run of `host` into the registry of `world`, with the state folder of its own.
+fn run_as(host: &World, world: &World, medium: &Medium) -> UnpackReport {
+    host.with(medium, &Silent::new(), |own, ledger| {
+        let setting = Setting { target: &world.registry, ..*own };
+        run(&setting, ledger, &plan(&setting, ledger).unwrap()).unwrap()
+    })
+}
+
+/// Tag and digest of all holds, by repository.
+fn holds_of(world: &World) -> Vec<(String, String, Digest)> {
+    let inner = world.registry.inner.lock().unwrap();
+    let of = |(repo, tags): (&String, &std::collections::BTreeMap<String, Digest>)| {
+        let holds = tags.iter().filter(|(tag, _)| tag.starts_with("sealift-hold-"));
+        holds.map(|(tag, digest)| (repo.clone(), tag.clone(), *digest)).collect::<Vec<_>>()
+    };
+    inner.tags.iter().flat_map(of).collect()
+}
+
+#[test]
+fn nobody_writes_over_another_hosts_hold() {
+    let (world, mut one, mut two) = (World::new(), World::new(), World::new());
+    (one.options.host, two.options.host) = ("0a".into(), "0b".into());
+    run_as(&one, &world, &sample().with(&[2]));
+    let first = holds_of(&world);
+    assert!(!first.is_empty() && first.iter().all(|(_, tag, _)| tag.contains("-0a-")), "{first:?}");
+    // The same volume by another host: the same blobs, and still two holds, of two digests.
+    run_as(&two, &world, &sample().with(&[2]));
+    let both = holds_of(&world);
+    assert!(first.iter().all(|hold| both.contains(hold)), "{both:?}");
+    let digests: std::collections::BTreeSet<_> = both.iter().map(|(repo, _, digest)| (repo, digest)).collect();
+    assert_eq!((both.len(), digests.len()), (2 * first.len(), 2 * first.len()), "{both:?}");
+    // One lets its own go in what it completes. What names only whole images by then goes too, whoever put it.
+    assert!(run_as(&two, &world, &sample()).is_complete());
+    assert_eq!(holds_of(&world), []);
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn a_hold_that_names_what_no_whole_image_names_stays_when_others_push() {
+    let (world, mut one, mut two) = (World::new(), World::new(), World::new());
+    (one.options.host, two.options.host) = ("0a".into(), "0b".into());
+    run_as(&one, &world, &sample().with(&[2]));
+    let first = holds_of(&world);
+    // A run for one image completes it; what waits for the others stays held for the host that brought it.
+    two.options.select = vec!["a/app:1".into()];
+    run_as(&two, &world, &sample());
+    world.registry.collect_garbage();
+    let after = holds_of(&world);
+    assert!(first.iter().filter(|hold| hold.0 != "a/app").all(|hold| after.contains(hold)), "{first:?} {after:?}");
+    // The host itself comes again, and all of it goes.
+    assert!(run_as(&one, &world, &sample()).is_complete());
+    assert_eq!(holds_of(&world), []);
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
+
+#[test]
+fn what_is_no_hold_of_this_host_stays_under_its_tag() {
+    let (world, mut one, mut copy) = (World::new(), World::new(), World::new());
+    (one.options.host, copy.options.host) = ("0a".into(), "0b".into());
+    run_as(&copy, &world, &sample().with(&[2]));
+    // Under the first host's tags lies what another put there.
+    let theirs: Vec<_> = {
+        let mut inner = world.registry.inner.lock().unwrap();
+        for tags in inner.tags.values_mut() {
+            *tags = tags.iter().map(|(tag, digest)| (tag.replace("-0b-", "-0a-"), *digest)).collect();
+        }
+        inner.tags.clone().into_iter().collect()
+    };
+    let report = run_as(&one, &world, &sample().with(&[2]));
+    assert!(report.holds.iter().all(|tag| tag.ends_with("-0a-2")) && !report.holds.is_empty(), "{:?}", report.holds);
+    for (repo, tags) in &theirs {
+        for (tag, digest) in tags.iter().filter(|(tag, _)| tag.starts_with("sealift-hold-")) {
+            assert_eq!(world.registry.tag_of(repo, tag), Some(*digest), "{repo}:{tag}");
+        }
+    }
 }
 
 #[test]
