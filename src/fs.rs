@@ -368,6 +368,16 @@ impl Dir {
         Ok(true)
     }
 
+    /// Gives a file the present time as that of its last change; it is no error when it is gone.
+    pub fn touch(&self, name: &str) -> Result<(), FsError> {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        match rustix::fs::utimensat(self.fd.as_fd(), name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(e) => Err(FsError::new("change the time of", self.join(name), io::Error::from(e))),
+        }
+    }
+
     /// Removes a file; it is no error when it is gone already.
     pub fn remove(&self, name: &str) -> Result<(), FsError> {
         let path = self.join(name);

@@ -16,8 +16,9 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
-/// Uploads written at a time; more wait.
-const WRITERS: usize = 64;
+/// Blobs and manifests taken in at a time; more wait. Slow clients hold places for hours, and what else is done needs threads too
+/// (tokio has 512).
+const WRITERS: usize = 256;
 /// Passwords compared at a time: a flood of wrong ones takes no more cores than that.
 const COMPARED: usize = 2;
 
