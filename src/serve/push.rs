@@ -38,15 +38,33 @@ pub(super) async fn begin(state: &Arc<State>, repository: &str, asked: &mut Aske
     let session = tell(state, move |store| store.begin(&name)).await?;
     match whole {
         Some(digest) => {
-            if let Err(refusal) = take(state, repository, &session, None, asked).await {
-                // Nobody was told of the session.
-                let name = repository.to_owned();
-                let _ = tell(state, move |store| store.cancel(&name, &session)).await;
-                return Err(refusal);
-            }
-            conclude(state, repository, session, digest).await
+            let mut untold = Untold { state: state.clone(), repository: repository.to_owned(), session: Some(session.clone()) };
+            take(state, repository, &session, None, asked).await?;
+            let done = conclude(state, repository, session, digest).await?;
+            untold.session = None;
+            Ok(done)
         }
         None => Ok(session_at(StatusCode::ACCEPTED, repository, &session, 0)),
+    }
+}
+
+/// A session nobody was told of: it ends with its request, however that ends. What is left of a blob of many gigabytes would lie
+/// there for a week, once more for every attempt.
+struct Untold {
+    state: Arc<State>,
+    repository: String,
+    session: Option<String>,
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) else { return };
+        let (state, repository) = (self.state.clone(), std::mem::take(&mut self.repository));
+        runtime.spawn_blocking(move || {
+            if let Some(writer) = state.store.writer() {
+                let _ = writer.cancel(&repository, &session);
+            }
+        });
     }
 }
 

@@ -488,6 +488,36 @@ fn an_upload_survives_a_cut_and_a_restart() {
     assert!(again.get(&format!("/v2/a/blobs/{digest}")).is(200).body == content);
 }
 
+/// Nobody was told of the session of a push in one request: when its client goes away nothing of it stays, and the request is told of.
+#[test]
+fn a_push_in_one_request_that_is_cut_leaves_nothing() {
+    let site = Site::new();
+    let served = site.serve();
+    let content = noise(4, 200_000);
+    let path = format!("/v2/a/blobs/uploads/?digest={}", Digest::sha256(&content));
+    let mut stream = served.connect();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let mut goes_on = [0; 25];
+    stream.read_exact(&mut goes_on).unwrap();
+    stream.write_all(&content[..90_000]).unwrap();
+    let uploads = site.layout().join(".sealift-serve/uploads");
+    let sessions = || std::fs::read_dir(&uploads).unwrap().count();
+    assert_eq!(sessions(), 1);
+    drop(stream);
+    let began = std::time::Instant::now();
+    let is_over = || {
+        let running = String::from_utf8(served.get("/metrics").is(200).body).unwrap();
+        sessions() == 0
+            && running.lines().any(|line| line == "sealift_http_requests_running 1")
+            && served.log().lines().any(|line| line.contains("\"POST /v2/a/blobs/uploads/\""))
+    };
+    while !is_over() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{} sessions\n{}", sessions(), served.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    served.get(&format!("/v2/a/blobs/{}", Digest::sha256(&content))).refuses(404, "BLOB_UNKNOWN");
+}
+
 /// Whatever moment the process dies at, what can be seen afterwards is whole.
 #[test]
 fn killed_in_the_middle_of_pushes() {
