@@ -733,6 +733,19 @@ pub fn is_folder(path: &Path) -> Result<bool, FsError> {
     Ok(fs::metadata(path).map_err(|e| FsError::new("open", path, e))?.is_dir())
 }
 
+/// Raises the limit of open files of this process towards `wanted`, as far as the system lets everybody raise it (it is 1024 to begin
+/// with on most), and gives what it is then; `None` for no limit.
+pub fn open_files(wanted: u64) -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let current = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        // What cannot be raised is lived with.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

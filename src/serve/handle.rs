@@ -122,7 +122,7 @@ impl Line {
 impl Drop for Line {
     fn drop(&mut self) {
         if !self.told {
-            self.tell(GONE, 0, " (the client went away)");
+            self.tell(GONE, 0, " (broken off)");
         }
     }
 }

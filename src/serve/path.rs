@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn values_of_queries() {
         assert_eq!(query(Some("a=1&digest=sha256%3Ax"), "digest").as_deref(), Some("sha256:x"));
         assert_eq!(query(Some("mount"), "mount").as_deref(), Some(""));
         assert_eq!(query(None, "n"), None);

@@ -7,6 +7,7 @@ use super::handle::{State, handle};
 use super::patient::Patient;
 use super::store::Store;
 use super::tls::Tls;
+use crate::fs::open_files;
 use crate::text::shown;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -111,18 +112,9 @@ impl Server {
     }
 }
 
-/// How many connections there are descriptors for: a pull must not fail because the blob's file cannot be opened any more. The
-/// limit is raised as far as the system lets everybody raise it, which is 1024 to begin with on most.
+/// How many connections there are descriptors for: a pull must not fail because the blob's file cannot be opened any more.
 fn connections() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let wanted = CONNECTIONS as u64 * DESCRIPTORS_EACH + DESCRIPTORS_ELSE;
-    let limit = getrlimit(Resource::Nofile);
-    if limit.current.is_some_and(|current| current < wanted) {
-        let current = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
-        // What cannot be raised is lived with.
-        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
-    }
-    places(getrlimit(Resource::Nofile).current)
+    places(open_files(CONNECTIONS as u64 * DESCRIPTORS_EACH + DESCRIPTORS_ELSE))
 }
 
 /// Connections that so many descriptors are enough for.
