@@ -368,6 +368,16 @@ impl Dir {
         Ok(true)
     }
 
+    /// Gives a file the present time as that of its last change; it is no error when it is gone.
+    pub fn touch(&self, name: &str) -> Result<(), FsError> {
+        let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+        let times = rustix::fs::Timestamps { last_access: now, last_modification: now };
+        match rustix::fs::utimensat(self.fd.as_fd(), name, &times, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(()) | Err(rustix::io::Errno::NOENT) => Ok(()),
+            Err(e) => Err(FsError::new("change the time of", self.join(name), io::Error::from(e))),
+        }
+    }
+
     /// Removes a file; it is no error when it is gone already.
     pub fn remove(&self, name: &str) -> Result<(), FsError> {
         let path = self.join(name);
@@ -727,6 +737,19 @@ pub fn is_program(path: &Path) -> bool {
 /// True when `path` is a folder (links are followed: the path is the user's own).
 pub fn is_folder(path: &Path) -> Result<bool, FsError> {
     Ok(fs::metadata(path).map_err(|e| FsError::new("open", path, e))?.is_dir())
+}
+
+/// Raises the limit of open files of this process towards `wanted`, as far as the system lets everybody raise it (it is 1024 to begin
+/// with on most), and gives what it is then; `None` for no limit.
+pub fn open_files(wanted: u64) -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        let current = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        // What cannot be raised is lived with.
+        let _ = setrlimit(Resource::Nofile, Rlimit { current: Some(current), maximum: limit.maximum });
+    }
+    getrlimit(Resource::Nofile).current
 }
 
 #[cfg(test)]

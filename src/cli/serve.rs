@@ -125,6 +125,7 @@ fn collect(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
     let layout = Layout::open(&folder).map_err(|e| crate::error::layout(&e, crate::error::Side::Target))?;
     let done = layout.collect_garbage(now().saturating_sub(YOUNG));
     let done = done.map_err(|e| crate::error::layout(&e, crate::error::Side::Target))?;
+    LayoutStore::forget_removed(&folder).map_err(serve::Error::from)?;
     ctx.output.line(&format!("removed {} files ({}), {} blobs stay", done.files, bytes(done.bytes), done.kept));
     Outcome::done().with("removed", done.files)?.with("removedBytes", done.bytes)?.with("kept", done.kept)
 }

@@ -25,6 +25,15 @@ impl Layout {
         self.size_of(digest)
     }
 
+    /// Makes a stored blob as young as one that has just been written, so that no collection takes it before whoever counts on it has
+    /// named it. Does nothing where there is none.
+    pub fn keep(&self, digest: &Digest) -> Result<(), Error> {
+        match self.folder(digest.algorithm())? {
+            Some(dir) => Ok(dir.touch(&digest.hex())?),
+            None => Ok(()),
+        }
+    }
+
     /// Opens a stored blob to be read anywhere, with its size. What comes out is not verified.
     pub fn file(&self, digest: &Digest) -> Result<File, Error> {
         Ok(self.blob_file(digest)?.1)

@@ -53,7 +53,24 @@ impl Deleted {
         for digest in remove {
             after.remove(&(repository.to_owned(), *digest));
         }
-        if let Some(dir) = self.dir()?.filter(|_| after != *before) {
+        self.write(&before, &after)
+    }
+
+    /// Forgets deletions of what is not stored any more; gives how many. The caller holds the list of images.
+    pub fn forget(&self, stored: impl Fn(&Digest) -> Result<bool, StoreError>) -> Result<usize, StoreError> {
+        let before = self.read()?;
+        let mut after = Lines::new();
+        for (repository, digest) in before.iter() {
+            if stored(digest)? {
+                after.insert((repository.clone(), *digest));
+            }
+        }
+        self.write(&before, &after)?;
+        Ok(before.len() - after.len())
+    }
+
+    fn write(&self, before: &Lines, after: &Lines) -> Result<(), StoreError> {
+        if let Some(dir) = self.dir()?.filter(|_| after != before) {
             let text: String = after.iter().map(|(repository, digest)| format!("{repository}@{digest}\n")).collect();
             dir.publish(FILE, text.as_bytes())?;
         }

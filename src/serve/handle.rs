@@ -16,8 +16,11 @@ use std::sync::Arc;
 use std::time::Instant;
 use tokio::sync::Semaphore;
 
-/// Uploads written at a time; more wait.
-const WRITERS: usize = 64;
+/// Blobs and manifests taken in at a time; more wait. Slow clients hold places for hours, and what else is done needs threads too
+/// (tokio has 512).
+const WRITERS: usize = 256;
+/// What the log says of a request whose client did not wait for the answer, as nginx does.
+const GONE: u16 = 499;
 /// Passwords compared at a time: a flood of wrong ones takes no more cores than that.
 const COMPARED: usize = 2;
 
@@ -87,15 +90,52 @@ pub(super) fn read_only() -> Refusal {
     Refusal::unsupported("GET, HEAD", "this registry is only read")
 }
 
+/// A request under way. It is told of once, also when its client goes away and nothing is left to be answered.
+struct Line {
+    state: Arc<State>,
+    peer: SocketAddr,
+    began: Instant,
+    method: Method,
+    path: String,
+    user: String,
+    told: bool,
+}
+
+impl Line {
+    /// `why` is for the log alone.
+    fn tell(&mut self, status: u16, length: u64, why: &str) {
+        self.told = true;
+        let sent = if self.method == Method::HEAD { 0 } else { length };
+        self.state.metrics.end(self.method.as_str(), status, sent);
+        (self.state.log)(&format!(
+            "{} {} {} \"{} {}\" {status} {length} {}ms{why}",
+            at((self.state.clock)()),
+            self.peer.ip(),
+            shown(&self.user),
+            shown(self.method.as_str()),
+            shown(&self.path),
+            self.began.elapsed().as_millis()
+        ));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.told {
+            self.tell(GONE, 0, " (broken off)");
+        }
+    }
+}
+
 /// Answers one request and writes its line in the log.
 pub(super) async fn handle(state: Arc<State>, peer: SocketAddr, request: Request<Incoming>) -> Response<Answered> {
-    let began = Instant::now();
     state.metrics.begin();
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
+    let (began, user) = (Instant::now(), "-".to_owned());
+    let mut line = Line { state: state.clone(), peer, began, method: method.clone(), path, user, told: false };
     let mut asked = Asked { parts, body: Sent::new(body) };
-    let mut user = "-".to_owned();
-    let answer = match admit(&state, &asked, &mut user).await {
+    let answer = match admit(&state, &asked, &mut line.user).await {
         Ok(route) => serve(&state, route, &mut asked).await,
         Err(refusal) => Err(refusal),
     };
@@ -110,17 +150,7 @@ pub(super) async fn handle(state: Arc<State>, peer: SocketAddr, request: Request
     }
     let status = response.status().as_u16();
     let length = response.headers().get(CONTENT_LENGTH).and_then(|text| text.to_str().ok()?.parse().ok()).unwrap_or(0);
-    state.metrics.end(method.as_str(), status, if method == Method::HEAD { 0 } else { length });
-    let why = inner.map_or(String::new(), |why| format!(" ({})", shown(&why)));
-    (state.log)(&format!(
-        "{} {} {} \"{} {}\" {status} {length} {}ms{why}",
-        at((state.clock)()),
-        peer.ip(),
-        shown(&user),
-        shown(method.as_str()),
-        shown(&path),
-        began.elapsed().as_millis()
-    ));
+    line.tell(status, length, &inner.map_or(String::new(), |why| format!(" ({})", shown(&why))));
     response
 }
 

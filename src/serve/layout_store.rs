@@ -77,6 +77,17 @@ impl LayoutStore {
         }
     }
 
+    /// Forgets which blobs were deleted that a collection has removed since; gives how many. Without this the list of deletions, which
+    /// is read and written whole, would grow for ever.
+    ///
+    /// # Errors
+    /// Those of the layout.
+    pub fn forget_removed(path: &Path) -> Result<usize, StoreError> {
+        let store = LayoutStore::open_read_only(path)?;
+        let _held = store.layout.hold()?;
+        store.deleted.forget(|digest| Ok(store.layout.size(digest)?.is_some()))
+    }
+
     /// How many images have a name that gives no repository: they can be pulled by digest only.
     ///
     /// # Errors

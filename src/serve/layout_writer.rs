@@ -11,7 +11,6 @@ use crate::digest::{Digest, Hasher};
 use crate::layout::Held;
 use crate::oci::{Descriptor, Manifest};
 use crate::text::shown;
-use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 
 impl LayoutStore {
@@ -78,6 +77,8 @@ impl Writer for LayoutStore {
     fn finish(&self, repository: &str, session: &str, digest: &Digest) -> Result<(), StoreError> {
         self.session(repository, session)?.finish(digest, |dir, name, size| {
             let blob = Descriptor::new("", *digest, size);
+            // Its last byte may have come days ago: only now does somebody count on it.
+            dir.touch(name)?;
             // Another session may have been faster; equal bytes replace equal bytes.
             match self.layout.adopt(&blob, dir, name)? {
                 true => Ok(()),
@@ -101,15 +102,22 @@ impl Writer for LayoutStore {
             None => self.layout.size(digest)?.is_some(),
         };
         if there {
+            self.keep(digest);
             self.appears_alone(repository, digest)?;
         }
         Ok(there)
+    }
+
+    /// Files that belong to somebody else cannot be made younger, and are no reason to refuse anything.
+    fn keep(&self, digest: &Digest) {
+        let _ = self.layout.keep(digest);
     }
 
     fn put_manifest(
         &self,
         repository: &str,
         reference: &Reference,
+        tags: &[String],
         content_type: Option<&str>,
         bytes: &[u8],
     ) -> Result<(Digest, Option<Digest>), StoreError> {
@@ -134,12 +142,21 @@ impl Writer for LayoutStore {
         let held = self.layout.hold()?;
         self.check_whole(repository, &manifest)?;
         self.layout.put(&descriptor, &mut || Ok(Box::new(Cursor::new(bytes.to_vec())) as Box<dyn Read + Send>))?;
+        // It may have been here for long without a name.
+        self.keep(&digest);
         self.appears(&held, repository, &digest)?;
-        match reference {
-            Reference::Tag(tag) => held.tag_all(&BTreeMap::from([(format!("{repository}:{tag}").as_str(), &descriptor)]))?,
-            // What is attached to something is found through the list; the rest is reached from a tag, or goes with the next collection.
-            Reference::Digest(_) if manifest.subject.is_some() => held.add(&descriptor)?,
-            Reference::Digest(_) => {}
+        // What is attached to something is found through the list, whatever becomes of its tags; the rest is reached from a tag, or
+        // goes with the next collection.
+        if manifest.subject.is_some() {
+            held.add(&descriptor)?;
+        }
+        let own = match reference {
+            Reference::Tag(tag) => Some(tag),
+            Reference::Digest(_) => None,
+        };
+        let names: Vec<String> = tags.iter().chain(own).map(|tag| format!("{repository}:{tag}")).collect();
+        if !names.is_empty() {
+            held.tag_all(&names.iter().map(|name| (name.as_str(), &descriptor)).collect())?;
         }
         self.forget_attached(&digest);
         Ok((digest, manifest.subject.map(|subject| subject.digest)))

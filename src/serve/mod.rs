@@ -21,6 +21,7 @@ mod lists;
 mod metrics;
 mod names;
 mod path;
+mod patient;
 mod prepare;
 mod pull;
 mod push;

@@ -113,9 +113,13 @@ pub(super) fn decoded(text: &str) -> Option<String> {
 
 /// The first value of a query's key, decoded.
 pub(super) fn query(query: Option<&str>, key: &str) -> Option<String> {
-    let pairs = query?.split('&').filter_map(|pair| pair.split_once('=').or(Some((pair, ""))));
-    let value = pairs.filter(|(name, _)| *name == key).map(|(_, value)| value).next()?;
-    decoded(&value.replace('+', "%20"))
+    queries(query, key).next()?
+}
+
+/// All values of a query's key in their order, decoded; `None` for one that is broken.
+pub(super) fn queries(query: Option<&str>, key: &str) -> impl Iterator<Item = Option<String>> {
+    let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.filter(move |(name, _)| *name == key).map(|(_, value)| decoded(&value.replace('+', "%20")))
 }
 
 #[cfg(test)]
@@ -153,9 +157,11 @@ mod tests {
     }
 
     #[test]
-    fn queries() {
+    fn values_of_queries() {
         assert_eq!(query(Some("a=1&digest=sha256%3Ax"), "digest").as_deref(), Some("sha256:x"));
         assert_eq!(query(Some("mount"), "mount").as_deref(), Some(""));
         assert_eq!(query(None, "n"), None);
+        let all: Vec<_> = queries(Some("tag=a&x=1&tag=b%2fc&tag=%zz&tag"), "tag").collect();
+        assert_eq!(all, [Some("a".into()), Some("b/c".into()), None, Some("".into())]);
     }
 }

@@ -4,7 +4,7 @@ use super::answer::{Refusal, empty, identify, set, typed, with};
 use super::body::{self, Answered};
 use super::handle::{Asked, State, ask, at};
 use super::range::{Wanted, wanted};
-use super::store::Reference;
+use super::store::{Reference, Store};
 use crate::digest::Digest;
 use crate::text::shown;
 use hyper::header::{ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, IF_NONE_MATCH, IF_RANGE, RANGE};
@@ -19,7 +19,13 @@ pub(super) async fn manifest(
     asked: &Asked,
 ) -> Result<Response<Answered>, Refusal> {
     let name = repository.to_owned();
-    let found = ask(state, move |store| store.manifest(&name, &reference)).await?;
+    let head = asked.is_head();
+    let found = ask(state, move |store| {
+        let found = store.manifest(&name, &reference)?;
+        told(store, head, &found.digest);
+        Ok(found)
+    })
+    .await?;
     if is_known(asked, &found.digest) {
         return Ok(unchanged(&found.digest));
     }
@@ -31,7 +37,13 @@ pub(super) async fn manifest(
 /// A blob, or one range of it.
 pub(super) async fn blob(state: &Arc<State>, repository: &str, digest: Digest, asked: &Asked) -> Result<Response<Answered>, Refusal> {
     let name = repository.to_owned();
-    let size = ask(state, move |store| store.blob_size(&name, &digest)).await?;
+    let head = asked.is_head();
+    let size = ask(state, move |store| {
+        let size = store.blob_size(&name, &digest)?;
+        told(store, head, &digest);
+        Ok(size)
+    })
+    .await?;
     if is_known(asked, &digest) {
         return Ok(unchanged(&digest));
     }
@@ -75,6 +87,13 @@ async fn content(state: &Arc<State>, repository: &str, digest: Digest, first: u6
         told.metrics.broken();
         (told.log)(&format!("{} {repository}@{digest} broke off: {}", at((told.clock)()), shown(&error.to_string())));
     }))
+}
+
+/// HEAD is how pushers ask what they need not push.
+fn told(store: &dyn Store, head: bool, digest: &Digest) {
+    if let Some(writer) = store.writer().filter(|_| head) {
+        writer.keep(digest);
+    }
 }
 
 /// The client has it (RFC 9110, 13.1.2).

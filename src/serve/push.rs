@@ -3,16 +3,21 @@
 use super::answer::{Refusal, created, empty, reached, set};
 use super::body::Answered;
 use super::handle::{Asked, State, accepted, tell};
+use super::path::queries;
 use super::range::piece;
 use super::store::{Reference, StoreError};
 use crate::digest::Digest;
 use crate::limits;
-use crate::oci::is_repository;
+use crate::oci::{is_repository, is_tag};
 use hyper::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, HeaderName, LOCATION, RANGE};
 use hyper::{Response, StatusCode};
+use std::io::Read;
 use std::sync::Arc;
 
 const OCI_SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
+const OCI_TAG: HeaderName = HeaderName::from_static("oci-tag");
+/// Tags given with one manifest; the specification demands ten at least.
+const TAGS_AT_ONCE: usize = 100;
 const UPLOAD_UUID: HeaderName = HeaderName::from_static("docker-upload-uuid");
 
 /// `POST blobs/uploads/`: a mount, a whole blob in one request, or a session.
@@ -33,15 +38,33 @@ pub(super) async fn begin(state: &Arc<State>, repository: &str, asked: &mut Aske
     let session = tell(state, move |store| store.begin(&name)).await?;
     match whole {
         Some(digest) => {
-            if let Err(refusal) = take(state, repository, &session, None, asked).await {
-                // Nobody was told of the session.
-                let name = repository.to_owned();
-                let _ = tell(state, move |store| store.cancel(&name, &session)).await;
-                return Err(refusal);
-            }
-            conclude(state, repository, session, digest).await
+            let mut untold = Untold { state: state.clone(), repository: repository.to_owned(), session: Some(session.clone()) };
+            take(state, repository, &session, None, asked).await?;
+            let done = conclude(state, repository, session, digest).await?;
+            untold.session = None;
+            Ok(done)
         }
         None => Ok(session_at(StatusCode::ACCEPTED, repository, &session, 0)),
+    }
+}
+
+/// A session nobody was told of: it ends with its request, however that ends. What is left of a blob of many gigabytes would lie
+/// there for a week, once more for every attempt.
+struct Untold {
+    state: Arc<State>,
+    repository: String,
+    session: Option<String>,
+}
+
+impl Drop for Untold {
+    fn drop(&mut self) {
+        let (Some(session), Ok(runtime)) = (self.session.take(), tokio::runtime::Handle::try_current()) else { return };
+        let (state, repository) = (self.state.clone(), std::mem::take(&mut self.repository));
+        runtime.spawn_blocking(move || {
+            if let Some(writer) = state.store.writer() {
+                let _ = writer.cancel(&repository, &session);
+            }
+        });
     }
 }
 
@@ -89,20 +112,26 @@ pub(super) async fn cancel(state: &Arc<State>, repository: &str, session: String
     Ok(empty(StatusCode::NO_CONTENT))
 }
 
-/// `PUT manifests/REFERENCE`.
+/// `PUT manifests/REFERENCE`; by digest, with any number of `tag=` (distribution specification, "Pushing Manifests").
 pub(super) async fn manifest(
     state: &Arc<State>,
     repository: &str,
     reference: Reference,
     asked: &mut Asked,
 ) -> Result<Response<Answered>, Refusal> {
+    let tags = match &reference {
+        Reference::Digest(_) => tags_of(asked)?,
+        Reference::Tag(_) => Vec::new(),
+    };
+    // Manifests are held whole: so many at a time, and no more.
+    let _turn = state.writers.clone().acquire_owned().await;
     let bytes = asked.body.whole(limits::MANIFEST_BYTES as usize).await?;
     let bytes = bytes.ok_or_else(|| {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", "a manifest may have 4 MiB, which is what every registry takes")
     })?;
     let content_type = asked.header(CONTENT_TYPE).map(str::to_owned);
-    let (name, at) = (repository.to_owned(), reference.clone());
-    let put = tell(state, move |store| store.put_manifest(&name, &at, content_type.as_deref(), &bytes)).await;
+    let (name, at, given) = (repository.to_owned(), reference.clone(), tags.clone());
+    let put = tell(state, move |store| store.put_manifest(&name, &at, &given, content_type.as_deref(), &bytes)).await;
     let (digest, subject) = put?;
     let written = match &reference {
         Reference::Tag(tag) => tag.clone(),
@@ -112,7 +141,22 @@ pub(super) async fn manifest(
     if let Some(subject) = subject {
         set(&mut response, OCI_SUBJECT, &subject.to_string());
     }
+    if !tags.is_empty() {
+        set(&mut response, OCI_TAG, &tags.join(", "));
+    }
     Ok(response)
+}
+
+fn tags_of(asked: &Asked) -> Result<Vec<String>, Refusal> {
+    let mut tags = Vec::new();
+    for tag in queries(asked.parts.uri.query(), "tag") {
+        let tag = tag.filter(|tag| is_tag(tag));
+        tags.push(tag.ok_or_else(|| Refusal::new(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", "that is not a tag"))?);
+    }
+    match tags.len() > TAGS_AT_ONCE {
+        true => Err(Refusal::new(StatusCode::URI_TOO_LONG, "MANIFEST_INVALID", "so many tags are not given at once; at most 100")),
+        false => Ok(tags),
+    }
 }
 
 /// `DELETE manifests/REFERENCE`.
@@ -129,22 +173,27 @@ pub(super) async fn delete_blob(state: &Arc<State>, repository: &str, digest: Di
     Ok(accepted())
 }
 
-/// Where the bytes of this request belong, as far as it says so.
-fn announced(asked: &Asked) -> Result<Option<u64>, Refusal> {
+/// Where the bytes of this request belong and how many they are, as far as it says so.
+fn announced(asked: &Asked) -> Result<Option<(u64, u64)>, Refusal> {
     let Some(header) = asked.header(CONTENT_RANGE) else { return Ok(None) };
-    let wrong = |why: &str| Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", why);
     let (first, last) = piece(header).ok_or_else(|| wrong("Content-Range is not FIRST-LAST"))?;
     let length: Option<u64> = asked.header(CONTENT_LENGTH).and_then(|text| text.parse().ok());
-    match length.is_some_and(|length| Some(length) != (last - first).checked_add(1)) {
+    let announced = (last - first).checked_add(1).ok_or_else(|| wrong("Content-Range is not FIRST-LAST"))?;
+    match length.is_some_and(|length| length != announced) {
         true => Err(wrong("Content-Range and Content-Length contradict each other")),
-        false => Ok(Some(first)),
+        false => Ok(Some((first, announced))),
     }
 }
 
+fn wrong(why: &str) -> Refusal {
+    Refusal::new(StatusCode::BAD_REQUEST, "BLOB_UPLOAD_INVALID", why)
+}
+
 /// Appends the body of the request, while other uploads may wait for their turn.
-async fn take(state: &Arc<State>, repository: &str, session: &str, at: Option<u64>, asked: &mut Asked) -> Result<u64, Refusal> {
+async fn take(state: &Arc<State>, repository: &str, session: &str, piece: Option<(u64, u64)>, asked: &mut Asked) -> Result<u64, Refusal> {
     let _turn = state.writers.clone().acquire_owned().await;
     let (name, id) = (repository.to_owned(), session.to_owned());
+    let at = piece.map(|(at, _)| at);
     if let Some(at) = at {
         // Before the body is begun to be read: a wrong place is told at once.
         let size = tell(state, move |store| store.offset(&name, &id)).await?;
@@ -153,15 +202,23 @@ async fn take(state: &Arc<State>, repository: &str, session: &str, at: Option<u6
         }
     }
     let (name, id) = (repository.to_owned(), session.to_owned());
-    let mut body = asked.body.reader();
+    // A body of unknown length may hold more than its range says, which belongs nowhere, or less.
+    let mut body = asked.body.reader().take(piece.map_or(u64::MAX, |(_, length)| length));
     let counted = state.clone();
-    tell(state, move |store| {
+    let (size, took) = tell(state, move |store| {
         let before = store.offset(&name, &id)?;
         let size = store.append(&name, &id, at, &mut body)?;
         counted.metrics.uploaded(size.saturating_sub(before));
-        Ok(size)
+        let over = piece.is_some() && body.get_mut().read(&mut [0]).is_ok_and(|more| more > 0);
+        Ok((size, (!over).then(|| size.saturating_sub(before))))
     })
-    .await
+    .await?;
+    match piece {
+        Some((_, length)) if took != Some(length) => {
+            Err(wrong("the body has not as many bytes as Content-Range says").header(RANGE, reached(size)))
+        }
+        _ => Ok(size),
+    }
 }
 
 async fn conclude(state: &Arc<State>, repository: &str, session: String, digest: Digest) -> Result<Response<Answered>, Refusal> {

@@ -4,8 +4,10 @@ use super::access::Access;
 use super::body::Answered;
 use super::error::Error;
 use super::handle::{State, handle};
+use super::patient::Patient;
 use super::store::Store;
 use super::tls::Tls;
+use crate::fs::open_files;
 use crate::text::shown;
 use hyper::Request;
 use hyper::body::Incoming;
@@ -23,10 +25,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Connections at a time; more wait in the system's queue.
 const CONNECTIONS: usize = 2048;
+/// Descriptors a connection may need: its own, the blob's, its folder's.
+const DESCRIPTORS_EACH: u64 = 3;
+/// Descriptors for everything else.
+const DESCRIPTORS_ELSE: u64 = 64;
 /// How long running requests may take once the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
 /// A client that does not get on with its handshake or its headers.
 const HEADERS: Duration = Duration::from_secs(60);
+/// A client that takes nothing of its answer for so long is let go: it holds a place others wait for.
+const STALLED: Duration = Duration::from_secs(300);
 /// What hyper may hold back of one answer.
 const WRITE_BUFFER: usize = 256 << 10;
 /// Between two calls of [`Options::hourly`].
@@ -104,6 +112,17 @@ impl Server {
     }
 }
 
+/// How many connections there are descriptors for: a pull must not fail because the blob's file cannot be opened any more.
+fn connections() -> usize {
+    places(open_files(CONNECTIONS as u64 * DESCRIPTORS_EACH + DESCRIPTORS_ELSE))
+}
+
+/// Connections that so many descriptors are enough for.
+fn places(descriptors: Option<u64>) -> usize {
+    let enough = descriptors.map_or(u64::MAX, |most| most.saturating_sub(DESCRIPTORS_ELSE) / DESCRIPTORS_EACH);
+    usize::try_from(enough).unwrap_or(CONNECTIONS).clamp(8, CONNECTIONS)
+}
+
 async fn accept(
     listener: TcpListener,
     state: &Arc<State>,
@@ -112,7 +131,7 @@ async fn accept(
     hourly: &Arc<dyn Fn() + Send + Sync>,
 ) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let places = Arc::new(Semaphore::new(connections()));
     let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut last = Instant::now();
@@ -154,6 +173,7 @@ async fn connect(
     _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
+    let stream = Patient::new(stream, STALLED);
     match acceptor {
         None => speak(stream, peer, state, watcher).await,
         Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
@@ -176,4 +196,17 @@ async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, pe
         .serve_connection(TokioIo::new(stream), service);
     // A connection that breaks is the client's affair; what broke on this side has been told.
     let _ = watcher.watch(connection).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_have_descriptors() {
+        assert_eq!(places(None), CONNECTIONS);
+        assert_eq!(places(Some(1 << 20)), CONNECTIONS);
+        assert_eq!(places(Some(1024)), 320);
+        assert_eq!(places(Some(10)), 8);
+    }
 }

@@ -148,11 +148,15 @@ pub trait Writer {
     /// Makes a blob that is here part of a repository; false where it is not here.
     fn mount(&self, repository: &str, from: Option<&str>, digest: &Digest) -> Result<bool, StoreError>;
 
-    /// Stores a manifest and gives its digest and what it is attached to.
+    /// Somebody was told that this blob or manifest is here, and will not push it: no collection takes it for a day.
+    fn keep(&self, digest: &Digest);
+
+    /// Stores a manifest and gives its digest and what it is attached to. `tags` are given to it beside `reference`, all or none.
     fn put_manifest(
         &self,
         repository: &str,
         reference: &Reference,
+        tags: &[String],
         content_type: Option<&str>,
         bytes: &[u8],
     ) -> Result<(Digest, Option<Digest>), StoreError>;

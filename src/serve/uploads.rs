@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) const SESSION_SECONDS: u64 = 7 * 24 * 3600;
 /// How long a request waits for another one of the same session, which may be a dead one that has not been noticed yet.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Hashes kept between the requests of sessions. One more is not kept, but its session read again at its end.
+const HASHES: usize = 1024;
 /// What is written at once.
 const PIECE: usize = 256 << 10;
 
@@ -42,6 +44,7 @@ impl Uploads {
         for entry in self.dir.list()? {
             if entry.name.ends_with(INCOMPLETE) && self.dir.stamp(&entry.name)?.is_some_and(|stamp| stamp.modified < before) {
                 self.dir.remove(&entry.name)?;
+                locked(&self.hashes).remove(&entry.name);
                 removed += 1;
             }
         }
@@ -129,7 +132,10 @@ impl Session<'_> {
             }
         };
         if let Some(hasher) = hasher {
-            locked(&self.uploads.hashes).insert(self.name.clone(), (at, hasher));
+            let mut hashes = locked(&self.uploads.hashes);
+            if hashes.len() < HASHES {
+                hashes.insert(self.name.clone(), (at, hasher));
+            }
         }
         result.map(|()| at)
     }

@@ -134,6 +134,16 @@ fn uploads_that_go_wrong() {
     assert_eq!(state.header("range"), Some("0-999"));
     served.send("PUT", &format!("{}?digest={right}", state.location()), &["Content-Range: 1000-4999"], &content[1000..]).is(201);
 
+    // More or fewer bytes than announced, where nothing else says how many come.
+    for (sent, kept) in [(1500, 1000), (700, 700)] {
+        let at = served.upload("a");
+        let body = [format!("{sent:x}\r\n").as_bytes(), &content[..sent], b"\r\n0\r\n\r\n"].concat();
+        let lied = served.send("PATCH", &at, &["Content-Range: 0-999", "Transfer-Encoding: chunked"], &body);
+        assert_eq!(lied.refuses(400, "BLOB_UPLOAD_INVALID").header("range"), Some(format!("0-{}", kept - 1).as_str()));
+        let rest = format!("Content-Range: {kept}-4999");
+        served.send("PUT", &format!("{at}?digest={right}"), &[&rest], &content[kept..]).is(201);
+    }
+
     // Given up, and never there, and another repository's.
     let at = served.upload("a");
     served.get(&at.replace("/v2/a/", "/v2/b/")).refuses(404, "BLOB_UPLOAD_UNKNOWN");
@@ -207,6 +217,24 @@ fn manifests_by_tag_and_digest() {
     served.get("/v2/a/manifests/2").refuses(404, "MANIFEST_UNKNOWN");
     served.get(&format!("/v2/a/manifests/{}", Digest::sha256(b"x"))).refuses(404, "MANIFEST_UNKNOWN");
     served.manifest("A", "1", media::OCI_MANIFEST, &bytes).refuses(400, "NAME_INVALID");
+
+    // Tags given with a digest: all of them or none.
+    for (digest, tags) in [(digest, ["p1", "p2"]), (long, ["q1", "q2"])] {
+        let path = format!("{digest}?tag={}&tag={}", tags[0], tags[1]);
+        let put = served.manifest("a", &path, media::OCI_MANIFEST, &bytes).is(201);
+        assert_eq!(put.header("oci-tag"), Some(tags.join(", ").as_str()));
+        assert_eq!(put.header("docker-content-digest"), Some(&*digest.to_string()));
+        for tag in tags {
+            let got = served.get(&format!("/v2/a/manifests/{tag}")).is(200);
+            assert!(got.body == bytes && got.header("docker-content-digest") == Some(&*digest.to_string()), "{tag}");
+        }
+    }
+    served.manifest("a", &format!("{digest}?tag=r1&tag=-r2"), media::OCI_MANIFEST, &bytes).refuses(400, "MANIFEST_INVALID");
+    served.get("/v2/a/manifests/r1").refuses(404, "MANIFEST_UNKNOWN");
+    let many: Vec<String> = (0..101).map(|i| format!("tag=t{i}")).collect();
+    served.manifest("a", &format!("{digest}?{}", many.join("&")), media::OCI_MANIFEST, &bytes).refuses(414, "MANIFEST_INVALID");
+    assert_eq!(served.manifest("a", "s?tag=s1", media::OCI_MANIFEST, &bytes).is(201).header("oci-tag"), None);
+    served.get("/v2/a/manifests/s1").refuses(404, "MANIFEST_UNKNOWN");
 
     // What refers to something that is not here has a hole; what it is attached to may come later.
     let absent = Digest::sha256(b"absent");
@@ -286,6 +314,13 @@ fn lists_and_referrers() {
     assert_eq!(some.header("oci-filters-applied"), Some("artifactType"));
     let found = &some.json()["manifests"][0];
     assert_eq!((&found["digest"], &found["annotations"]["k"]), (&json!(second), &json!("application/y")));
+    // One that was pushed by tag stays attached when the tag goes.
+    let tagged = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": "application/t", "subject": subject,
+        "config": descriptor(media::OCI_EMPTY, Digest::sha256(b"{}"), 2), "layers": []});
+    served.manifest("a", "signed", media::OCI_MANIFEST, tagged.to_string().as_bytes()).is(201);
+    served.delete("/v2/a/manifests/signed").is(202);
+    let left = list("?artifactType=application%2Ft").json();
+    assert_eq!(left["manifests"][0]["digest"], json!(Digest::sha256(tagged.to_string().as_bytes())));
 }
 
 #[test]
@@ -337,6 +372,56 @@ fn deletion_and_collection() {
     served.get(&format!("/v2/b/blobs/{layer}")).refuses(404, "BLOB_UNKNOWN");
     served.get("/v2/a/manifests/kept").is(200);
     served.get(&format!("/v2/a/blobs/{}", Digest::sha256(&noise(1, 2000)))).is(200);
+}
+
+/// Who was told that something is here need not push it, and has a day to name it.
+#[test]
+fn what_a_pusher_was_told_of_is_young_again() {
+    let site = Site::new();
+    let served = site.serve();
+    let digests: Vec<Digest> = (0..4).map(|i| served.blob("a", &noise(i, 500))).collect();
+    let manifest = image(&served, "a", 9);
+    let member = Digest::sha256(&manifest);
+    served.manifest("a", &member.to_string(), media::OCI_MANIFEST, &manifest).is(201);
+    let session = served.send("PATCH", &served.upload("a"), &[], &noise(7, 500)).is(202).location();
+    let uploads = site.layout().join(".sealift-serve/uploads");
+    let blobs = site.layout().join("blobs/sha256");
+    for entry in std::fs::read_dir(&uploads).unwrap().chain(std::fs::read_dir(&blobs).unwrap()) {
+        let file = std::fs::File::open(entry.unwrap().path()).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(90_000)).unwrap();
+    }
+    served.head(&format!("/v2/a/blobs/{}", digests[0])).is(200);
+    served.send("POST", &format!("/v2/b/blobs/uploads/?mount={}&from=a", digests[1]), &[], b"").is(201);
+    served.send("POST", &format!("/v2/a/blobs/uploads/?digest={}", digests[2]), &[], &noise(2, 500)).is(201);
+    served.head(&format!("/v2/a/manifests/{member}")).is(200);
+    let late = Digest::sha256(&noise(7, 500));
+    served.send("PUT", &format!("{session}?digest={late}"), &[], b"").is(201);
+    site.home.run(&["serve", "--collect-garbage", &format!("oci:{}", text(&site.layout()))]).exits(0);
+    for kept in [digests[0], digests[1], digests[2], late] {
+        served.get(&format!("/v2/a/blobs/{kept}")).is(200);
+    }
+    served.get(&format!("/v2/a/manifests/{member}")).is(200);
+    served.get(&format!("/v2/a/blobs/{}", digests[3])).refuses(404, "BLOB_UNKNOWN");
+}
+
+/// The list of deletions is read and written whole: it must not hold what a collection has removed.
+#[test]
+fn a_collection_forgets_deletions() {
+    let site = Site::new();
+    let served = site.serve();
+    let (old, young) = (served.blob("a", b"old"), served.blob("a", b"young"));
+    for digest in [old, young] {
+        served.delete(&format!("/v2/a/blobs/{digest}")).is(202);
+    }
+    let file = std::fs::File::open(site.layout().join("blobs/sha256").join(old.hex())).unwrap();
+    file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(90_000)).unwrap();
+    site.home.run(&["serve", "--collect-garbage", &format!("oci:{}", text(&site.layout()))]).exits(0);
+    let left = std::fs::read_to_string(site.layout().join(".sealift-serve/deleted")).unwrap();
+    assert_eq!(left, format!("a@{young}\n"));
+    served.get(&format!("/v2/a/blobs/{old}")).refuses(404, "BLOB_UNKNOWN");
+    served.blob("a", b"old");
+    served.get(&format!("/v2/a/blobs/{old}")).is(200);
+    served.get(&format!("/v2/a/blobs/{young}")).refuses(404, "BLOB_UNKNOWN");
 }
 
 #[test]
@@ -401,6 +486,36 @@ fn an_upload_survives_a_cut_and_a_restart() {
     let digest = Digest::sha256(&content);
     again.send("PUT", &format!("{at}?digest={digest}"), &["Content-Range: 200000-399999"], &content[200_000..]).is(201);
     assert!(again.get(&format!("/v2/a/blobs/{digest}")).is(200).body == content);
+}
+
+/// Nobody was told of the session of a push in one request: when its client goes away nothing of it stays, and the request is told of.
+#[test]
+fn a_push_in_one_request_that_is_cut_leaves_nothing() {
+    let site = Site::new();
+    let served = site.serve();
+    let content = noise(4, 200_000);
+    let path = format!("/v2/a/blobs/uploads/?digest={}", Digest::sha256(&content));
+    let mut stream = served.connect();
+    write!(stream, "POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: 200000\r\nExpect: 100-continue\r\n\r\n").unwrap();
+    let mut goes_on = [0; 25];
+    stream.read_exact(&mut goes_on).unwrap();
+    stream.write_all(&content[..90_000]).unwrap();
+    let uploads = site.layout().join(".sealift-serve/uploads");
+    let sessions = || std::fs::read_dir(&uploads).unwrap().count();
+    assert_eq!(sessions(), 1);
+    drop(stream);
+    let began = std::time::Instant::now();
+    let is_over = || {
+        let running = String::from_utf8(served.get("/metrics").is(200).body).unwrap();
+        sessions() == 0
+            && running.lines().any(|line| line == "sealift_http_requests_running 1")
+            && served.log().lines().any(|line| line.contains("\"POST /v2/a/blobs/uploads/\""))
+    };
+    while !is_over() {
+        assert!(began.elapsed() < std::time::Duration::from_secs(60), "{} sessions\n{}", sessions(), served.log());
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    served.get(&format!("/v2/a/blobs/{}", Digest::sha256(&content))).refuses(404, "BLOB_UNKNOWN");
 }
 
 /// Whatever moment the process dies at, what can be seen afterwards is whole.
