@@ -18,7 +18,7 @@
 //! | layer | modules | may use |
 //! |---|---|---|
 //! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
-//! | 1 | [`oci`], [`blob`], [`web`] | 0 |
+//! | 1 | [`oci`], [`blob`], [`web`], [`yaml`] | 0 |
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`policy`] (which uses `format` and `image_set`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`origin`]: where images come from | 0 to 3 |
@@ -67,3 +67,4 @@ pub mod sign;
 pub mod text;
 pub mod unpack;
 pub mod web;
+pub mod yaml;
