@@ -39,7 +39,7 @@ impl File {
     }
 
     /// Reads it to the end, at most `limit` bytes; the size is looked at before anything is read.
-    pub(super) fn read_whole(self, limit: u64) -> Result<Vec<u8>, FsError> {
+    pub fn read_whole(self, limit: u64) -> Result<Vec<u8>, FsError> {
         let path = self.path.clone();
         let too_large = || {
             let why = format!("it is larger than the {limit} bytes allowed for it");

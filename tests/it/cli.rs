@@ -147,10 +147,10 @@ fn the_last_word_of_pack_is_out_wherever_options_stand() {
         assert_eq!(out, Path::new("OUT"), "{line}");
         assert!(matches!(wishes.as_slice(), [Wish::ImageSet(_), Wish::Image(_)]), "{line}");
         assert_eq!(args.signing.key, Some(KeyChoice::Stored("site".into())));
-        assert_ne!(args.source.src_tls_verify, Some(false));
+        assert_ne!(args.making.source.src_tls_verify, Some(false));
     }
     let Verb::Pack(args) = parse("sealift pack i.yaml --volume-size 4MB --src-tls-verify=false OUT") else { panic!() };
-    assert_eq!((args.shape.volume_size, args.source.src_tls_verify), (Some(4_000_000), Some(false)));
+    assert_eq!((args.making.shape.volume_size, args.making.source.src_tls_verify), (Some(4_000_000), Some(false)));
     let Verb::Unpack(args) = parse("sealift unpack OUT --to localhost:5982/m --dest-tls-verify=false --first") else { panic!() };
     assert_eq!(args.to, Destination::Registry { host: "localhost:5982".into(), prefix: "m".into() });
     assert_eq!((args.target.dest_tls_verify, args.first), (Some(false), true));
