@@ -17,7 +17,7 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
+//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`parallel`] | std, hash crates |
 //! | 1 | [`oci`], [`blob`], [`web`], [`yaml`] | 0 |
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`policy`] (which uses `format` and `image_set`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
@@ -58,6 +58,7 @@ pub mod oci;
 pub mod openshift;
 pub mod origin;
 pub mod pack;
+pub mod parallel;
 pub mod policy;
 pub mod preflight;
 pub mod progress;

@@ -1,6 +1,6 @@
 use super::*;
 use rustix::fs::{CWD, FileType, Mode};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 
 #[test]
 fn a_staged_file_is_there_whole_or_not_at_all() {

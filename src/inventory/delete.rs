@@ -6,9 +6,10 @@ use crate::digest::Digest;
 use crate::format::{Completeness, Receipt, ReceiptImage};
 use crate::limits;
 use crate::oci::Manifest;
+use crate::parallel::ask_all;
 use crate::progress::Progress;
 use crate::registry;
-use crate::unpack::{Target, TargetError, ask_all, below, place};
+use crate::unpack::{Target, TargetError, below, place};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 

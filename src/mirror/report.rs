@@ -6,7 +6,8 @@ use super::{ImageFailure, MirrorError, STREAM};
 use crate::digest::Digest;
 use crate::format::{Brought, Completeness, Receipt, SCHEMA, SetId};
 use crate::ledger::{Action, Entry};
-use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage, locked};
+use crate::parallel::locked;
+use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage};
 use std::collections::BTreeSet;
 
 /// The outcome of a run.

@@ -1,7 +1,6 @@
 //! A set on media, a registry and a layout, as unpacking sees them.
 
 use super::media::{Media, MediaError, MediaTrouble, TakePart};
-use super::parallel::locked;
 use super::target::{OpenBlob, PutAs, Target, TargetError, TargetTrouble};
 use crate::archive::{self, OpenSet, PartId};
 use crate::blob::{BlobSink, BlobSource};
@@ -10,6 +9,7 @@ use crate::format::{Contents, Index};
 use crate::fs::{Dir, Trouble};
 use crate::layout::{self, Layout};
 use crate::oci::Descriptor;
+use crate::parallel::locked;
 use crate::registry::{self, Client, ManifestRef, Repository};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io;
