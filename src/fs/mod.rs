@@ -48,7 +48,14 @@ pub struct Stamp {
 
 /// Reads a small file the user named by path, at most [`limits::CONFIG_BYTES`] long.
 pub fn read_user_file(path: &Path) -> Result<Vec<u8>, FsError> {
-    File::open_path(path)?.read_whole(limits::CONFIG_BYTES)
+    Ok(read_user_secret(path)?.0)
+}
+
+/// [`read_user_file`], and whether others than its owner may read the file as well.
+pub fn read_user_secret(path: &Path) -> Result<(Vec<u8>, bool), FsError> {
+    let file = File::open_path(path)?;
+    let others = file.others_may_read();
+    Ok((file.read_whole(limits::CONFIG_BYTES)?, others))
 }
 
 /// True when `path` is a regular file that somebody may run.
