@@ -104,13 +104,6 @@ pub struct FailedImage {
     pub error: ImageError,
 }
 
-impl UnpackReport {
-    /// True when every selected image is whole under its own tag: nothing waits, failed, was damaged or skipped.
-    pub fn is_complete(&self) -> bool {
-        self.waiting.is_empty() && self.failed.is_empty() && self.damaged.is_empty() && self.skipped_tags.is_empty()
-    }
-}
-
 impl Run<'_> {
     pub(super) fn report(&self, holds: Vec<String>) -> Result<UnpackReport, UnpackError> {
         let subject = crate::text::shown(&self.plan.target).to_string();
