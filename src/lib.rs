@@ -17,8 +17,8 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`x509`] | std, hash crates |
-//! | 1 | [`oci`], [`blob`], [`web`] | 0 |
+//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`parallel`], [`x509`] | std, hash crates |
+//! | 1 | [`oci`], [`blob`], [`web`], [`yaml`] | 0 |
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`policy`] (which uses `format` and `image_set`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`origin`]: where images come from | 0 to 3 |
@@ -58,6 +58,7 @@ pub mod oci;
 pub mod openshift;
 pub mod origin;
 pub mod pack;
+pub mod parallel;
 pub mod policy;
 pub mod preflight;
 pub mod progress;
@@ -68,3 +69,4 @@ pub mod text;
 pub mod unpack;
 pub mod web;
 pub mod x509;
+pub mod yaml;

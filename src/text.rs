@@ -56,7 +56,14 @@ fn word_without_userinfo(word: &str) -> String {
 
 /// An address as it may be told: without login, and without query and fragment, which may hold a signature that opens it.
 pub fn bare_address(text: &str) -> String {
-    without_userinfo(text.split(['?', '#']).next().unwrap_or_default())
+    let (bare, rest) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));
+    let (scheme, place) = bare.split_once("://").map_or(("", bare), |(scheme, place)| (scheme, place));
+    let authority = place.split('/').next().unwrap_or_default();
+    // A password may hold a question mark: what stands before that is then no host, and what follows no query.
+    if rest.contains('@') && authority.contains(':') && !authority.contains('@') {
+        return format!("{scheme}{}(hidden)", if scheme.is_empty() { "" } else { "://" });
+    }
+    word_without_userinfo(bare)
 }
 
 impl fmt::Display for Shown<'_> {
@@ -169,6 +176,11 @@ mod tests {
     #[test]
     fn what_opens_an_address_is_not_repeated() {
         assert_eq!(bare_address("https://token@r.lan/c.tgz?X-Signature=s3cret#s3cret"), "https://(hidden)@r.lan/c.tgz");
+        for text in ["https://u:s3?cret@r.lan/x", "https://u:s3#cret@r.lan/x", "https://u:s3 ?cret@r.lan/x"] {
+            assert_eq!(bare_address(text), "https://(hidden)", "{text}");
+        }
+        assert_eq!(bare_address("https://u:s3 cret@r.lan/x"), "https://(hidden)@r.lan/x");
+        assert_eq!(bare_address("https://r.lan/x?mail=a@b"), "https://r.lan/x");
         assert_eq!(bare_address("https://r.lan/c.tgz"), "https://r.lan/c.tgz");
     }
 

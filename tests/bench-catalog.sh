@@ -10,22 +10,17 @@
 # A real catalog is reduced to the heads of all channels. Made-up ones of 100, 200 and 300 MB show whether time grows with the size
 # (MB/s stays) and memory does not: packages of 1 MB in files of their own (YAML, JSON), and all of them in one file.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+me=bench-catalog
+source "$(dirname "${BASH_SOURCE[0]}")/bench-common.sh"
 work=${1:-/tmp/sealift-bench}/catalogs
 rounds=${SEALIFT_BENCH_ROUNDS:-5}
 data=${SEALIFT_TEST_DATA:-$here/../shared/data}
 mkdir -p "$work"
 run=$work/run.$$
 mkdir "$run"
-trap 'rm -rf "$run"' EXIT
-fail() { printf 'bench-catalog: %s\n' "$*" >&2; exit 1; }
-
-for tool in python3 taskset tar zstd; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
-if [ -z "${SEALIFT:-}" ]; then
-    (cd "$here" && cargo build --release --locked)
-    SEALIFT=$here/target/release/sealift
-fi
-SEALIFT=$(realpath "$SEALIFT")
+trap cleanup EXIT
+need python3 taskset tar zstd
+built
 
 cat >"$run/measure.py" <<'PY'
 """measure.py NAME MEGABYTES ROUNDS COMMAND...: medians of wall and CPU seconds, and the peak of memory.

@@ -9,62 +9,19 @@
 #   SEALIFT_BENCH_ROUNDS   rounds (3)
 #   SEALIFT_BENCH_ONLY     pull, large, small, memory or again: measure only that
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tools=$here/tests/bench-tools.py
+me=bench
+source "$(dirname "${BASH_SOURCE[0]}")/bench-common.sh"
 rounds=${SEALIFT_BENCH_ROUNDS:-3}
 only=${SEALIFT_BENCH_ONLY:-}
 run=$(mktemp -d "${SEALIFT_BENCH_DIR:-/tmp}/sealift-registries.XXXXXX")
-servers=()
-stop() { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
-cleanup() {
-    for server in "${servers[@]}"; do stop "$server"; done
-    rm -rf "$run"
-}
 trap cleanup EXIT
-fail() {
-    [ ! -e "$run/servers.log" ] || tail -5 "$run/servers.log" >&2
-    printf 'bench: %s\n' "$*" >&2
-    exit 1
-}
 wanted() { [ -z "$only" ] || [ "$only" = "$1" ]; }
 
-missing=()
-for tool in docker-registry skopeo nginx ab curl python3 ssh-keygen; do command -v "$tool" >/dev/null || missing+=("$tool"); done
-[ ${#missing[@]} = 0 ] || fail "missing: ${missing[*]} (ab is in apache2-utils)"
-if [ -z "${SEALIFT:-}" ]; then
-    (cd "$here" && cargo build --release --locked)
-    SEALIFT=$here/target/release/sealift
-fi
-SEALIFT=$(realpath "$SEALIFT")
+need docker-registry skopeo nginx ab curl python3 ssh-keygen # ab is in apache2-utils
+built
 
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-# await PORT: something answers there.
-await() {
-    for ((i = 0; i < 100; i++)); do
-        ! curl -s -o /dev/null "http://127.0.0.1:$1/v2/" || return 0
-        sleep 0.1
-    done
-    fail "nothing answers at port $1"
-}
-# background COMMAND...: in the background, said to a file; sets $pid.
-background() { "$@" >>"$run/servers.log" 2>&1 & pid=$!; servers+=("$pid"); }
-# Each of these sets $port and $pid.
-sealift_at() {
-    port=$(free_port)
-    background "$SEALIFT" --quiet serve "oci:$1" --plain-http --listen "127.0.0.1:$port" "${@:2}"
-    await "$port"
-}
-registry_at() { # registry_at FOLDER LOGFILE: with its cache, as its packages configure it; the access log goes to LOGFILE
-    port=$(free_port)
-    mkdir -p "$1"
-    printf '%s\n' "version: 0.1" "log: {level: error, accesslog: {disabled: $([ "$2" = /dev/null ] && echo true || echo false)}}" \
-        "storage: {cache: {blobdescriptor: inmemory}, filesystem: {rootdirectory: $1}}" "http: {addr: '127.0.0.1:$port'}" >"$run/$port.yml"
-    OTEL_TRACES_EXPORTER=none docker-registry serve "$run/$port.yml" >"$2" 2>>"$run/servers.log" &
-    pid=$!
-    servers+=("$pid")
-    await "$port"
-}
-nginx_at() { # the same files, by sendfile
+# nginx_at FOLDER: the same files, by sendfile; sets $port and $pid.
+nginx_at() {
     port=$(free_port)
     mkdir -p "$run/nginx"
     cat >"$run/nginx.conf" <<EOF
@@ -123,13 +80,12 @@ if wanted pull; then
     python3 "$tools" layout "$run/ten" 10 8 1000000 2
     sealift_at "$run/ten" --read-only
     from=$port
-    registry_at "$run/ten.registry" /dev/null
+    registry_at "$run/ten.registry"
     for ((i = 0; i < 10; i++)); do
         skopeo copy -q --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://127.0.0.1:$from/small/$i:v1" "docker://127.0.0.1:$port/small/$i:v1"
     done
     background python3 "$tools" latency "127.0.0.1:$port" 100 "$run/slow"
-    for ((i = 0; i < 100; i++)); do [ -e "$run/slow" ] && break; sleep 0.1; done
-    slow=$(cat "$run/slow")
+    slow=$(written "$run/slow")
     { printf '"127.0.0.1:%s":\n  tls-verify: false\n  images:\n' "$slow"; for ((i = 0; i < 10; i++)); do echo "    small/$i: [v1]"; done; } >"$run/sync.yml"
     for ((round = 0; round < rounds; round++)); do
         pack pull "$slow" 10
@@ -173,7 +129,7 @@ if wanted small; then
     python3 "$tools" layout "$run/tiny" 200 10 2048
     sealift_at "$run/tiny" --read-only
     ours=$port
-    registry_at "$run/tiny.registry" /dev/null
+    registry_at "$run/tiny.registry"
     for ((i = 0; i < 10; i++)); do
         skopeo copy -q --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://127.0.0.1:$ours/small/$i:v1" "docker://127.0.0.1:$port/small/$i:v1"
     done

@@ -11,7 +11,8 @@
 #
 # Seconds of wall time say little alone: the machine may be shared. The ratio of two commands that took turns says more.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+me=bench
+source "$(dirname "${BASH_SOURCE[0]}")/bench-common.sh"
 work=${1:-${SEALIFT_BENCH_DIR:-/tmp/sealift-bench}}
 rounds=${SEALIFT_BENCH_ROUNDS:-3}
 only=${SEALIFT_BENCH_ONLY:-}
@@ -19,21 +20,9 @@ mkdir -p "$work"
 work=$(cd "$work" && pwd)
 run=$work/run.$$
 mkdir "$run"
-servers=()
-cleanup() {
-    for server in "${servers[@]}"; do stop "$server" 2>/dev/null || true; done
-    rm -rf "$run"
-}
-stop() { kill "$1"; wait "$1" 2>/dev/null || true; }
 trap cleanup EXIT
-fail() { printf 'bench: %s\n' "$*" >&2; exit 1; }
-
-for tool in docker-registry skopeo tar zstd python3 ssh-keygen; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
-if [ -z "${SEALIFT:-}" ]; then
-    (cd "$here" && cargo build --release --locked)
-    SEALIFT=$here/target/release/sealift
-fi
-SEALIFT=$(realpath "$SEALIFT")
+need docker-registry skopeo tar zstd python3 ssh-keygen
+built
 
 cat >"$run/measure.py" <<'PY'
 """measure.py OUT COMMAND...: runs it and writes wall seconds, CPU seconds and peak KiB of its largest process to OUT.
@@ -128,7 +117,7 @@ PY
 # serve FOLDER: starts a registry on a free loopback port with its data in FOLDER; sets $port and $pid.
 serve() {
     mkdir -p "$1"
-    port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+    port=$(free_port)
     printf '%s\n' "version: 0.1" "log: {level: error}" "storage: {filesystem: {rootdirectory: $1}}" "http: {addr: '127.0.0.1:$port'}" >"$run/$port.yml"
     OTEL_TRACES_EXPORTER=none docker-registry serve "$run/$port.yml" >"$run/$port.log" 2>&1 &
     pid=$!

@@ -12,60 +12,28 @@
 # Fails if a blob or manifest is missing, if a blob was taken twice by one repository, or if memory grew by more than half from
 # the first quarter of the run to its peak.
 set -euo pipefail
-here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-tools=$here/tests/bench-tools.py
+me=soak
+source "$(dirname "${BASH_SOURCE[0]}")/bench-common.sh"
 images=${1:-100}
 layers=${2:-20}
 target=${SOAK_TARGET:-docker-registry}
 percent=${SOAK_PERCENT:-5}
 run=$(mktemp -d "${SEALIFT_SOAK_DIR:-/tmp}/sealift-soak.XXXXXX")
-servers=()
-stop() { kill "$1" 2>/dev/null && wait "$1" 2>/dev/null || true; }
-cleanup() {
-    for server in "${servers[@]}"; do stop "$server"; done
-    rm -rf "$run"
-}
 trap cleanup EXIT
-fail() { [ ! -e "$run/servers.log" ] || tail -5 "$run/servers.log" >&2; printf "soak: %s\n" "$*" >&2; exit 1; }
 
-for tool in python3 ssh-keygen curl; do command -v "$tool" >/dev/null || fail "$tool is missing"; done
+need python3 ssh-keygen curl
 [ "$target" = serve ] || command -v docker-registry >/dev/null || fail "docker-registry is missing (SOAK_TARGET=serve does without)"
-if [ -z "${SEALIFT:-}" ]; then
-    (cd "$here" && cargo build --release --locked)
-    SEALIFT=$here/target/release/sealift
-fi
-SEALIFT=$(realpath "$SEALIFT")
-
-free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
-# await PORT: a registry answers there.
-await() {
-    for ((i = 0; i < 100; i++)); do
-        ! curl -s -o /dev/null "http://127.0.0.1:$1/v2/" || return 0
-        sleep 0.1
-    done
-    fail "nothing answers at port $1"
-}
-# background COMMAND...: in the background, said to a file; sets $pid.
-background() { "$@" >>"$run/servers.log" 2>&1 & pid=$!; servers+=("$pid"); }
+built
 
 python3 "$tools" layout "$run/source" "$images" "$layers" 2048 "${SOAK_SHARED:-4}"
-from=$(free_port)
-background "$SEALIFT" --quiet serve "oci:$run/source" --read-only --plain-http --listen "127.0.0.1:$from"
-await "$from"
-to=$(free_port)
+sealift_at "$run/source" --read-only
+from=$port
 mkdir "$run/target"
-if [ "$target" = serve ]; then
-    background "$SEALIFT" --quiet serve "oci:$run/target" --plain-http --listen "127.0.0.1:$to"
-else
-    printf '%s\n' "version: 0.1" "log: {level: error, accesslog: {disabled: true}}" "storage: {filesystem: {rootdirectory: $run/target}}" \
-        "http: {addr: '127.0.0.1:$to'}" >"$run/target.yml"
-    OTEL_TRACES_EXPORTER=none background docker-registry serve "$run/target.yml"
-fi
-await "$to"
+if [ "$target" = serve ]; then sealift_at "$run/target"; else registry_at "$run/target"; fi
+to=$port
 background python3 "$tools" failing "127.0.0.1:$to" "$percent" "$run/port" "$run/seen"
 proxy=$pid
-for ((i = 0; i < 100; i++)); do [ -e "$run/port" ] && break; sleep 0.1; done
-through=$(cat "$run/port")
+through=$(written "$run/port")
 
 ssh-keygen -q -t ed25519 -N '' -C soak -f "$run/key"
 export SEALIFT_HOME=$run/home

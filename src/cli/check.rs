@@ -1,6 +1,7 @@
 //! `sealift check`: whether a target has everything.
 
-use super::wishes::{Asked, Planned, detail, planned};
+use super::asked::Between;
+use super::wishes::{Planned, detail, planned};
 use super::{Context, Outcome, connections, mirror, options, published, values};
 use crate::error::{Code, Detail, Error};
 use crate::inventory::{self, Expected, Lack, Lacking};
@@ -31,21 +32,15 @@ pub struct Args {
     /// What is taken of the images.
     #[command(flatten)]
     pub selection: options::Selection,
-    /// How both sides are spoken to.
+    /// Both sides, and what lies between them.
     #[command(flatten)]
-    pub sides: options::BothSides,
-    /// Releases, catalogs, charts.
-    #[command(flatten)]
-    pub openshift: options::OpenShift,
-    /// Where work in progress lies.
-    #[command(flatten)]
-    pub workspace: options::Workspace,
+    pub between: Between,
 }
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
-    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
-    let threads = args.sides.parallel.map_or(6, usize::from);
+    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.between.sides.target())?;
+    let threads = args.between.sides.parallel.map_or(6, usize::from);
     let progress = ctx.progress.as_ref();
     let mut missing: Vec<Detail> = Vec::new();
     let expected = match args.wishes.is_empty() {
@@ -78,17 +73,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
 
 fn of_wishes(args: &Args, prefix: &str, ctx: &Context) -> Result<(Expected, Vec<Detail>), Error> {
     let wishes = args.wishes.iter().map(|w| values::Wish::sort(w)).collect::<Result<_, _>>()?;
-    let source = args.sides.source();
-    let (identity, shape) = (options::Identity::unwritten("check"), options::Shape::unwritten());
-    let asked = Asked {
-        wishes,
-        identity: &identity,
-        selection: &args.selection,
-        shape: &shape,
-        source: &source,
-        openshift: &args.openshift,
-        workspace: args.workspace.open(ctx)?,
-    };
+    let asked = args.between.asked(wishes, "check", &args.selection, args.between.workspace.open(ctx)?);
     let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
     mirror::refuse_missing(args.selection.keep_going, plan.images.len(), &failures)?;
     let expected = inventory::of_plan(&plan, prefix, args.nested.paths(), args.blobs)?;

@@ -1,7 +1,8 @@
 //! `sealift mirror`: from registry to registry.
 
+use super::asked::Between;
 use super::output::bytes;
-use super::wishes::{Asked, Planned, detail, planned};
+use super::wishes::{Planned, detail, planned};
 use super::{Context, Outcome, carried, connections, now, options, plan, published, resources, rfc3339, values};
 use crate::cluster;
 use crate::error::{Detail, Error};
@@ -50,15 +51,9 @@ pub struct Args {
     /// Which key signs the receipt.
     #[command(flatten)]
     pub signing: options::Signing,
-    /// How both sides are spoken to.
+    /// Both sides, and what lies between them.
     #[command(flatten)]
-    pub sides: options::BothSides,
-    /// Releases, catalogs, charts.
-    #[command(flatten)]
-    pub openshift: options::OpenShift,
-    /// Where work in progress lies.
-    #[command(flatten)]
-    pub workspace: options::Workspace,
+    pub between: Between,
 }
 
 /// The kinds of mirror instructions `oc adm release mirror` prints.
@@ -80,20 +75,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         false => Instructions::None,
     });
     let signer = args.signing.signer(ctx)?;
-    let workspace = args.workspace.open(ctx)?;
+    let workspace = args.between.workspace.open(ctx)?;
     // The target first: a wrong password there shall not be noticed after all sources were asked.
-    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.sides.target())?;
-    let source = args.sides.source();
-    let (identity, shape) = (options::Identity::unwritten(mirror::STREAM), options::Shape::unwritten());
-    let asked = Asked {
-        wishes,
-        identity: &identity,
-        selection: &args.selection,
-        shape: &shape,
-        source: &source,
-        openshift: &args.openshift,
-        workspace: workspace.clone(),
-    };
+    let connections::Place { target, prefix, .. } = connections::target(ctx, &args.to, &args.between.sides.target())?;
+    let asked = args.between.asked(wishes, mirror::STREAM, &args.selection, workspace.clone());
     let Planned { plan: wish, failures, left_out, sources, parallel } = planned(asked, ctx)?;
     refuse_missing(args.selection.keep_going, wish.images.len(), &failures)?;
     let failed: Vec<Detail> = left_out.into_iter().chain(failures.iter().map(detail)).collect();

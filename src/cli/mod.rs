@@ -5,6 +5,7 @@
 //! be run inside a test.
 
 pub mod args;
+pub mod asked;
 pub mod carried;
 pub mod check;
 pub mod connections;

@@ -1,8 +1,9 @@
 //! `sealift pack`: images become a signed set of volumes.
 
+use super::asked::Making;
 use super::carried::Carried;
 use super::output::bytes;
-use super::wishes::{Asked, Planned, code_of, detail, planned};
+use super::wishes::{Planned, code_of, detail, planned};
 use super::{Context, Outcome, options, plan, values};
 use crate::digest::Digest;
 use crate::error::{Code, Detail, Error};
@@ -29,27 +30,9 @@ pub struct Args {
     /// Which key signs.
     #[command(flatten)]
     pub signing: options::Signing,
-    /// What the set is called and meant for.
+    /// How the set is made.
     #[command(flatten)]
-    pub identity: options::Identity,
-    /// What is taken of the images.
-    #[command(flatten)]
-    pub selection: options::Selection,
-    /// How images become volumes.
-    #[command(flatten)]
-    pub shape: options::Shape,
-    /// How sources are spoken to.
-    #[command(flatten)]
-    pub source: options::Source,
-    /// Releases, catalogs, charts.
-    #[command(flatten)]
-    pub openshift: options::OpenShift,
-    /// Names inside.
-    #[command(flatten)]
-    pub inside: options::Inside,
-    /// Where work in progress lies.
-    #[command(flatten)]
-    pub workspace: options::Workspace,
+    pub making: Making,
     /// Do not read the finished set back from the medium
     #[arg(long, help_heading = "Files")]
     pub no_read_back: bool,
@@ -93,21 +76,12 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let (wishes, out) = args.split()?;
     // The key first: a forgotten passphrase shall not be noticed after hours.
     let signer = args.signing.signer(ctx)?;
-    let workspace = args.workspace.open(ctx)?.durable(!args.no_sync);
-    let asked = Asked {
-        wishes,
-        identity: &args.identity,
-        selection: &args.selection,
-        shape: &args.shape,
-        source: &args.source,
-        openshift: &args.openshift,
-        workspace: workspace.clone(),
-    };
-    let Planned { plan, failures, left_out, sources, parallel } = planned(asked, ctx)?;
-    args.inside.refuse_collisions(&plan)?;
+    let workspace = args.making.workspace.open(ctx)?.durable(!args.no_sync);
+    let Planned { plan, failures, left_out, sources, parallel } = planned(args.making.asked(wishes, workspace.clone()), ctx)?;
+    args.making.inside.refuse_collisions(&plan)?;
     let now = clock(ctx);
     let ledger = Dir::create_private(ctx.environment.state()?)?;
-    let wanted = args.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
+    let wanted = args.making.identity.sequence.map_or(Wanted::FromClock(now), Wanted::Exactly);
     let given = Cell::new(None);
     // What is sealed is what is carried: late failures make the plan smaller.
     let carried = RefCell::new(Carried::default());
@@ -118,7 +92,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let job = pack::Job {
         plan,
         failures,
-        keep_going: args.selection.keep_going,
+        keep_going: args.making.selection.keep_going,
         origins: &sources,
         workspace: &workspace,
         out: &out,

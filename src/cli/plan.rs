@@ -1,9 +1,10 @@
 //! `sealift plan`: what a pack would carry.
 
+use super::asked::Making;
 use super::carried::{Carried, IMAGES_LISTED};
 use super::output::bytes;
-use super::wishes::{Asked, Planned, detail, planned};
-use super::{Context, Outcome, options, values};
+use super::wishes::{Planned, detail, planned};
+use super::{Context, Outcome, values};
 use crate::error::{Code, Error};
 use crate::format::Role;
 use crate::fs::Dir;
@@ -25,27 +26,9 @@ pub struct Args {
     /// Save the plan to this file
     #[arg(short, long, value_name = "FILE", help_heading = "Files")]
     pub output: Option<PathBuf>,
-    /// What the set is called and meant for.
+    /// How the set is made.
     #[command(flatten)]
-    pub identity: options::Identity,
-    /// What is taken of the images.
-    #[command(flatten)]
-    pub selection: options::Selection,
-    /// How images become volumes.
-    #[command(flatten)]
-    pub shape: options::Shape,
-    /// How sources are spoken to.
-    #[command(flatten)]
-    pub source: options::Source,
-    /// Releases, catalogs, charts.
-    #[command(flatten)]
-    pub openshift: options::OpenShift,
-    /// Names inside.
-    #[command(flatten)]
-    pub inside: options::Inside,
-    /// Where work in progress lies.
-    #[command(flatten)]
-    pub workspace: options::Workspace,
+    pub making: Making,
 }
 
 /// What a wish can be; `pack` says the same.
@@ -57,17 +40,8 @@ quay.io/org/name:1.2 or docker.io/library/nginx@sha256:HEX. Several references m
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let wishes = args.wishes.iter().map(|w| values::Wish::sort(w)).collect::<Result<_, _>>()?;
-    let asked = Asked {
-        wishes,
-        identity: &args.identity,
-        selection: &args.selection,
-        shape: &args.shape,
-        source: &args.source,
-        openshift: &args.openshift,
-        workspace: args.workspace.open(ctx)?,
-    };
-    let Planned { plan, failures, left_out, .. } = planned(asked, ctx)?;
-    args.inside.refuse_collisions(&plan)?;
+    let Planned { plan, failures, left_out, .. } = planned(args.making.asked(wishes, args.making.workspace.open(ctx)?), ctx)?;
+    args.making.inside.refuse_collisions(&plan)?;
     let estimate = plan.estimate()?;
     show(&plan, ctx)?;
     if let Some(path) = &args.output {
@@ -75,7 +49,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         ctx.output.line(&format!("plan saved as {}; `sealift pack {} OUT` carries exactly this", path.display(), path.display()));
     }
     // What pack would say: the reason of the first, or with --keep-going that only a part can be had.
-    let shortfall = match (failures.is_empty(), args.selection.keep_going) {
+    let shortfall = match (failures.is_empty(), args.making.selection.keep_going) {
         (true, _) if left_out.is_empty() => None,
         (true, _) | (false, true) => {
             let details: Vec<_> = left_out.into_iter().chain(failures.iter().map(detail)).collect();

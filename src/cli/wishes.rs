@@ -1,10 +1,11 @@
 //! From the words of `plan` and `pack` to a plan.
 
+use super::asked::Asked;
 use super::connections::{Sources, client, registries};
 use super::{Context, openshift, options, values};
 use crate::error::{Code, Detail, Error};
 use crate::format::Missing;
-use crate::fs::read_user_file;
+use crate::fs::{File, read_user_file};
 use crate::gather::{self, GatherError, Gathered, World};
 use crate::image_set::ImageSet;
 use crate::layout::Layout;
@@ -30,32 +31,14 @@ pub struct Planned {
     pub parallel: usize,
 }
 
-/// Everything about a plan that is said on the command line.
-pub struct Asked<'a> {
-    /// The words.
-    pub wishes: Vec<values::Wish>,
-    /// Name and purpose of the set.
-    pub identity: &'a options::Identity,
-    /// Platforms.
-    pub selection: &'a options::Selection,
-    /// Volumes.
-    pub shape: &'a options::Shape,
-    /// Registries.
-    pub source: &'a options::Source,
-    /// Releases, catalogs, charts.
-    pub openshift: &'a options::OpenShift,
-    /// Where what is made is kept.
-    pub workspace: Layout,
-}
-
 /// Reads what the wishes name, asks the sources, and plans.
-pub fn planned(asked: Asked<'_>, ctx: &Context) -> Result<Planned, Error> {
-    let sources = sources(ctx, asked.source, asked.workspace.clone())?;
+pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
+    let sources = sources(ctx, &asked.source, asked.workspace.clone())?;
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     // The policy first: a mistake in it shall not be noticed after all sources were asked.
     let policy = asked.selection.policy.as_deref().map(options::policy).transpose()?;
     if let Some(path) = saved(&asked.wishes)? {
-        let plan = PackPlan::parse(&read_plan(path)?).map_err(Error::from)?;
+        let plan = PackPlan::parse(&File::open_path(path)?.read_whole(limits::PLAN_BYTES)?).map_err(Error::from)?;
         warn_about_moved_tags(&plan, &sources, ctx);
         let (plan, failures) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
         return Ok(Planned { plan, failures, left_out: Vec::new(), sources, parallel });
@@ -133,14 +116,6 @@ fn saved(wishes: &[values::Wish]) -> Result<Option<&Path>, Error> {
     }
 }
 
-fn read_plan(path: &Path) -> Result<Vec<u8>, Error> {
-    use std::io::Read;
-    let mut bytes = Vec::new();
-    let file = crate::fs::File::open_path(path)?;
-    file.take(limits::PLAN_BYTES).read_to_end(&mut bytes).map_err(|e| crate::fs::FsError::from_io(e, "read", path))?;
-    Ok(bytes)
-}
-
 /// A plan pins digests, so that a second person can rebuild it. Whoever expected the newest is told.
 fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
     use crate::origin::Origins;
@@ -169,7 +144,7 @@ fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
 }
 
 /// Where releases, catalogs and charts are looked into, and what is made of them is kept.
-fn world<'a>(asked: &Asked<'_>, sources: &'a Sources, parallel: usize, folder: &Path, ctx: &'a Context) -> World<'a> {
+fn world<'a>(asked: &Asked, sources: &'a Sources, parallel: usize, folder: &Path, ctx: &'a Context) -> World<'a> {
     World {
         origins: sources,
         web: sources.client(),
@@ -177,14 +152,14 @@ fn world<'a>(asked: &Asked<'_>, sources: &'a Sources, parallel: usize, folder: &
         progress: ctx.progress.as_ref(),
         parallel,
         folder: folder.to_owned(),
-        releases: openshift::releases(asked.openshift, ctx),
-        operators: openshift::operators(asked.openshift),
-        helm: openshift::helm(asked.openshift, ctx),
+        releases: openshift::releases(&asked.openshift, ctx),
+        operators: openshift::operators(&asked.openshift),
+        helm: openshift::helm(&asked.openshift, ctx),
     }
 }
 
 /// One wish out of all words: one ImageSet, references, releases. What could not be had comes beside it.
-fn wish(asked: &Asked<'_>, sources: &Sources, parallel: usize, ctx: &Context) -> Result<(Wish, Vec<Detail>), Error> {
+fn wish(asked: &Asked, sources: &Sources, parallel: usize, ctx: &Context) -> Result<(Wish, Vec<Detail>), Error> {
     let mut references = Vec::new();
     let mut gathered = Gathered::default();
     let mut set: Option<Wish> = None;

@@ -141,7 +141,11 @@ fn take(images: &mut ByName, (target, place): (usize, &Place), (at, receipt): (u
         let key = (target, repository.clone(), image.tag.clone());
         let since = images.get(&key).map_or(at, |earlier| earlier.since);
         let name = format!("{}:{}", image.repository, image.tag);
-        let template = receipt.documents.iter().find(|d| d.kind == DocumentKind::CatalogTemplate && d.name == name);
+        let here = |repository: &str| max_nested_paths(&place.below(repository), usize::from(receipt.max_nested_paths));
+        // Documents keep the names of the set; the receipt's own may be flattened.
+        let of_it =
+            |d: &&Document| d.name.rsplit_once(':').is_some_and(|(of, tag)| tag == image.tag && here(of) == here(&image.repository));
+        let template = receipt.documents.iter().filter(|d| d.kind == DocumentKind::CatalogTemplate).find(of_it);
         let held = Held {
             target,
             tag: image.tag.clone(),

@@ -259,6 +259,20 @@ fn a_template_keeps_what_is_not_ours() {
 }
 
 #[test]
+fn a_template_is_found_where_names_are_flattened() {
+    let mut flat = receipt(vec![image(Role::Catalog, "q.io/x/y/cat:v1", "x-y-cat:v1")]);
+    flat.max_nested_paths = 2;
+    flat.documents = vec![
+        Document::new(DocumentKind::CatalogTemplate, "x/cat:v1", b"kind: other"),
+        Document::new(DocumentKind::CatalogTemplate, "x/y/cat:v1", TEMPLATE.as_bytes()),
+    ];
+    let made = everything(&[target("r.lan/m", vec![flat])]);
+    let object = &documents(file(&made, "cs-x-y-cat-v1.yaml"))[0];
+    assert_eq!((&object["spec"]["image"], &object["spec"]["displayName"]), (&"r.lan/m/x-y-cat:v1".into(), &"Ours: all".into()));
+    assert!(made.notes.is_empty(), "{:?}", made.notes);
+}
+
+#[test]
 fn a_template_copied_out_of_a_cluster_can_be_created_in_another() {
     let copied = TEMPLATE.replace("  name: theirs\n", "  name: theirs\n  resourceVersion: '7'\n  uid: x\n") + "status:\n  a: b\n";
     let made = with_template(&copied);

@@ -19,7 +19,7 @@ pub use index::{ContentsRef, FileRef, Index, Missing, Producer, SCHEMA, VolumeRe
 pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
 pub use purpose::{Document, DocumentKind, Made, Role};
-pub use receipt::{Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
+pub use receipt::{Brought, Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
 pub use relations::referrers;
 
 use std::collections::BTreeMap;

@@ -4,7 +4,7 @@
 //! inventories give equal bytes.
 
 use super::purpose::{check_documents, check_part_of};
-use super::{Document, FormatError, Role, SCHEMA, admit, is_stream};
+use super::{Document, FormatError, Image, Role, SCHEMA, admit, is_stream};
 use crate::digest::Digest;
 use crate::oci::{is_repository, is_tag};
 use serde::{Deserialize, Serialize};
@@ -108,6 +108,51 @@ pub struct Holding {
     pub manifests: BTreeSet<Digest>,
     /// Configurations and layers.
     pub blobs: BTreeSet<Digest>,
+}
+
+/// What a run brought, one image after the other, as its receipt lists it.
+#[derive(Debug, Default)]
+pub struct Brought {
+    images: Vec<ReceiptImage>,
+    repositories: BTreeMap<String, Holding>,
+}
+
+impl Brought {
+    /// An image that is whole, under the name it has at the target, with the manifests (the root among them) and blobs of its tree.
+    pub fn add(
+        &mut self,
+        image: &Image,
+        (repository, tag): (&str, &str),
+        completeness: &Completeness,
+        manifests: &[Digest],
+        blobs: impl Iterator<Item = Digest>,
+    ) {
+        let root = &image.root;
+        let holding = self.repositories.entry(repository.to_owned()).or_default();
+        // Of an index of which the target took only a member, the index itself is not there.
+        let whole = !matches!(completeness, Completeness::SingleMember { .. });
+        holding.manifests.extend(manifests.iter().filter(|manifest| whole || **manifest != root.digest));
+        holding.blobs.extend(blobs);
+        self.images.push(ReceiptImage {
+            repository: repository.to_owned(),
+            tag: tag.to_owned(),
+            digest: root.digest,
+            media_type: root.media_type.clone(),
+            source: image.source.clone(),
+            completeness: completeness.clone(),
+            role: image.role,
+            part_of: image.part_of.clone(),
+            subject: image.subject,
+        });
+    }
+
+    /// [`Receipt::images`] and [`Receipt::repositories`].
+    pub fn listed(mut self) -> (Vec<ReceiptImage>, BTreeMap<String, Holding>) {
+        self.images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+        // Two images of an older set may arrive under one keep tag: one entry says it.
+        self.images.dedup_by(|a, b| (&a.repository, &a.tag) == (&b.repository, &b.tag));
+        (self.images, self.repositories)
+    }
 }
 
 /// A tag that stays where a newer set put it.

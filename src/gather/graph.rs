@@ -40,7 +40,7 @@ pub fn graph_image(world: &World<'_>, platforms: &[Platform]) -> Result<Gathered
 /// The data from the file the person named, else from its address.
 fn data(world: &World<'_>) -> Result<Vec<u8>, GatherError> {
     if let Some(path) = &world.releases.graph_data_file {
-        return Ok(crate::fs::read_user_file(path)?);
+        return Ok(crate::fs::File::open_path(path)?.read_whole(limits::GRAPH_DATA_BYTES)?);
     }
     let get = Get { url: &world.releases.graph_data_url, accept: "application/gzip", limit: limits::GRAPH_DATA_BYTES, login: false };
     Ok(world.web.get(&get)?)

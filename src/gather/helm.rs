@@ -10,12 +10,11 @@ use crate::helm::{self, HelmError, ImagePath, Package, Place, Program, Repositor
 use crate::image_set::{Chart, ChartRepository, Helm, LocalChart, Source};
 use crate::oci::Platform;
 use crate::pack::{Ask, Made};
+use crate::parallel::each;
 use crate::progress::Level;
 use crate::text::{bare_address, shown};
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Rendering takes helm seconds; what takes minutes waits for something that will not come.
@@ -56,7 +55,7 @@ pub fn charts(wanted: &Helm, world: &World<'_>) -> Result<Gathered, GatherError>
         jobs_of(asked, repository.as_ref(), &mut jobs, &mut gathered);
     }
     jobs.extend(wanted.local.iter().map(|local| local_job(local, world)));
-    let results = run_all(&jobs, world);
+    let results = each(world.parallel, &jobs, || world.progress.cancelled(), |job| run(job, world));
     // What broke off because the person stopped is no failure of a chart.
     if world.progress.cancelled() {
         return Err(GatherError::Interrupted);
@@ -146,32 +145,8 @@ fn local_job<'w>(local: &'w LocalChart, world: &World<'_>) -> Job<'w> {
     }
 }
 
-/// Works in parallel, answers in order; `None` where the person stopped before it was this one's turn.
-fn run_all(jobs: &[Job<'_>], world: &World<'_>) -> Vec<Option<Result<Done, HelmError>>> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Result<Done, HelmError>>>> = Mutex::new(jobs.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..world.parallel.clamp(1, jobs.len().max(1)) {
-            scope.spawn(|| {
-                while let Some((i, job)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, jobs.get(i)?))) {
-                    if world.progress.cancelled() {
-                        return;
-                    }
-                    world.progress.say(Level::Detail, &job.name);
-                    let result = run(job, world);
-                    if let Ok(mut results) = results.lock()
-                        && let Some(slot) = results.get_mut(i)
-                    {
-                        *slot = Some(result);
-                    }
-                }
-            });
-        }
-    });
-    results.into_inner().unwrap_or_default()
-}
-
 fn run(job: &Job<'_>, world: &World<'_>) -> Result<Done, HelmError> {
+    world.progress.say(Level::Detail, &job.name);
     // Before anything is fetched: a path that is not understood is a slip of the pen.
     let paths = job.paths.iter().map(|path| ImagePath::parse(path)).collect::<Result<Vec<_>, _>>()?;
     let (package, source) = match &job.at {

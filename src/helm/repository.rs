@@ -51,7 +51,7 @@ struct Index {
 }
 
 fn yaml_index(text: &str) -> Result<Index, String> {
-    if !yaml::brackets_are_few(text) {
+    if !crate::yaml::brackets_are_few(text.as_bytes(), yaml::BRACKETS) {
         return Err("it is nested too deeply".into());
     }
     serde_yaml::from_str(text).map_err(|e| e.to_string())

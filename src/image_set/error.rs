@@ -1,7 +1,7 @@
 //! What can be wrong with an ImageSetConfiguration, and where.
 
-use super::tree::Place;
 use crate::text::shown;
+use crate::yaml::{Place, Refusal, Trouble};
 use std::fmt;
 
 /// Why a configuration is refused: line, field, fault.
@@ -23,6 +23,18 @@ impl fmt::Display for ImageSetError {
 }
 
 impl std::error::Error for ImageSetError {}
+
+impl From<Refusal> for ImageSetError {
+    fn from(refusal: Refusal) -> ImageSetError {
+        let problem = match refusal.trouble {
+            Trouble::TooDeep => Problem::TooDeep,
+            Trouble::TooMuch => Problem::TooMuch,
+            Trouble::Key => Problem::Key,
+            Trouble::Syntax(why) => Problem::Syntax(why),
+        };
+        ImageSetError { line: refusal.line, field: String::new(), problem }
+    }
+}
 
 fn place(f: &mut fmt::Formatter<'_>, line: Option<usize>, field: &str) -> fmt::Result {
     if let Some(line) = line {

@@ -1,7 +1,7 @@
 //! What the user asked for: the strict reader of `ImageSetConfiguration` v2alpha1, the model it fills, and the names
 //! content gets at the destination. Pure: bytes in, values out.
 //!
-//! Order of reading: a `tree` of values with their places, the grammar (`read`), rules for and between values (`check`).
+//! Order of reading: a tree of values with their places ([`crate::yaml`]), the grammar (`read`), rules for and between values (`check`).
 //! A file that works with oc-mirror v2 works here; what is refused says line, field, fault and what would be right.
 
 mod blocked;
@@ -13,7 +13,6 @@ mod read;
 mod shape;
 mod size;
 mod source;
-mod tree;
 
 pub use blocked::Blocked;
 pub use destination::{Collision, Destination, DestinationError, find_collision, max_nested_paths};
@@ -26,6 +25,7 @@ pub use size::{SizeError, parse_bytes, parse_size, volume_size};
 pub use source::{Source, SourceError};
 
 use crate::limits;
+use crate::yaml::{self, Bounds, Node};
 use read::Reader;
 
 impl ImageSet {
@@ -46,14 +46,16 @@ impl DeleteSet {
     }
 }
 
+const BOUNDS: Bounds = Bounds { values: limits::IMAGE_SET_VALUES, text: limits::IMAGE_SET_TEXT, brackets: 1000, any_case: true };
+
 /// Builds the tree, reads it, and finds the lines of whatever has to be reported.
-fn run<T>(bytes: &[u8], read: impl FnOnce(&mut Reader, &tree::Node) -> Result<T, error::Fault>) -> Result<(T, Vec<Notice>), ImageSetError> {
+fn run<T>(bytes: &[u8], read: impl FnOnce(&mut Reader, &Node) -> Result<T, error::Fault>) -> Result<(T, Vec<Notice>), ImageSetError> {
     if bytes.len() as u64 > limits::IMAGE_SET_BYTES {
         return Err(ImageSetError { line: None, field: String::new(), problem: Problem::TooLarge });
     }
     // The byte order mark some editors write; the parsers do not all know it.
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    let document = tree::parse(bytes)?;
+    let document = yaml::parse(bytes, BOUNDS)?;
     let mut reader = Reader::default();
     let read = read(&mut reader, &document.root);
     let line = |place| document.line_of(bytes, place);

@@ -4,9 +4,9 @@ use super::check;
 use super::error::{Fault, Kind, Note, Problem};
 use super::model::*;
 use super::shape::{At, Members, Names};
-use super::tree::{Node, Value};
 use super::{Blocked, Source, size};
 use crate::oci::{Platform, Reference};
+use crate::yaml::{Node, Value};
 
 const TOP: Names = Names { known: &["apiVersion", "kind", "archiveSize", "mirror", "delete"], old: &["storageConfig", "metadata"] };
 const TOP_DELETE: Names = Names { known: &["apiVersion", "kind", "mirror", "delete"], old: &["storageConfig", "metadata"] };

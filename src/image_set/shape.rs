@@ -1,8 +1,8 @@
 //! Typed access to the tree: members by name in any letter case, every refusal with its path.
 
 use super::error::{Fault, Problem};
-use super::tree::{Node, Place, Value};
 use crate::text::{nearest, shown};
+use crate::yaml::{Node, Place, Value};
 use std::collections::HashMap;
 
 /// The names that may stand in one mapping.
@@ -92,10 +92,11 @@ impl<'a> At<'a> {
         }
     }
 
-    /// Reads a whole number.
+    /// Reads a whole number. A float without fraction is one, as in Go's JSON.
     pub(super) fn integer(&self) -> Result<i128, Fault> {
         match &self.node.value {
             Value::Int(value) => Ok(*value),
+            Value::Float(value) if value.fract() == 0.0 && value.abs() < 9e15 => Ok(*value as i128),
             _ => Err(self.wrong_type("a whole number (without quotes)", false)),
         }
     }

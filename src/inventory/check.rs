@@ -5,8 +5,9 @@ use crate::digest::Digest;
 use crate::format::{Completeness, Receipt};
 use crate::oci::{Descriptor, Manifest};
 use crate::pack::PackPlan;
+use crate::parallel::ask_all;
 use crate::progress::Progress;
-use crate::unpack::{Target, TargetError, UnpackError, ask_all, place};
+use crate::unpack::{Target, TargetError, UnpackError, place};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -6,7 +6,7 @@ use crate::format::{Completeness, Document, DocumentKind, Holding, Receipt, Rece
 use crate::image_set::DeleteSet;
 use crate::oci::media;
 use crate::progress::Silent;
-use crate::unpack::tests::doubles::Registry;
+use crate::unpack::tests::doubles::{Inner, Registry};
 use crate::unpack::{PutAs, Target};
 use std::collections::BTreeMap;
 
@@ -275,6 +275,31 @@ fn members_of_an_index_that_a_run_cut_off_deleted_go_with_the_next_run() {
     assert!(!registry.has_manifest("p/a", &member).unwrap() && registry.has_manifest("p/a", &other).unwrap(), "{deletion:?}");
     let left = remaining(&[known], &deletion, &done, "p");
     assert_eq!((left[0].images.len(), &left[0].repositories["a"].manifests), (1, &[other].into()));
+}
+
+/// An index with a member of another digest algorithm is carried by others, and refused here.
+#[test]
+fn what_an_index_that_cannot_be_read_may_need_is_not_deleted() {
+    let registry = Registry::new();
+    let member = push(&registry, "p/a", "1", "member");
+    let descriptor = |digest: &str| serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
+    let members = [descriptor(&member.to_string()), descriptor(&format!("sha512:{}", "0".repeat(128)))];
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": members}).to_string();
+    let theirs = Digest::sha256(index.as_bytes());
+    let put = |inner: &mut Inner| {
+        inner.manifests.get_mut("p/a").unwrap().insert(theirs, (media::OCI_INDEX.into(), index.into_bytes()));
+        inner.tags.get_mut("p/a").unwrap().insert("theirs".into(), theirs);
+    };
+    put(&mut registry.inner.lock().unwrap());
+    let receipts = [receipt(1, vec![ReceiptImage { digest: member, ..image("a:1", "q.test/a:1", Role::Image, &[]) }])];
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    assert_eq!(deletion.kept, [Kept { name: "p/a:1".into(), stay: Stay::NeededBy(format!("p/a@{theirs}")) }]);
+    delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert!(registry.has_manifest("p/a", &member).unwrap());
+    // It can be deleted itself, and the image with it.
+    let both = listed(&registry, &receipts, &["a:1", "a:theirs"]);
+    delete(&both, &registry, 1, &Silent::new()).unwrap();
+    assert!(!registry.has_manifest("p/a", &member).unwrap(), "{both:?}");
 }
 
 #[test]

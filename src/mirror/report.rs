@@ -4,10 +4,11 @@ use super::plan::completeness;
 use super::run::{Phase, Run};
 use super::{ImageFailure, MirrorError, STREAM};
 use crate::digest::Digest;
-use crate::format::{Completeness, Holding, Receipt, ReceiptImage, SCHEMA, SetId};
+use crate::format::{Brought, Completeness, Receipt, SCHEMA, SetId};
 use crate::ledger::{Action, Entry};
-use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage, locked};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::parallel::locked;
+use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage};
+use std::collections::BTreeSet;
 
 /// The outcome of a run.
 #[derive(Clone, Debug)]
@@ -88,29 +89,13 @@ impl Run<'_> {
     }
 
     fn receipt(&self, phases: &[Phase], identity: Digest, head: Digest) -> Receipt {
-        let mut images = Vec::new();
-        let mut repositories: BTreeMap<String, Holding> = BTreeMap::new();
+        let mut brought = Brought::default();
         for (w, phase) in self.wanted.iter().zip(phases) {
             let Phase::Done { completeness, .. } = phase else { continue };
-            let (image, root) = (&w.image, &w.image.root);
-            let holding = repositories.entry(image.repository.clone()).or_default();
-            let whole = !matches!(completeness, Completeness::SingleMember { .. });
-            holding.manifests.extend(w.tree.nodes.iter().filter(|n| whole || **n != root.digest));
-            holding.blobs.extend(w.tree.blobs.iter().filter_map(|b| self.setting.wish.blobs.get(*b)).map(|b| b.digest));
-            images.push(ReceiptImage {
-                repository: image.repository.clone(),
-                tag: image.tag.clone(),
-                digest: root.digest,
-                media_type: root.media_type.clone(),
-                source: image.source.clone(),
-                completeness: completeness.clone(),
-                role: image.role,
-                part_of: image.part_of.clone(),
-                subject: image.subject,
-            });
+            let blobs = w.tree.blobs.iter().filter_map(|b| self.setting.wish.blobs.get(*b)).map(|b| b.digest);
+            brought.add(&w.image, (&w.image.repository, &w.image.tag), completeness, &w.tree.nodes, blobs);
         }
-        images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
-        images.dedup_by(|a, b| (&a.repository, &a.tag) == (&b.repository, &b.tag));
+        let (images, repositories) = brought.listed();
         Receipt {
             schema: SCHEMA,
             target: self.plan.target.clone(),

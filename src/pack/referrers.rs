@@ -14,11 +14,10 @@ use crate::limits;
 use crate::oci::referrers::{Attached, Referrer, ReferrerFilter};
 use crate::oci::{Descriptor, Manifest, keep_tag};
 use crate::origin::{Origin, OriginError, Origins};
+use crate::parallel::each;
 use crate::progress::{Level, Progress};
 use crate::text::shown;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Signatures by their type: nobody signs them, so nobody is asked.
 const SIGNATURES: [&str; 3] =
@@ -95,26 +94,9 @@ impl Search<'_> {
 
     /// Asks about all of them on a few threads; answers in order.
     fn ask_all(&self, subjects: &[Subject]) -> Vec<Answer> {
-        let next = AtomicUsize::new(0);
-        let answers: Mutex<Vec<Answer>> = Mutex::new(subjects.iter().map(|_| Vec::new()).collect());
-        std::thread::scope(|scope| {
-            for _ in 0..self.parallel.clamp(1, subjects.len().max(1)) {
-                scope.spawn(|| {
-                    while let Some((i, subject)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, subjects.get(i)?))) {
-                        if self.progress.cancelled() {
-                            return;
-                        }
-                        let answer = self.ask(subject).unwrap_or_else(|e| vec![Err(failure(subject, None, e))]);
-                        if let Ok(mut answers) = answers.lock()
-                            && let Some(slot) = answers.get_mut(i)
-                        {
-                            *slot = answer;
-                        }
-                    }
-                });
-            }
-        });
-        answers.into_inner().unwrap_or_default()
+        let ask = |subject: &Subject| self.ask(subject).unwrap_or_else(|e| vec![Err(failure(subject, None, e))]);
+        let answers = each(self.parallel, subjects, || self.progress.cancelled(), ask);
+        answers.into_iter().map(Option::unwrap_or_default).collect()
     }
 
     fn ask(&self, subject: &Subject) -> Result<Answer, OriginError> {

@@ -8,11 +8,10 @@ use crate::format::{Commit, Image, Made, ManifestData, Missing, Role, Root};
 use crate::image_set::{Destination, Source, find_collision};
 use crate::oci::{Descriptor, Manifest, Node, Platform, WalkError, children_first};
 use crate::origin::{Origin, OriginError, Origins};
+use crate::parallel::each;
 use crate::progress::{Level, Progress};
 use crate::text::shown;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// An image, resolved.
 pub(super) struct Resolved {
@@ -36,11 +35,12 @@ pub fn plan(
     }
     let mut resolved = Vec::new();
     let mut failures = Vec::new();
-    for (ask, result) in asks.iter().zip(resolve_all(&asks, origins, parallel, progress)) {
+    let results = each(parallel, &asks, || progress.cancelled(), |ask| resolve(ask, origins));
+    for (ask, result) in asks.iter().zip(results) {
         match result {
-            Ok(Some(image)) => resolved.push((*ask, image)),
-            Ok(None) => return Err(Error::Interrupted),
-            Err(error) => failures.push(failure(ask, error)),
+            Some(Ok(image)) => resolved.push((*ask, image)),
+            None => return Err(Error::Interrupted),
+            Some(Err(error)) => failures.push(failure(ask, error)),
         }
     }
     progress.say(Level::Detail, "looking for what refers to the images");
@@ -121,29 +121,6 @@ fn allowed<'a>(wish: &'a Wish, progress: &dyn Progress) -> Vec<&'a Ask> {
 /// Who blocks signatures by their names means it.
 fn is_blocked(wish: &Wish, image: &Image) -> bool {
     wish.blocked.matches(&image.source, &format!("{}:{}", image.repository, image.tag)).is_some()
-}
-
-type Outcome = Result<Option<Resolved>, OriginError>;
-
-/// Resolves in parallel, answers in order; `None` where the person stopped before it was this one's turn.
-fn resolve_all(asks: &[&Ask], origins: &dyn Origins, parallel: usize, progress: &dyn Progress) -> Vec<Outcome> {
-    let next = AtomicUsize::new(0);
-    let results: Mutex<Vec<Option<Outcome>>> = Mutex::new(asks.iter().map(|_| None).collect());
-    std::thread::scope(|scope| {
-        for _ in 0..parallel.clamp(1, asks.len().max(1)) {
-            scope.spawn(|| {
-                while let Some((i, ask)) = Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, asks.get(i)?))) {
-                    let outcome = if progress.cancelled() { Ok(None) } else { resolve(ask, origins).map(Some) };
-                    if let Ok(mut results) = results.lock()
-                        && let Some(slot) = results.get_mut(i)
-                    {
-                        *slot = Some(outcome);
-                    }
-                }
-            });
-        }
-    });
-    results.into_inner().unwrap_or_default().into_iter().map(|r| r.unwrap_or(Ok(None))).collect()
 }
 
 pub(super) fn resolve(ask: &Ask, origins: &dyn Origins) -> Result<Resolved, OriginError> {

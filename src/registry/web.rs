@@ -11,7 +11,7 @@ use super::host::{Entrance, Host, is_loopback};
 use super::location;
 use super::request::Call;
 use super::token::basic;
-use crate::text::shown;
+use crate::text::{bare_address, shown};
 use crate::web::{Get, Web, WebError};
 use reqwest::header::{ACCEPT, ACCEPT_ENCODING, HeaderValue};
 use reqwest::{Method, Url};
@@ -105,7 +105,7 @@ impl Core {
 
 /// Reads an address; the login in it comes back beside it.
 fn address(text: &str) -> Result<(Url, Option<HeaderValue>), WebError> {
-    let bad = || WebError::Url(harmless(text));
+    let bad = || WebError::Url(shown(&bare_address(text)).to_string());
     let mut url = Url::parse(text).map_err(|_| bad())?;
     if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
         return Err(bad());
@@ -120,15 +120,6 @@ fn address(text: &str) -> Result<(Url, Option<HeaderValue>), WebError> {
     url.set_password(None).map_err(|()| bad())?;
     url.set_fragment(None);
     Ok((url, own))
-}
-
-/// What may be shown of a text that is no address: nothing before an `@`, nothing of a query.
-fn harmless(text: &str) -> String {
-    let text = text.split(['?', '#']).next().unwrap_or_default();
-    match text.rsplit_once('@') {
-        Some((_, rest)) => shown(&format!("(hidden)@{rest}")).to_string(),
-        None => shown(text).to_string(),
-    }
 }
 
 /// Text with `%` escapes (RFC 3986, section 2.1) taken away; `None` where it is not UTF-8 or could not stand in a header.
@@ -189,7 +180,16 @@ mod tests {
         let own = own.unwrap();
         assert_eq!(own, basic("al\u{ef}ce", "p@w:++").unwrap());
         assert!(own.is_sensitive());
-        for bad in ["ftp://al:s3cret@charts.test/", "al:s3cret@charts.test", "https://al:s3cret@/x", "http://al:s3%00cret@h/", "h?s3cret"] {
+        for bad in [
+            "ftp://al:s3cret@charts.test/",
+            "al:s3cret@charts.test",
+            "https://al:s3cret@/x",
+            "http://al:s3%00cret@h/",
+            "h?s3cret",
+            "https://al:s3?cret@h/",
+            "https://al:s3#@h/",
+            "ftp://al:s3 cret@h/",
+        ] {
             let error = address(bad).unwrap_err();
             assert!(matches!(error, WebError::Url(_)) && !error.to_string().contains("s3"), "{error}");
         }

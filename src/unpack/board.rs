@@ -2,12 +2,12 @@
 
 use super::catalog::{Catalog, Tree};
 use super::error::{Damage, ImageError, UnpackError};
-use super::parallel::locked;
 use super::plan::UnpackPlan;
 use super::spool::Content;
 use super::{Setting, place};
 use crate::digest::Digest;
 use crate::format::Completeness;
+use crate::parallel::locked;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 

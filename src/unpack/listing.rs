@@ -6,13 +6,13 @@
 
 use super::board::Phase;
 use super::error::{ImageError, UnpackError};
-use super::parallel::ask_all;
 use super::probe::trouble;
 use super::run::Run;
 use super::target::{PutAs, Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::oci::media;
 use crate::oci::referrers::{Attached, fallback_tag, listed, merged, read_list};
+use crate::parallel::ask_all;
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,10 +3,10 @@
 use super::board::STRIKES;
 use super::catalog::{Catalog, Tree};
 use super::error::UnpackError;
-use super::parallel::ask_all;
 use super::target::{Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::format::{Holding, Image};
+use crate::parallel::ask_all;
 use crate::progress::{Level, Progress};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -5,7 +5,7 @@ use super::error::{Damage, ImageError, UnpackError};
 use super::plan::{PlannedImage, parts};
 use super::run::Run;
 use crate::digest::Digest;
-use crate::format::{Completeness, Holding, Receipt, ReceiptImage, SCHEMA, SetId, SkippedTag, Standing};
+use crate::format::{Brought, Completeness, Receipt, SCHEMA, SetId, SkippedTag, Standing};
 use crate::ledger::{Action, Entry};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -104,13 +104,6 @@ pub struct FailedImage {
     pub error: ImageError,
 }
 
-impl UnpackReport {
-    /// True when every selected image is whole under its own tag: nothing waits, failed, was damaged or skipped.
-    pub fn is_complete(&self) -> bool {
-        self.waiting.is_empty() && self.failed.is_empty() && self.damaged.is_empty() && self.skipped_tags.is_empty()
-    }
-}
-
 impl Run<'_> {
     pub(super) fn report(&self, holds: Vec<String>) -> Result<UnpackReport, UnpackError> {
         let subject = crate::text::shown(&self.plan.target).to_string();
@@ -187,31 +180,14 @@ impl Run<'_> {
     }
 
     fn receipt(&self, state: &State, head: Digest) -> Receipt {
-        let mut images = Vec::new();
-        let mut repositories: BTreeMap<String, Holding> = BTreeMap::new();
+        let mut brought = Brought::default();
         for (image, planned) in self.images(state) {
             let Phase::Done(completeness) = &image.phase else { continue };
             let Some(of) = self.catalog.contents.images.get(planned.image) else { continue };
-            let root = &of.root;
-            let holding = repositories.entry(planned.repository.clone()).or_default();
-            let whole = !matches!(completeness, Completeness::SingleMember { .. });
-            holding.manifests.extend(image.tree.nodes.iter().filter(|n| whole || **n != root.digest));
-            holding.blobs.extend(image.tree.blobs.iter().filter_map(|b| self.catalog.contents.blobs.get(*b)).map(|b| b.digest));
-            images.push(ReceiptImage {
-                repository: planned.repository.clone(),
-                tag: planned.tag.clone(),
-                digest: root.digest,
-                media_type: root.media_type.clone(),
-                source: planned.source.clone(),
-                completeness: completeness.clone(),
-                role: of.role,
-                part_of: of.part_of.clone(),
-                subject: of.subject,
-            });
+            let blobs = image.tree.blobs.iter().filter_map(|b| self.catalog.contents.blobs.get(*b)).map(|b| b.digest);
+            brought.add(of, (&planned.repository, &planned.tag), completeness, &image.tree.nodes, blobs);
         }
-        images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
-        // Two images of an older set may arrive under one keep tag: one entry says it.
-        images.dedup_by(|a, b| (&a.repository, &a.tag) == (&b.repository, &b.tag));
+        let (images, repositories) = brought.listed();
         Receipt {
             schema: SCHEMA,
             target: self.plan.target.clone(),

@@ -4,9 +4,9 @@
 //! document beside it says which byte ranges are in. That document is advice only. Proof is the digest over the whole
 //! file, taken before anything is uploaded; a file that fails it is dropped and read again from the media.
 
-use super::parallel::locked;
 use crate::digest::{Digest, Hasher};
 use crate::fs::{Dir, File, FsError, Lock};
+use crate::parallel::locked;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::io::{self, Read};

@@ -1,16 +1,13 @@
 //! Real operator catalogs: what is kept is what other tools keep, and what is written reads as what was kept.
 
+use crate::support::run::in_process;
 use crate::support::{shared_data, skip};
-use sealift::cli::{self, World};
 use sealift::fs::Dir;
 use sealift::image_set::{ImageSet, Operator};
 use sealift::openshift::fbc::{Catalog, Folder, Kept, Options, filter, write};
 use sealift::openshift::graph::{Graph, channels_needed, select};
-use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// The community catalog of OpenShift 4.17, unpacked; the folder goes when this is dropped.
 struct Community {
@@ -45,33 +42,9 @@ impl Community {
     }
 }
 
-#[derive(Clone, Default)]
-struct Stream(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Runs `sealift list operators` in this process: exit number, standard output, standard error.
 fn list(words: &[&str]) -> (u8, String, String) {
-    let (out, err) = (Stream::default(), Stream::default());
-    let world = World {
-        variable: Box::new(|_| None),
-        out: Box::new(out.clone()),
-        err: Box::new(err.clone()),
-        terminal: false,
-        ask: None,
-        cancel: Arc::default(),
-        clock: Box::new(|| Duration::ZERO),
-    };
-    let exit = cli::run(["sealift", "list", "operators"].iter().chain(words).map(OsString::from), world);
-    let text = |stream: Stream| String::from_utf8(stream.0.lock().unwrap().clone()).unwrap();
-    (exit, text(out), text(err))
+    in_process(&[], &[&["sealift", "list", "operators"], words].concat())
 }
 
 #[test]

@@ -1,35 +1,13 @@
 //! Arguments, exit numbers and the outer form of results, run in-process and as a process.
 
+use crate::support::run::in_process;
 use clap::Parser;
 use sealift::cli::args::{Arguments, Command as Verb};
 use sealift::cli::values::{Destination, KeyChoice, Wish};
-use sealift::cli::{self, World};
 use sealift::error::{Code, FAMILIES};
 use serde_json::Value;
-use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-#[derive(Clone, Default)]
-struct Stream(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Stream {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().write(bytes)
-    }
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Stream {
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
 
 struct Ran {
     exit: u8,
@@ -46,19 +24,8 @@ impl Ran {
 
 /// Runs a command line inside this process, with these variables and no others.
 fn run_in(variables: &[(&str, &str)], words: &[&str]) -> Ran {
-    let (out, err) = (Stream::default(), Stream::default());
-    let variables: Vec<(String, OsString)> = variables.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
-    let world = World {
-        variable: Box::new(move |name| variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())),
-        out: Box::new(out.clone()),
-        err: Box::new(err.clone()),
-        terminal: false,
-        ask: None,
-        cancel: Arc::default(),
-        clock: Box::new(|| Duration::ZERO),
-    };
-    let exit = cli::run(words.iter().map(OsString::from), world);
-    Ran { exit, out: out.text(), err: err.text() }
+    let (exit, out, err) = in_process(variables, words);
+    Ran { exit, out, err }
 }
 
 fn run(line: &str) -> Ran {
@@ -171,10 +138,10 @@ fn the_last_word_of_pack_is_out_wherever_options_stand() {
         assert_eq!(out, Path::new("OUT"), "{line}");
         assert!(matches!(wishes.as_slice(), [Wish::ImageSet(_), Wish::Image(_)]), "{line}");
         assert_eq!(args.signing.key, Some(KeyChoice::Stored("site".into())));
-        assert_ne!(args.source.src_tls_verify, Some(false));
+        assert_ne!(args.making.source.src_tls_verify, Some(false));
     }
     let Verb::Pack(args) = parse("sealift pack i.yaml --volume-size 4MB --src-tls-verify=false OUT") else { panic!() };
-    assert_eq!((args.shape.volume_size, args.source.src_tls_verify), (Some(4_000_000), Some(false)));
+    assert_eq!((args.making.shape.volume_size, args.making.source.src_tls_verify), (Some(4_000_000), Some(false)));
     let Verb::Unpack(args) = parse("sealift unpack OUT --to localhost:5982/m --dest-tls-verify=false --first") else { panic!() };
     assert_eq!(args.to, Destination::Registry { host: "localhost:5982".into(), prefix: "m".into() });
     assert_eq!((args.target.dest_tls_verify, args.first), (Some(false), true));

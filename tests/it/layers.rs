@@ -8,9 +8,9 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Layer 0: values that know nothing else of this program.
-const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault", "x509"];
+const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault", "parallel", "x509"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
-const PURE: &[&str] = &["oci", "blob", "web", "sign", "codec", "image_set", "format", "policy"];
+const PURE: &[&str] = &["oci", "blob", "web", "yaml", "sign", "codec", "image_set", "format", "policy"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
 const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive"];
 /// Layer 4: images, wherever they come from.
@@ -26,10 +26,11 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
         module if BASE.contains(&module) => &[],
         "oci" | "fs" => &[BASE],
         "blob" => &[BASE, &["oci"]],
-        "web" => &[BASE],
+        "web" | "yaml" => &[BASE],
         "cluster" => &[BASE, PURE],
         "origin" => &[BASE, PURE, &["fs"], ADAPTERS],
-        "sign" | "codec" | "image_set" => &[BASE, &["oci", "blob"]],
+        "sign" | "codec" => &[BASE, &["oci", "blob"]],
+        "image_set" => &[BASE, &["oci", "blob", "yaml"]],
         "format" => &[BASE, &["oci", "blob", "sign", "codec"]],
         "policy" => &[BASE, &["oci", "blob", "sign", "image_set", "format"]],
         module if ADAPTERS.contains(&module) => &[BASE, PURE, &["fs"]],

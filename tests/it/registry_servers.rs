@@ -207,15 +207,7 @@ fn a_proxy_that_limits_bodies() {
 #[test]
 fn a_proxy_that_limits_requests() {
     let Some(server) = DockerRegistry::start(Server::default()) else { return };
-    let upstream = server.addr;
-    let front = Nginx::start(|listen, _| {
-        format!(
-            "limit_req_zone $binary_remote_addr zone=p:1m rate=5r/s;\nserver {{ listen {listen}; client_max_body_size 0; location / {{ \
-             limit_req zone=p burst=3 nodelay; limit_req_status 429; error_page 429 = @slow; proxy_pass http://{upstream}; \
-             proxy_set_header Host $http_host; }} location @slow {{ add_header Retry-After 1 always; return 429 'slow down'; }} }}"
-        )
-    });
-    let Some(front) = front else { return };
+    let Some(front) = Nginx::limiting(server.addr, 5, 3) else { return };
     let repository = at(&front.host(), options());
     std::thread::scope(|scope| {
         for seed in 10..14 {

@@ -2,6 +2,7 @@
 
 use crate::support::inside::{EMPTY, Home, Inventory, Outside, text};
 use crate::support::lying::{Fault, Guard, Lying};
+use crate::support::run::spread;
 use crate::support::servers::{DockerRegistry, Options};
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,12 +18,6 @@ fn few(outside: &Outside) -> std::path::PathBuf {
 
 fn line<'a>(set: &'a Path, to: &'a str) -> [&'a str; 7] {
     ["unpack", text(set), "--to", to, "--dest-tls-verify=false", "--first", "--json"]
-}
-
-/// `count` numbers spread over 1 to `last`, the first and the last among them.
-fn spread(last: usize, count: usize) -> Vec<usize> {
-    let count = count.min(last);
-    (0..count).map(|i| 1 + i * (last - 1) / (count - 1).max(1)).collect()
 }
 
 /// No tag names an image that is not whole.

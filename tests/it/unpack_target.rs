@@ -163,15 +163,7 @@ fn a_front_with_a_small_body_limit_is_got_round_by_pieces() {
 #[test]
 fn a_front_that_asks_to_slow_down_is_obeyed() {
     let Some(registry) = DockerRegistry::start(Options { delete: true, ..Options::default() }) else { return };
-    let upstream = registry.addr;
-    let front = Nginx::start(|listen, _| {
-        format!(
-            "limit_req_zone $binary_remote_addr zone=p:1m rate=40r/s;\nserver {{ listen {listen}; client_max_body_size 0; location / {{ \
-             limit_req zone=p burst=20 nodelay; limit_req_status 429; error_page 429 = @slow; proxy_pass http://{upstream}; \
-             proxy_set_header Host $http_host; }} location @slow {{ add_header Retry-After 1 always; return 429 'slow down'; }} }}"
-        )
-    });
-    let Some(front) = front else { return };
+    let Some(front) = Nginx::limiting(registry.addr, 40, 20) else { return };
     let outside = Outside::new();
     outside.inside().run(&line(&outside.set(), &format!("{}/slow", front.host()))).exits(0);
     assert_eq!(registry.inventory("slow"), outside.inventory(&ALL));

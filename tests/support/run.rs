@@ -1,13 +1,16 @@
 //! The program as a process of its own: a user with a home, a folder to stand in, keys, and what a command answered.
 
+use sealift::cli::{self, World};
 use serde_json::Value;
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::mpsc;
+use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -242,7 +245,40 @@ pub fn spread(last: usize, wanted: usize) -> Vec<usize> {
     if std::env::var_os("SEALIFT_TEST_EVERY_POINT").is_some_and(|v| v == "1") {
         return (1..=last).collect();
     }
+    assert!(last > 0, "there is nothing to choose from");
     let mut points: Vec<usize> = (0..wanted).map(|i| 1 + i * (last - 1) / (wanted - 1).max(1)).collect();
     points.dedup();
     points
+}
+
+/// What was written, for whoever asks later.
+#[derive(Clone, Default)]
+struct Caught(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Caught {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs a command line inside this process, with these variables and no others: exit number, standard output, standard error.
+pub fn in_process(variables: &[(&str, &str)], words: &[&str]) -> (u8, String, String) {
+    let (out, err) = (Caught::default(), Caught::default());
+    let variables: Vec<(String, OsString)> = variables.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+    let world = World {
+        variable: Box::new(move |name| variables.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone())),
+        out: Box::new(out.clone()),
+        err: Box::new(err.clone()),
+        terminal: false,
+        ask: None,
+        cancel: Arc::default(),
+        clock: Box::new(|| Duration::ZERO),
+    };
+    let exit = cli::run(words.iter().map(OsString::from), world);
+    let text = |caught: Caught| String::from_utf8(caught.0.lock().unwrap().clone()).unwrap();
+    (exit, text(out), text(err))
 }

@@ -173,6 +173,17 @@ pub struct Nginx {
 }
 
 impl Nginx {
+    /// In front of a server: takes so many requests per second, and so many more at once, and answers others with 429.
+    pub fn limiting(upstream: SocketAddr, rate: u32, burst: u32) -> Option<Nginx> {
+        Nginx::start(|listen, _| {
+            format!(
+                "limit_req_zone $binary_remote_addr zone=p:1m rate={rate}r/s;\nserver {{ listen {listen}; client_max_body_size 0; location / {{ \
+                 limit_req zone=p burst={burst} nodelay; limit_req_status 429; error_page 429 = @slow; proxy_pass http://{upstream}; \
+                 proxy_set_header Host $http_host; }} location @slow {{ add_header Retry-After 1 always; return 429 'slow down'; }} }}"
+            )
+        })
+    }
+
     /// Starts one. `http` gives the content of its `http` block; it must listen at the address it is given. Certificates
     /// it names lie in the given folder.
     pub fn start(http: impl Fn(SocketAddr, &Path) -> String) -> Option<Nginx> {

@@ -11,6 +11,7 @@ use crate::progress::Silent;
 use crate::web::{Get, Web, WebError};
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::Mutex;
 
 /// A web of a few documents; remembers what was asked, and whether with login.
 #[derive(Default)]

@@ -1,11 +1,11 @@
 //! Update graphs, asked for.
 
-use super::each::each;
 use super::{GatherError, World};
 use crate::format::{Document, DocumentKind};
 use crate::image_set::ChannelType;
 use crate::limits;
 use crate::openshift::graph::{Graph, MEDIA_TYPE, Nearest, Selected};
+use crate::parallel::each;
 use crate::text::bare_address;
 use crate::web::{Get, Web, WebError};
 use semver::Version;
@@ -75,7 +75,7 @@ pub(super) struct Graphs(BTreeMap<String, BTreeMap<String, Result<Answer, Gather
 impl Graphs {
     /// Asks for all of them, several at a time.
     pub(super) fn ask(questions: &[Question], world: &World<'_>) -> Result<Graphs, GatherError> {
-        let answers = each(world.parallel, questions, world.progress, |question| question.ask(world));
+        let answers = each(world.parallel, questions, || world.progress.cancelled(), |question| question.ask(world));
         let mut graphs = Graphs(BTreeMap::new());
         for (question, answer) in questions.iter().zip(answers) {
             let answer = match answer {

@@ -3,7 +3,6 @@
 //! A release is one image, named by digest; everything else follows from what is inside of it. So the digest is proven first,
 //! by a release signature, and only then the image is looked into. Nothing is ever taken by tag.
 
-mod each;
 mod graphs;
 mod payload;
 mod proof;
@@ -12,7 +11,7 @@ use super::{GatherError, Gathered, World};
 use crate::format::{Document, DocumentKind};
 use crate::image_set::{Channel, ChannelType, Releases, Source};
 use crate::openshift::graph::{Selected, channels_needed, select};
-pub(super) use each::each;
+use crate::parallel::each;
 pub use graphs::update_graph;
 use graphs::{Graphs, Question};
 use payload::{Carried, Payload};
@@ -86,7 +85,7 @@ fn single_with_proof(what: &str, architectures: &[String], world: &World<'_>, pr
 
 /// Looks into all releases, several at a time, and puts together what they need.
 fn carry(payloads: Vec<Payload>, world: &World<'_>, proof: &dyn ReleaseProof, mut gathered: Gathered) -> Result<Gathered, GatherError> {
-    let done = each(world.parallel, &payloads, world.progress, |payload| payload.carry(world, proof));
+    let done = each(world.parallel, &payloads, || world.progress.cancelled(), |payload| payload.carry(world, proof));
     for (payload, outcome) in payloads.iter().zip(done) {
         match outcome {
             None | Some(Err(GatherError::Interrupted)) => return Err(GatherError::Interrupted),

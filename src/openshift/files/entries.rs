@@ -111,6 +111,8 @@ pub(in crate::openshift) struct Entries<R> {
 #[derive(Default)]
 struct Extended {
     path: Option<Vec<u8>>,
+    /// The name of a sparse file, which `path` is then not.
+    sparse_path: Option<Vec<u8>>,
     link: Option<Vec<u8>>,
     size: Option<u64>,
     sparse: bool,
@@ -158,7 +160,8 @@ impl<R: Read> Entries<R> {
 
     /// `None` where the name is not UTF-8: no path that is looked for, and nothing that hides one.
     fn entry(&mut self, header: &tar::Header, kind: u8, size: u64, extended: &mut Extended) -> Result<Option<Entry>, Bad> {
-        let name = extended.long_path.take().or(extended.path.take()).unwrap_or_else(|| header.path_bytes().into_owned());
+        let sparse_path = extended.sparse_path.take().filter(|_| extended.sparse);
+        let name = extended.long_path.take().or(sparse_path).or(extended.path.take()).unwrap_or_else(|| header.path_bytes().into_owned());
         let link = extended.long_link.take().or(extended.link.take());
         let link = link.or_else(|| header.link_name_bytes().map(|name| name.into_owned())).unwrap_or_default();
         let folder = matches!(kind, b'5') || kind == 0 && name.ends_with(b"/");
@@ -208,11 +211,17 @@ impl<R: Read> Entries<R> {
     /// Reads a pax header: records of `LENGTH KEY=VALUE\n` (POSIX.1-2001, pax, "Extended Header").
     fn pax(&mut self, size: u64, extended: &mut Extended) -> Result<(), Bad> {
         let bytes = self.special(size)?;
+        // Of several in a row the last counts, as a whole.
+        let (long_path, long_link) = (extended.long_path.take(), extended.long_link.take());
+        *extended = Extended { long_path, long_link, ..Extended::default() };
         let mut rest = bytes.as_slice();
         while !rest.is_empty() {
             let Some((key, value, after)) = pax_record(rest) else { return bad("an extended header is malformed") };
             match key {
-                b"path" | b"GNU.sparse.name" => extended.path = Some(value.to_vec()),
+                // An empty value says: as in the header itself.
+                _ if value.is_empty() => {}
+                b"path" => extended.path = Some(value.to_vec()),
+                b"GNU.sparse.name" => extended.sparse_path = Some(value.to_vec()),
                 b"linkpath" => extended.link = Some(value.to_vec()),
                 b"size" => match std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()) {
                     Some(size) => extended.size = Some(size),
@@ -227,13 +236,13 @@ impl<R: Read> Entries<R> {
 
     /// Passes over the blocks that continue the map of an old GNU sparse file.
     fn sparse_map(&mut self, header: &tar::Header) -> Result<(), Bad> {
-        let mut more = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
+        let mut more = header.as_gnu().is_some_and(|gnu| gnu.isextended != [0]);
         let mut block = [0; BLOCK];
         while more {
             if !self.block(&mut block)? {
                 return bad("it ends in the middle of an entry");
             }
-            more = block.get(504) == Some(&1);
+            more = block.get(504).is_some_and(|more| *more != 0);
         }
         Ok(())
     }

@@ -117,6 +117,25 @@ fn long_names_are_read_in_both_forms() {
     assert_eq!(read_as(&[bytes], "").unwrap(), seen(&[(&long, "abc"), ("next", "n")]));
 }
 
+/// What the engines read differently hides what will run from whoever looks.
+#[test]
+fn an_extended_header_that_the_engines_do_not_follow() {
+    let record = |text: &str| (1..).map(|n| format!("{n} {text}\n")).find(|r| r.split(' ').next() == Some(&r.len().to_string())).unwrap();
+    let named = |headers: &[&[&str]]| {
+        let mut bytes = Vec::new();
+        for records in headers {
+            let pax: String = records.iter().map(|text| record(text)).collect();
+            raw(&mut bytes, b"pax", tar::EntryType::XHeader, "", pax.as_bytes());
+        }
+        raw(&mut bytes, b"own", tar::EntryType::Regular, "", b"abc");
+        read_as(&[bytes], "").unwrap()
+    };
+    assert_eq!(named(&[&["path="]]), seen(&[("own", "abc")]), "empty: as in the header");
+    assert_eq!(named(&[&["size="]]), seen(&[("own", "abc")]));
+    assert_eq!(named(&[&["path=a"], &["linkpath=b"]]), seen(&[("own", "abc")]), "the last of several counts alone");
+    assert_eq!(named(&[&["GNU.sparse.name=a"]]), seen(&[("own", "abc")]), "no sparse file, no such name");
+}
+
 #[test]
 fn layers_below_are_not_fetched_once_the_visitor_stops() {
     let (_temp, source) = layout();

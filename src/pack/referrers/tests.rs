@@ -6,7 +6,7 @@ use crate::progress::Silent;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 const NAME: &str = "quay.io/a/b:1";
 

@@ -106,3 +106,10 @@ fn undisturbed() -> String {
     assert!(report.is_complete(), "{report:?}");
     world.registry.end_state()
 }
+
+impl UnpackReport {
+    /// True when every selected image is whole under its own tag: nothing waits, failed, was damaged or skipped.
+    fn is_complete(&self) -> bool {
+        self.waiting.is_empty() && self.failed.is_empty() && self.damaged.is_empty() && self.skipped_tags.is_empty()
+    }
+}

@@ -1,0 +1,222 @@
+//! Deleting, counted by reference: by the receipts, and by every tag the registry has, whoever set it.
+
+mod decide;
+mod run;
+mod shelf;
+
+pub use run::{Deleted, delete, remaining};
+
+use super::check::{about, go_on};
+use super::{DeleteItem, DeleteList, InventoryError};
+use crate::digest::Digest;
+use crate::format::{Completeness, Receipt, ReceiptImage};
+use crate::parallel::ask_all;
+use crate::progress::Progress;
+use crate::unpack::{Target, below, place};
+use decide::decide;
+use serde::Serialize;
+use shelf::look;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// What will be deleted, and what stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Deletion {
+    /// Images, in the order they are deleted.
+    pub images: Vec<Doomed>,
+    /// What was to go and stays, wholly or in part.
+    pub kept: Vec<Kept>,
+    /// What the list names, and neither the registry nor a receipt knows.
+    pub unknown: Vec<String>,
+    /// Blobs nothing needs any more, by full repository name: the registry's garbage collection frees them.
+    pub loose: BTreeMap<String, BTreeSet<Digest>>,
+}
+
+/// One image to be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Doomed {
+    /// Full repository name.
+    pub repository: String,
+    /// Its tag, if it has one.
+    pub tag: Option<String>,
+    /// What receipts call its digest.
+    pub digest: Digest,
+    /// Manifests to be deleted, parents first; empty when all of them stay and only the tag goes.
+    pub manifests: Vec<Digest>,
+    /// The manifest stays and only the tag goes, where the registry can do that.
+    pub only_tag: bool,
+    /// The registry has not had it any more; only the receipts still name it.
+    pub was_gone: bool,
+}
+
+/// Something that was to be deleted and stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// `repository:tag` or `repository@digest`.
+    pub name: String,
+    /// Why.
+    pub stay: Stay,
+}
+
+/// Why something stays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Stay {
+    /// Another image of the repository needs it.
+    NeededBy(String),
+    /// The tag names something else by now.
+    TagMoved(Digest),
+}
+
+impl Stay {
+    /// For people.
+    pub fn told(&self) -> String {
+        match self {
+            Stay::NeededBy(name) => format!("{name} needs it"),
+            Stay::TagMoved(digest) => format!("the tag names {digest} by now"),
+        }
+    }
+}
+
+impl Doomed {
+    /// `repository:tag`, or with its digest where it has no tag.
+    pub fn name(&self) -> String {
+        match &self.tag {
+            Some(tag) => format!("{}:{tag}", self.repository),
+            None => format!("{}@{}", self.repository, self.digest),
+        }
+    }
+}
+
+/// One image of the list, found.
+struct Meant {
+    place: String,
+    tag: Option<String>,
+    /// As receipts say.
+    digest: Digest,
+    /// As the registry has it.
+    root: Digest,
+}
+
+/// Works out what a list means: asks the registry for the tags and manifests of every repository concerned.
+///
+/// # Errors
+/// [`InventoryError::Elsewhere`] for an item of another target; what the registry answers badly: what cannot be looked at is not
+/// deleted from.
+pub fn plan(
+    list: &DeleteList,
+    receipts: &[Receipt],
+    target: &dyn Target,
+    prefix: &str,
+    max_nested_paths: usize,
+    threads: usize,
+    progress: &dyn Progress,
+) -> Result<Deletion, InventoryError> {
+    let (mut meant, mut unknown) = (Vec::new(), Vec::new());
+    for item in &list.items {
+        go_on(progress)?;
+        match find(item, receipts, target, prefix, max_nested_paths)? {
+            Some(found) => meant.push(found),
+            None => unknown.push(item.image_reference.clone()),
+        }
+    }
+    let places: BTreeSet<String> = meant.iter().map(|m| m.place.clone()).collect();
+    let places: Vec<String> = places.into_iter().collect();
+    add_signatures(&mut meant, receipts, prefix);
+    let shelves = ask_all(threads, &places, |place| {
+        Ok::<_, InventoryError>((place.clone(), look(place, &meant, receipts, target, prefix, progress)?))
+    })?;
+    Ok(Deletion { unknown, ..decide(&meant, &shelves.into_iter().collect()) })
+}
+
+/// One item of the list; nothing when it is gone already and no receipt knows it.
+fn find(
+    item: &DeleteItem,
+    receipts: &[Receipt],
+    target: &dyn Target,
+    prefix: &str,
+    max_nested_paths: usize,
+) -> Result<Option<Meant>, InventoryError> {
+    let elsewhere = || InventoryError::Elsewhere { item: item.image_reference.clone(), target: target.name() };
+    let text = item.image_reference.strip_prefix("docker://").unwrap_or(&item.image_reference);
+    let rest = text.strip_prefix(&target.name()).and_then(|rest| rest.strip_prefix('/')).ok_or_else(elsewhere)?;
+    let (name, digest) = match rest.split_once('@') {
+        Some((name, digest)) => (name, Some(digest.parse::<Digest>().map_err(|_| elsewhere())?)),
+        None => (rest, None),
+    };
+    let (repository, tag) = match name.rsplit_once(':') {
+        Some((repository, tag)) => (repository, Some(tag.to_owned())),
+        None => (name, None),
+    };
+    let place = place(prefix, max_nested_paths, repository)?;
+    let known = |tag: Option<&str>| {
+        let is_it = |image: &&ReceiptImage| {
+            image.repository == below(prefix, &place)
+                && tag.is_none_or(|tag| image.tag == tag)
+                && item.digest.or(digest).is_none_or(|digest| image.digest == digest)
+        };
+        receipts.iter().rev().flat_map(|r| &r.images).find(is_it)
+    };
+    // What oc-mirror calls sha256-HEX, this program calls keep.sha256-HEX.
+    let ours = tag.as_deref().filter(|tag| is_digest_tag(tag)).map(|tag| format!("keep.{tag}"));
+    let (known, tag) = match (known(tag.as_deref()), ours) {
+        (None, Some(ours)) if known(Some(&ours)).is_some() => (known(Some(&ours)), Some(ours)),
+        (found, _) => (found, tag),
+    };
+    let digest = match (item.digest.or(digest), known, &tag) {
+        (Some(digest), ..) => digest,
+        (None, Some(image), _) => image.digest,
+        (None, None, Some(tag)) => match target.tag(&place, tag).map_err(|error| about(&place, ':', tag, error))? {
+            Some(digest) => digest,
+            None => return Ok(None),
+        },
+        (None, None, None) => return Err(elsewhere()),
+    };
+    let tag = tag.or_else(|| known.map(|image| image.tag.clone()));
+    let root = known.map_or(digest, root_of);
+    Ok(Some(Meant { place, tag, digest, root }))
+}
+
+/// `sha256-` and 64 digits: a tag that stands for a digest.
+fn is_digest_tag(tag: &str) -> bool {
+    tag.strip_prefix("sha256-").is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// What the registry has of an image.
+fn root_of(image: &ReceiptImage) -> Digest {
+    match image.completeness {
+        Completeness::SingleMember { member } => member,
+        Completeness::Full | Completeness::Sparse => image.digest,
+    }
+}
+
+/// Signatures, attestations and SBOMs by tag (`sha256-HEX.sig`) go with what they are about.
+fn add_signatures(meant: &mut Vec<Meant>, receipts: &[Receipt], prefix: &str) {
+    let mut more = Vec::new();
+    for m in meant.iter() {
+        let all = || receipts.iter().flat_map(|r| &r.images);
+        let is_meant = |image: &ReceiptImage| {
+            meant
+                .iter()
+                .any(|o| below(prefix, &o.place) == image.repository && o.tag.as_ref() == Some(&image.tag) && o.digest == image.digest)
+        };
+        // Another name keeps the image, and so its signature.
+        if all().any(|i| i.digest == m.digest && i.repository == below(prefix, &m.place) && !is_meant(i)) {
+            continue;
+        }
+        let stem = format!("{}.", m.digest.to_string().replacen(':', "-", 1));
+        let about = |image: &&ReceiptImage| {
+            let ending = image.tag.strip_prefix(&stem);
+            image.repository == below(prefix, &m.place) && ending.is_some_and(|e| matches!(e, "sig" | "att" | "sbom"))
+        };
+        for image in all().filter(about) {
+            let known = |other: &Meant| other.place == m.place && other.tag.as_ref() == Some(&image.tag) && other.digest == image.digest;
+            if !meant.iter().chain(&more).any(known) {
+                more.push(Meant { place: m.place.clone(), tag: Some(image.tag.clone()), digest: image.digest, root: root_of(image) });
+            }
+        }
+    }
+    meant.extend(more);
+}

@@ -1,0 +1,106 @@
+//! What a repository holds, and what of it is kept by other names.
+
+use super::{Meant, root_of};
+use crate::digest::Digest;
+use crate::format::Receipt;
+use crate::inventory::InventoryError;
+use crate::inventory::check::{about, go_on, nodes};
+use crate::limits;
+use crate::oci::Manifest;
+use crate::progress::Progress;
+use crate::unpack::{Target, below};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// One repository as it is: what is kept by which name, and what its manifests refer to.
+#[derive(Default)]
+pub(super) struct Shelf {
+    /// Kept roots with one name for each.
+    pub(super) kept: BTreeMap<Digest, String>,
+    pub(super) tags: BTreeMap<String, Digest>,
+    pub(super) manifests: BTreeMap<Digest, Manifest>,
+    /// Asked for, and not there.
+    pub(super) absent: BTreeSet<Digest>,
+    /// Indexes that are there and cannot be read, with their names: what they need is not known.
+    pub(super) unread: BTreeMap<Digest, String>,
+    /// What a deletion that was cut off has left: manifests below an index that is gone. Indexes first.
+    pub(super) orphans: Vec<Digest>,
+}
+
+/// Everything a repository keeps beside what is meant: images of receipts, and tags whoever set them.
+pub(super) fn look(
+    place: &str,
+    meant: &[Meant],
+    receipts: &[Receipt],
+    target: &dyn Target,
+    prefix: &str,
+    progress: &dyn Progress,
+) -> Result<Shelf, InventoryError> {
+    let mut shelf = Shelf::default();
+    let here: Vec<&Meant> = meant.iter().filter(|m| m.place == place).collect();
+    for image in receipts.iter().flat_map(|r| &r.images).filter(|i| i.repository == below(prefix, place)) {
+        let is_meant = |m: &&Meant| m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
+        if !here.iter().any(is_meant) {
+            shelf.kept.entry(root_of(image)).or_insert_with(|| format!("{place}:{}", image.tag));
+        }
+    }
+    for tag in target.tags(place).map_err(|error| about(place, ':', "", error))? {
+        go_on(progress)?;
+        let Some(digest) = target.tag(place, &tag).map_err(|error| about(place, ':', &tag, error))? else { continue };
+        if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
+            shelf.kept.entry(digest).or_insert_with(|| format!("{place}:{tag}"));
+        }
+        shelf.tags.insert(tag, digest);
+    }
+    let roots: BTreeSet<Digest> = shelf.kept.keys().copied().chain(here.iter().map(|m| m.root)).collect();
+    shelf.walk(place, &roots, target, progress)?;
+    // One that goes needs nothing any more.
+    shelf.unread.retain(|digest, _| shelf.kept.contains_key(digest) || here.iter().all(|m| m.root != *digest));
+    // A root that is gone no longer says what was below it: the receipts do. Not where a kept one is gone as well, whose it could be.
+    let root_gone = here.iter().any(|m| shelf.absent.contains(&m.root)) && shelf.unread.is_empty();
+    if root_gone && !shelf.kept.keys().any(|root| shelf.absent.contains(root)) {
+        let held = receipts.iter().filter_map(|r| r.repositories.get(below(prefix, place))).flat_map(|held| &held.manifests).copied();
+        let reached: BTreeSet<Digest> = roots.iter().flat_map(|root| nodes(*root, &shelf.manifests)).collect();
+        let left: BTreeSet<Digest> = held.filter(|digest| !reached.contains(digest)).collect();
+        shelf.walk(place, &left, target, progress)?;
+        let (indexes, others): (Vec<Digest>, Vec<Digest>) =
+            left.into_iter().filter(|d| !shelf.absent.contains(d)).partition(|d| shelf.manifests.get(d).is_some_and(Manifest::is_index));
+        shelf.orphans = [indexes, others].concat();
+    }
+    Ok(shelf)
+}
+
+impl Shelf {
+    /// Reads the manifests of these and of everything below them.
+    fn walk(&mut self, place: &str, roots: &BTreeSet<Digest>, target: &dyn Target, progress: &dyn Progress) -> Result<(), InventoryError> {
+        let mut pending: Vec<(Digest, usize)> = roots.iter().map(|d| (*d, 0)).collect();
+        while let Some((digest, depth)) = pending.pop() {
+            go_on(progress)?;
+            if self.manifests.contains_key(&digest) || self.absent.contains(&digest) || depth > limits::INDEX_DEPTH {
+                continue;
+            }
+            let Some(bytes) = target.manifest(place, &digest).map_err(|error| about(place, '@', digest, error))? else {
+                self.absent.insert(digest);
+                continue;
+            };
+            let Ok(manifest) = Manifest::parse(&bytes, None) else {
+                if names_manifests(&bytes) {
+                    self.unread.insert(digest, format!("{place}@{digest}"));
+                }
+                continue;
+            };
+            pending.extend(manifest.children().iter().map(|c| (c.digest, depth + 1)));
+            self.manifests.insert(digest, manifest);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a document that is no manifest for us names other manifests all the same. Docker's schema 1 and artifact manifests
+/// do not.
+fn names_manifests(bytes: &[u8]) -> bool {
+    #[derive(serde::Deserialize)]
+    struct Names {
+        manifests: Option<serde::de::IgnoredAny>,
+    }
+    serde_json::from_slice::<Names>(bytes).is_ok_and(|names| names.manifests.is_some())
+}
