@@ -19,7 +19,7 @@
 //! |---|---|---|
 //! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`] | std, hash crates |
 //! | 1 | [`oci`], [`blob`], [`web`] | 0 |
-//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`policy`] (which uses `format` and `image_set`) | 0, 1; no files, sockets, clock |
+//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`openpgp`], [`policy`] (which uses `format`, `image_set` and `openpgp`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`origin`]: where images come from | 0 to 3 |
 //! | 5 | [`pack`], [`unpack`], [`preflight`], [`serve`], [`openshift`], [`helm`]; [`cluster`] (only 0 to 2) | 0 to 4, never each other |
@@ -55,6 +55,7 @@ pub mod ledger;
 pub mod limits;
 pub mod mirror;
 pub mod oci;
+pub mod openpgp;
 pub mod openshift;
 pub mod origin;
 pub mod pack;

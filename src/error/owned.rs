@@ -33,7 +33,7 @@ by_value!(
     crate::keystore::KeystoreError,
     crate::ledger::LedgerError,
     crate::openshift::signature::KeyError,
-    crate::openshift::signature::SignatureError,
+    crate::openshift::signature::StoreError,
     crate::openshift::build::BuildError,
     crate::openshift::catalog::CatalogError,
     crate::openshift::files::FilesError,

@@ -4,7 +4,7 @@
 //! signature that holds is accepted when each of its members in the set is: clusters judge the member they run.
 
 use super::document::{Policy, Requirement};
-use super::payload::Payload;
+use super::payload;
 use crate::digest::Digest;
 use crate::format::{Image, Manifests, Role};
 use crate::image_set::Source;
@@ -114,15 +114,12 @@ impl Bench<'_> {
                 if !usable.iter().any(|key| key.verifies(&bytes, &signature)) {
                     return Err("a signature is by none of the keys, or its payload was changed".into());
                 }
-                let payload = Payload::parse(&bytes)?;
-                if payload.digest != *digest {
-                    return Err(format!("a signature is of another image, {}", payload.digest.short()));
-                }
-                match identity.matches(reference, &payload.reference) {
+                let name = payload::read(&bytes, digest)?;
+                match identity.matches(reference, &name) {
                     true => Ok(()),
                     false => Err(format!(
                         "a signature is for the name {:?}, which its signedIdentity does not accept here",
-                        shown(&payload.reference).to_string()
+                        shown(&name).to_string()
                     )),
                 }
             };

@@ -1,5 +1,11 @@
 //! Public keys of cosign: PEM of a SubjectPublicKeyInfo (RFC 5280, section 4.1; RFC 7468, section 13).
+//!
+//! The kinds and hashes are those podman takes: ECDSA on P-256, P-384 and P-521 and RSA (PKCS #1 v1.5), all over SHA-256 whatever the
+//! size of the key, and Ed25519 over the payload itself.
 
+use aws_lc_rs::signature::{
+    ECDSA_P384_SHA256_ASN1, ECDSA_P521_SHA256_ASN1, RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey, VerificationAlgorithm,
+};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use ed25519_dalek::Verifier as _;
@@ -14,6 +20,19 @@ const P256: [u8; 26] = [
 /// `id-Ed25519`, up to the key of 32 bytes (RFC 8410).
 const ED25519: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
+/// `id-ecPublicKey` with the curve P-384, up to the uncompressed point of 97 bytes.
+const P384: [u8; 23] = [
+    0x30, 0x76, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22, 0x03, 0x62,
+    0x00,
+];
+/// `id-ecPublicKey` with the curve P-521, up to the uncompressed point of 133 bytes.
+const P521: [u8; 25] = [
+    0x30, 0x81, 0x9b, 0x30, 0x10, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23, 0x03,
+    0x81, 0x86, 0x00,
+];
+/// `rsaEncryption` (RFC 8017, appendix A.1), behind the four bytes of the outer length of every key of 2048 bits or more.
+const RSA: [u8; 15] = [0x30, 0x0d, 0x06, 0x09, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x01, 0x01, 0x05, 0x00];
+
 /// A key images are signed with.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Key(Kind);
@@ -22,6 +41,25 @@ pub struct Key(Kind);
 enum Kind {
     P256(VerifyingKey),
     Ed25519(ed25519_dalek::VerifyingKey),
+    /// With the point, or the whole SubjectPublicKeyInfo.
+    Other(Scheme, Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    P384,
+    P521,
+    Rsa,
+}
+
+impl Scheme {
+    fn algorithm(self) -> &'static dyn VerificationAlgorithm {
+        match self {
+            Scheme::P384 => &ECDSA_P384_SHA256_ASN1,
+            Scheme::P521 => &ECDSA_P521_SHA256_ASN1,
+            Scheme::Rsa => &RSA_PKCS1_2048_8192_SHA256,
+        }
+    }
 }
 
 /// A key that cannot be used.
@@ -33,11 +71,11 @@ pub enum KeyError {
     /// Not PEM with one public key.
     #[error("there is no PEM public key (BEGIN PUBLIC KEY)")]
     NoKey,
-    /// Neither ECDSA on P-256 nor Ed25519.
-    #[error("it is neither an ECDSA key on P-256, as cosign makes them, nor an Ed25519 key")]
+    /// Of another kind, or too short.
+    #[error("it is neither an ECDSA key on P-256, P-384 or P-521, nor an Ed25519 key, nor an RSA key of 2048 bits or more")]
     Kind,
-    /// Not a point of its curve.
-    #[error("the key is not a point of its curve")]
+    /// Not a point of its curve, or no RSA key.
+    #[error("the key is no point of its curve, or no RSA key")]
     Point,
 }
 
@@ -46,6 +84,9 @@ impl fmt::Debug for Key {
         f.write_str(match self.0 {
             Kind::P256(_) => "Key(P-256)",
             Kind::Ed25519(_) => "Key(Ed25519)",
+            Kind::Other(Scheme::P384, _) => "Key(P-384)",
+            Kind::Other(Scheme::P521, _) => "Key(P-521)",
+            Kind::Other(Scheme::Rsa, _) => "Key(RSA)",
         })
     }
 }
@@ -75,16 +116,26 @@ impl Key {
             let key = ed25519_dalek::VerifyingKey::from_bytes(point).map_err(|_| KeyError::Point)?;
             return if key.is_weak() { Err(KeyError::Point) } else { Ok(Key(Kind::Ed25519(key))) };
         }
-        Err(KeyError::Kind)
+        let (scheme, key) = match (der.strip_prefix(&P384), der.strip_prefix(&P521)) {
+            (Some(point), _) => (Scheme::P384, point),
+            (_, Some(point)) => (Scheme::P521, point),
+            _ if der.starts_with(&[0x30, 0x82]) && der.get(4..).is_some_and(|rest| rest.starts_with(&RSA)) => (Scheme::Rsa, der),
+            _ => return Err(KeyError::Kind),
+        };
+        match UnparsedPublicKey::new(scheme.algorithm(), key).parse() {
+            Ok(_) => Ok(Key(Kind::Other(scheme, key.to_vec()))),
+            Err(_) => Err(KeyError::Point),
+        }
     }
 
-    /// Whether this key made `signature` (ASN.1 for ECDSA, over SHA-256) over `message`.
+    /// Whether this key made `signature` (ASN.1 for ECDSA) over `message`.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.0 {
             Kind::P256(key) => DerSignature::from_bytes(signature).is_ok_and(|signature| key.verify(message, &signature).is_ok()),
             Kind::Ed25519(key) => {
                 ed25519_dalek::Signature::from_slice(signature).is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
             }
+            Kind::Other(scheme, key) => UnparsedPublicKey::new(scheme.algorithm(), key).verify(message, signature).is_ok(),
         }
     }
 }

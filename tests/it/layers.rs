@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Layer 0: values that know nothing else of this program.
 const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
-const PURE: &[&str] = &["oci", "blob", "web", "sign", "codec", "image_set", "format", "policy"];
+const PURE: &[&str] = &["oci", "blob", "web", "sign", "codec", "image_set", "format", "openpgp", "policy"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
 const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive"];
 /// Layer 4: images, wherever they come from.
@@ -29,9 +29,9 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
         "web" => &[BASE],
         "cluster" => &[BASE, PURE],
         "origin" => &[BASE, PURE, &["fs"], ADAPTERS],
-        "sign" | "codec" | "image_set" => &[BASE, &["oci", "blob"]],
+        "sign" | "codec" | "image_set" | "openpgp" => &[BASE, &["oci", "blob"]],
         "format" => &[BASE, &["oci", "blob", "sign", "codec"]],
-        "policy" => &[BASE, &["oci", "blob", "sign", "image_set", "format"]],
+        "policy" => &[BASE, &["oci", "blob", "sign", "image_set", "format", "openpgp"]],
         module if ADAPTERS.contains(&module) => &[BASE, PURE, &["fs"]],
         module if VERBS.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN],
         module if WHOLE.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS],

@@ -1,9 +1,10 @@
 //! Where signatures lie: `STORE/sha256=HEX/signature-N`, N from 1 on without a gap.
 
-use super::{Keyring, ReleaseSignature, SignatureError, StoreFailure, verify};
+use super::{StoreError, StoreFailure};
 use crate::digest::Digest;
 use crate::fs::{Dir, FsError, Trouble};
 use crate::limits::{RELEASE_SIGNATURE_BYTES, RELEASE_SIGNATURES};
+use crate::openpgp::{ImageSignature, Keyring, SignatureError, verify};
 use crate::text::{shown, without_userinfo};
 use crate::web::{Get, Web, WebError};
 use std::path::Path;
@@ -17,7 +18,7 @@ pub const DEFAULT_STORES: [&str; 2] = [
 /// What one store gave.
 #[derive(Default)]
 struct Haul {
-    good: Vec<(u32, ReleaseSignature)>,
+    good: Vec<(u32, ImageSignature)>,
     refused: Vec<(String, SignatureError)>,
 }
 
@@ -34,15 +35,15 @@ struct Question<'q> {
 /// as well, in files whose names end in `-sha256-HEX`, with or without `-N` behind it. At most nine are read from a store.
 ///
 /// # Errors
-/// [`SignatureError::Missing`], [`SignatureError::Unreachable`] or [`SignatureError::Refused`] when no store has a signature that
-/// holds: bad ones weigh more than stores that cannot be asked. [`SignatureError::Cancelled`].
+/// [`StoreError::Missing`], [`StoreError::Unreachable`] or [`StoreError::Refused`] when no store has a signature that
+/// holds: bad ones weigh more than stores that cannot be asked. [`StoreError::Cancelled`].
 pub fn find(
     digest: &Digest,
     stores: &[String],
     web: &dyn Web,
     keyring: &Keyring,
     now: u64,
-) -> Result<Vec<(u32, ReleaseSignature)>, SignatureError> {
+) -> Result<Vec<(u32, ImageSignature)>, StoreError> {
     let question = Question { digest, keyring, now };
     let (mut refused, mut failures) = (Vec::new(), Vec::new());
     for store in stores {
@@ -53,7 +54,7 @@ pub fn find(
             None => question.folder(Path::new(store), &mut haul),
         };
         match end {
-            Err(StoreFailure::Web(WebError::Cancelled)) => return Err(SignatureError::Cancelled),
+            Err(StoreFailure::Web(WebError::Cancelled)) => return Err(StoreError::Cancelled),
             // What was found before the failure counts.
             _ if !haul.good.is_empty() => return Ok(haul.good),
             Err(failure) => failures.push(failure),
@@ -64,9 +65,9 @@ pub fn find(
     let digest = *digest;
     let stores = || stores.iter().map(|store| name(store)).collect();
     match (refused.is_empty(), failures.is_empty()) {
-        (false, _) => Err(SignatureError::Refused { digest, refused }),
-        (true, false) => Err(SignatureError::Unreachable { digest, stores: stores(), failures }),
-        (true, true) => Err(SignatureError::Missing { digest, stores: stores() }),
+        (false, _) => Err(StoreError::Refused { digest, refused }),
+        (true, false) => Err(StoreError::Unreachable { digest, stores: stores(), failures }),
+        (true, true) => Err(StoreError::Missing { digest, stores: stores() }),
     }
 }
 
