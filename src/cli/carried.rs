@@ -57,6 +57,8 @@ pub struct Carried {
     pub referrers: usize,
     /// OpenPGP signatures of releases.
     pub release_signatures: usize,
+    /// OpenPGP signatures of images, from lookasides.
+    pub image_signatures: usize,
     /// CatalogSource templates.
     pub templates: usize,
     /// Update graphs, by channel and architecture.
@@ -115,6 +117,7 @@ impl Carried {
             match document.kind {
                 DocumentKind::ReleaseSignature => carried.release_signatures += 1,
                 DocumentKind::CatalogTemplate => carried.templates += 1,
+                DocumentKind::ImageSignature => carried.image_signatures += 1,
                 DocumentKind::UpdateGraph => carried.update_graphs.push(document.name.clone()),
             }
         }
@@ -148,7 +151,7 @@ impl Carried {
         }
         lines.extend(self.charts.iter().map(|(name, n)| format!("chart {name}: {}", images(*n))));
         if lines.is_empty() {
-            return lines;
+            return self.signatures().into_iter().collect();
         }
         if self.by_name > 0 {
             lines.push(format!("by name: {}", images(self.by_name)));
@@ -159,6 +162,7 @@ impl Carried {
         if self.release_signatures > 0 {
             lines.push(format!("release signatures, for the cluster: {}", self.release_signatures));
         }
+        lines.extend(self.signatures());
         if self.templates > 0 {
             lines.push(format!("CatalogSource templates: {}", self.templates));
         }
@@ -166,6 +170,10 @@ impl Carried {
             lines.push(format!("update graphs: {}", self.update_graphs.join(", ")));
         }
         lines
+    }
+
+    fn signatures(&self) -> Option<String> {
+        (self.image_signatures > 0).then(|| format!("OpenPGP signatures of images, from lookasides: {}", self.image_signatures))
     }
 
     /// Prints them.

@@ -1,15 +1,18 @@
 //! `sealift verify`: is this medium good, ours, and meant for us?
 
-use super::{Context, Outcome, options, sets, values};
+use super::{Context, Outcome, now, options, sets, values};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
 use crate::error::{Code, Detail, Error, Side};
-use crate::format::{Image, Role, referrers};
+use crate::format::{Image, Role, image_signatures, referrers};
 use crate::ledger::Action;
 use crate::oci::Descriptor;
-use crate::policy::{Policy, judge};
+use crate::policy::{Evidence, Lack, Policy, judge};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// Why an image has no OpenPGP signature here.
+const NONE_IN_THE_SET: &str = "no OpenPGP signature of it lies in the set";
 
 /// Checks media: is this good, ours, and meant for us?
 ///
@@ -96,7 +99,10 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
     let payload = |_: &Image, layer: &Descriptor| {
         inline.get(&layer.digest).cloned().ok_or_else(|| "a payload does not lie in the contents document: pack the set again".to_owned())
     };
-    let judged = judge(policy, &contents.images, &contents.manifests()?, &payload);
+    let carried = image_signatures(&contents.documents);
+    let signatures = |_: &Image, digest: &Digest| carried.get(digest).cloned().ok_or(Lack::NotCarried(NONE_IN_THE_SET));
+    let evidence = Evidence { payload: &payload, signatures: &signatures, now: now() };
+    let judged = judge(policy, &contents.images, &contents.manifests()?, &evidence);
     let made = contents.images.iter().filter(|image| image.made.is_some()).count();
     let accepted = judged.iter().filter(|judged| judged.verdict.is_ok()).count();
     let by_itself = match made {

@@ -40,6 +40,7 @@ by_value!(
     crate::openshift::graph_image::GraphImageError,
     crate::origin::FetchError,
     crate::inventory::InventoryError,
+    crate::lookaside::ConfigError,
     crate::mirror::MirrorError,
     crate::pack::Error,
     crate::policy::PolicyError,

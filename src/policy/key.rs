@@ -139,3 +139,77 @@ impl Key {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    //! Keys and signatures made by openssl, over the text `sealift`.
+
+    use super::*;
+
+    /// Name, SubjectPublicKeyInfo, a signature over SHA-256, and one of another form.
+    const MADE: [(&str, &str, &str, &str); 3] = [
+        (
+            "Key(P-384)",
+            "MHYwEAYHKoZIzj0CAQYFK4EEACIDYgAETqdFTLLdUwEWhXx19yGH3v6l3WC0zUbQtl/piCjHYRbeq465gjJLK6s4NVy3sO4NRh3uFsxYYV1PqA2MOjvV2bwiBUww5Zk2gCzCOB1TO6G6hzwHoXC9dzFDvFYSqRNP",
+            "MGUCMAjtQ6g/nZvL4esyvLBGRcXtvCoL3BPV2YG+un5tnEScUsdn2vk3rQW7wEMzNCcY/wIxAMvMytufZxVOSLTaecqmnUL20P3OEIWtUssTGNosU5GrLgGDAs/sTYcTx2eZhPu8Bg==",
+            "MGQCMBvWWSBmV0uD14i5QqVpG0TPI/cgoM7NqjS1vyz+iCA/mIMlbsNfvoz4CkzDIsgRvQIwExAneMWrS/0xC/kyPU8x8O5kba1kDnusARG91rRGEegeUXmS/2MMR8LN2+5g0oAo",
+        ),
+        (
+            "Key(P-521)",
+            "MIGbMBAGByqGSM49AgEGBSuBBAAjA4GGAAQB/TLmk4II/r3oIzGcgKkxOfM1cm2Pt9U4ARQ8fXYV+L2M3PVq5yM6TcvDkLXY+k/mTuuFwfN/rAFqaCpiyUbWWZwBEuZZVCz9orHT4wgoTR5bx23RR/wJuooCVKdhDvJaz3vK60fRXX16M+JwxmYBrY2/pmANRyCz9eclDqHQTnW9Ziw=",
+            "MIGHAkE9ETi8mMwkBmM0rZBOzKVWngyNnGjAm39o/iSo/DQnpmNUnQioXuRegp/T4uv+xifaa0OC4mxFjv7L10WSR1SyEgJCATlWaZmGM0aH19V+CAJpUTimCmfxLeXrXK/PL6jKdc1q7BMKVbwWAOW6maKAsoezXWTHcZKyj4MDcNn2cF46rwVb",
+            "MIGIAkIBxuvcs8JDJyuyFnT5ZfJNOTL7LDZ7jM2Hoc8SzPFzl95OHZ+R2Sdq9BAf4kaw/zsJPfsttN+VoIudJoCuMy/FZy4CQgFrppsZxzGk6yyqJExPzhzOcIXrfurXPR6kDOe7/1jjuRG9npPZD9Yeciiot1gzFfVtcrcmbf62zSmx4wcffddrHw==",
+        ),
+        (
+            "Key(RSA)",
+            "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEA4BkPKAujRkkGrlcvMRo+NYfmmG2rhsTFi1xIDfpQBS03tPgP5o1QJOtQPJww17lPcKxldBhEx8pnA04Lo67cbe9+FMeLz4SEy7YfpI9xypjJ2ebf1S7y7lLGkqLjSfrxnHKcMmRz4IqrL1RmrFeFfjOhsUzgaWbHarwPqNbGF+OAnQifDo1ritR1q42qRzjytdjIfiB0hYhTMOWhbAbDzj3DuTnmeIj1LH8/PLB5zC1cT0FLQ2ftSa4/BL6ANklkbzmOQJfLmz7hDsJgviazmgwGEA1DbMYwXOo3Z5yUYtFTYa+4AGERRQYlnXEE+eVVUHsqPm5bWlAyv/l1JLrBdwIDAQAB",
+            "ZHHAcIxhRCIimiNnUdR8EnIB+lGCRvcLColcOOb1UjM6POWHjEBI/jz44qHd/3SI2wPgWyE2JsUujAHwyHrtjb/bWJ5+FE7A3n8HKWQCxeRbWs6GHQvrSG+Ka2Xbehp3BcWvgkmY1ajWPmMqwkZRfQ+LOEkfPNh0/K7yM1tQU6gJMoLCEVEgHCm4iGHTfGDtERUk8r5GpcDddk+PiyPRTNFhCdp31t/XAUEIN+hJaOVDdgQPpVqlUZ3pWooDqs2SvPQpPK8j2KFb2dyqMrQJYv9y76Mt9E2On4xGzalCyhPOlMGASR4hpRNTvmfH9JjzZOSeVt6Y0fGc4wyX1LjK7g==",
+            "xfGun8hYDHfmzj6qsZI3z762t0vXoXGziyiTJqxAW81RKsUF+qMoakChaK6480/TLZY+L4Qg0Ud7mx77iaoar+DOzF/a4/wlR349g4b3IphfrVMHRDUTqzSDQb1je58xE2GCljooDTRECAcu72jbl2rwShNgrKz5xNpUm/1wcR7BILIG1YyMv1LjBFPbz0UXxEQj18cD73POwgzCFmnFfQLPigD3if0xBNeb1MIIjyCHqdvFtqYwq2UlGio5+n7EsZDLazvYRjpeynerzkoB2aNY5SlQQ0aWnMkcKw/rWMj2oJxwy/CV7LeSz4JOt2zMpEMkPSU8tgeUorKG7zfbTQ==",
+        ),
+    ];
+    const SHORT_RSA: &str = "MIGfMA0GCSqGSIb3DQEBAQUAA4GNADCBiQKBgQC/M3Fl9gtfTnFDLXjHUhnD7uUrGRf5QxljG9goYG/SOWPOts27UP+WjZSh7BnkRCmUC3ywRiA32NVGaayL3o+eltdng3ZSC1098NJMyqba2RtfI4Y2U5d7Sg6eJvZZ80dnpniV0K3H5D8U/oZkXgUlQHzKyaM7DWyrM8dUNvlH+wIDAQAB";
+    const SECP256K1: &str =
+        "MFYwEAYHKoZIzj0CAQYFK4EEAAoDQgAENm70RDAoH9GH26TfK8tTxsVzYb7DZ6R7apupqh7EUy/WZ0CU+Oc3TtHeJOGzmjLKMtntTUyFcKHDJZ68tZ437w==";
+
+    fn key(der: &[u8]) -> Result<Key, KeyError> {
+        Key::from_pem(format!("-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----\n", BASE64.encode(der)).as_bytes())
+    }
+
+    fn decoded(text: &str) -> Vec<u8> {
+        BASE64.decode(text).unwrap()
+    }
+
+    #[test]
+    fn keys_of_every_kind_verify_what_they_signed_and_nothing_else() {
+        for (name, public, good, other) in MADE {
+            let (der, good) = (decoded(public), decoded(good));
+            let made = key(&der).unwrap();
+            assert_eq!(format!("{made:?}"), name);
+            assert!(made.verifies(b"sealift", &good) && !made.verifies(b"sealif", &good) && !made.verifies(b"sealift", b""), "{name}");
+            assert!(!made.verifies(b"sealift", &decoded(other)), "{name}: podman takes SHA-256 and PKCS #1 v1.5 alone");
+            for bit in 0..good.len() * 8 {
+                let mut changed = good.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(!made.verifies(b"sealift", &changed), "{name}: bit {bit} of the signature");
+            }
+            for bit in (0..der.len() * 8).step_by(5) {
+                let mut changed = der.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                assert!(!key(&changed).is_ok_and(|key| key.verifies(b"sealift", &good)), "{name}: bit {bit} of the key");
+            }
+            for length in 0..der.len() {
+                assert!(key(&der[..length]).is_err(), "{name}: {length}");
+            }
+        }
+    }
+
+    #[test]
+    fn short_and_foreign_keys_are_refused_by_kind() {
+        for other in [SHORT_RSA, SECP256K1] {
+            assert_eq!(key(&decoded(other)), Err(KeyError::Kind));
+        }
+        let mut outside = P384.to_vec();
+        outside.extend([&[4][..], &[7; 96]].concat());
+        assert_eq!(key(&outside), Err(KeyError::Point));
+    }
+}

@@ -12,7 +12,7 @@ const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
 const PURE: &[&str] = &["oci", "blob", "web", "sign", "codec", "image_set", "format", "openpgp", "policy"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
-const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive"];
+const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive", "lookaside"];
 /// Layer 4: images, wherever they come from.
 const ORIGIN: &[&str] = &["origin"];
 /// Layer 5: the verbs and what they are told by others. They meet through values of `format`, never through each other.

@@ -2,9 +2,9 @@
 
 use crate::digest::Digest;
 use crate::fs::FsError;
+use crate::lookaside::StoreFailure;
 use crate::openpgp::{KeyFileError, SignatureError};
 use crate::text::shown;
-use crate::web::WebError;
 use std::path::PathBuf;
 
 /// Why a digest has no signature that counts.
@@ -42,17 +42,6 @@ pub enum StoreError {
     /// The person asked to stop.
     #[error("interrupted")]
     Cancelled,
-}
-
-/// A store that could not be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreFailure {
-    /// By address.
-    #[error(transparent)]
-    Web(#[from] WebError),
-    /// A folder.
-    #[error(transparent)]
-    Fs(#[from] FsError),
 }
 
 /// Why keys cannot be had.

@@ -4,6 +4,6 @@ mod error;
 mod keys;
 mod stores;
 
-pub use error::{KeyError, StoreError, StoreFailure};
+pub use error::{KeyError, StoreError};
 pub use keys::{PINNED, RED_HAT_RELEASE_2, find_keys};
 pub use stores::{DEFAULT_STORES, find};
