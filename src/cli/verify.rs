@@ -48,11 +48,14 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let mut reports = Vec::new();
     let mut troubles = Vec::new();
     let mut missing = false;
+    let mut remedy = None;
     for set in &sets {
         let (mut report, mut found) = check(set, &args, ctx)?;
         count_referrers(set, &mut report, ctx)?;
         if let Some(policy) = &policy {
-            found.extend(judged(set, policy, &mut report, ctx)?);
+            let (refused, first) = judged(set, policy, &mut report, ctx)?;
+            found.extend(refused);
+            remedy = remedy.or(first);
         }
         let absent = set.volumes_missing();
         if !absent.is_empty() && !args.this_medium && !one_file {
@@ -74,7 +77,11 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         (false, true, _) => (Code::PolicyRefused, "the signature policy does not accept all images of the set"),
         (false, false, _) => (Code::VolumeMissing, "what is here is good, but volumes are missing"),
     };
-    Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+    let told = Error { details: troubles, ..Error::new(code, what) };
+    Ok(outcome.but(Some(match remedy.filter(|_| code == Code::PolicyRefused) {
+        Some(remedy) => told.remedy(remedy),
+        None => told,
+    })))
 }
 
 /// Says how many referrers there are and of which images: all of them are whole in the contents, which proves itself.
@@ -92,8 +99,8 @@ fn count_referrers(set: &OpenSet, report: &mut serde_json::Value, ctx: &Context)
     Ok(())
 }
 
-/// Judges the images of a set by what lies in it.
-fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &Context) -> Result<Vec<Detail>, Error> {
+/// Judges the images of a set by what lies in it. What helps the first that is refused comes beside the refusals.
+fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &Context) -> Result<(Vec<Detail>, Option<String>), Error> {
     let contents = set.contents();
     let inline: BTreeMap<Digest, Vec<u8>> = contents.blobs.iter().filter_map(|b| Some((b.digest, b.inline_bytes()?))).collect();
     let payload = |_: &Image, layer: &Descriptor| {
@@ -110,13 +117,14 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
         n => format!("; {n} were made by sealift and are vouched for by the set's own signature"),
     };
     ctx.output.line(&format!("signature policy: {accepted} of {} images accepted{by_itself}", judged.len()));
+    let remedy = judged.iter().find_map(|judged| judged.verdict.as_ref().err()).map(|refused| Error::from(refused).remedy);
     let refused = judged.into_iter().filter_map(|judged| {
         let (image, error) = (contents.images.get(judged.image)?, Error::from(judged.verdict.err()?));
         Some(Detail::of(format!("{}:{} ({})", image.repository, image.tag, image.source), &error))
     });
     let refused: Vec<Detail> = refused.collect();
     report["policy"] = serde_json::json!({"accepted": accepted, "refused": refused.len(), "made": made});
-    Ok(refused)
+    Ok((refused, remedy))
 }
 
 /// A file that was asked about and is no volume of any set here would otherwise be passed over, and nothing be wrong.

@@ -5,6 +5,7 @@ use crate::support::attached::Shelf;
 use crate::support::lying::{Guard, Lying};
 use crate::support::openpgp::{TestKey, document};
 use crate::support::run::{Ran, User};
+use crate::support::servers::{DockerRegistry, Options};
 use crate::support::skip;
 use sealift::digest::Digest;
 use serde_json::{Value, json};
@@ -63,7 +64,7 @@ impl World {
 
     /// `registries.d` of the user, as podman reads it.
     fn configured(&self, text: &str) {
-        let folder = self.user.home().join(".config/containers/registries.d");
+        let folder = self.user.at(".config/containers/registries.d");
         fs::create_dir_all(&folder).unwrap();
         fs::write(folder.join("test.yaml"), text).unwrap();
     }
@@ -219,7 +220,7 @@ fn an_image_without_lookaside_is_refused_and_where_to_name_one_is_told() {
     assert!(without.err.contains("could not be had and are not carried"), "{}", without.err);
     let inside =
         world.user.run("verify OUT --policy policy.json").refused(19, "POLICY_REFUSED", &["no OpenPGP signature of it lies in the set"]);
-    assert!(inside.err.contains("--policy") || inside.err.contains("lookaside"), "{}", inside.err);
+    assert!(inside.err.contains("registries.d") && inside.err.contains("--lookaside"), "{}", inside.err);
     world.configured("docker:\n  quay.io:\n    lookaside: ftp://x\n");
     world.pack("").refused(2, "BAD_DOCUMENT", &["test.yaml", "ftp://x"]);
     world.pack("--no-referrers --lookaside store").expect(2);
@@ -255,25 +256,27 @@ fn skopeo_signs_and_verifies_the_same() {
     if Command::new("skopeo").arg("--version").output().is_err() {
         return skip("no skopeo");
     }
-    let (host, store) = (world.source.host(), world.user.at("store"));
+    let server = || DockerRegistry::start(Options::default());
+    let (Some(source), Some(target)) = (server(), server()) else { return skip("no docker-registry") };
+    let (host, store) = (source.host(), world.user.at("store"));
+    Shelf::new(&host, "team/app").image("1", false);
     world.configured(&format!("docker:\n  {host}:\n    lookaside: file://{}\n", store.display()));
     let skopeo = |words: &[&str]| {
         let mut command = Command::new("skopeo");
-        command.args(words).env("GNUPGHOME", world.key.home()).env("HOME", world.user.home()).env_remove("XDG_CONFIG_HOME");
+        command.args(words).env("GNUPGHOME", world.key.home()).env("HOME", world.user.work()).env_remove("XDG_CONFIG_HOME");
         let output = command.output().unwrap();
         assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
     };
-    let (from, to) = (format!("docker://{}:1", world.name()), format!("docker://{host}/team/signed:1"));
+    let (from, to) = (format!("docker://{host}/team/app:1"), format!("docker://{host}/team/signed:1"));
     let fingerprint = &world.key.fingerprint;
     skopeo(&["--insecure-policy", "copy", "--src-tls-verify=false", "--dest-tls-verify=false", "--sign-by", fingerprint, &from, &to]);
-    world.policy(&world.requirement());
+    fs::write(world.user.at("policy.json"), json!({"default": [world.requirement()]}).to_string()).unwrap();
     let line = format!("pack {host}/team/signed:1 --key site --src-tls-verify=false --policy policy.json OUT");
     world.user.run(&line).expect(0);
     fs::remove_dir_all(&store).unwrap();
     world.user.run("verify OUT --policy policy.json").expect(0);
 
     // Inside: the signatures lie in a folder that podman reads, for the name the image has there.
-    let target = Lying::start(Guard::Open);
     world.user.run(&format!("unpack OUT --to {}/in --dest-tls-verify=false", target.host())).expect(0);
     world.user.run(&format!("resources --to {}/in -o RES", target.host())).expect(0);
     let config = world.user.at("RES/registries.d/sealift.yaml");
