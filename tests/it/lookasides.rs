@@ -277,7 +277,7 @@ fn skopeo_signs_and_verifies_the_same() {
     world.user.run("verify OUT --policy policy.json").expect(0);
 
     // Inside: the signatures lie in a folder that podman reads, for the name the image has there.
-    world.user.run(&format!("unpack OUT --to {}/in --dest-tls-verify=false", target.host())).expect(0);
+    world.user.run(&format!("unpack OUT --to {}/in --dest-tls-verify=false --first", target.host())).expect(0);
     world.user.run(&format!("resources --to {}/in -o RES", target.host())).expect(0);
     let config = world.user.at("RES/registries.d/sealift.yaml");
     let text = fs::read_to_string(&config).unwrap();
