@@ -145,6 +145,9 @@ fn requirement(value: Value, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) ->
     }
 }
 
+/// Files of keys: their names, their bytes.
+type KeyFiles = Vec<(String, Vec<u8>)>;
+
 fn signed_by(said: SignedBy, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Requirement, String> {
     let identity = said.signed_identity.map(Identity::parse).transpose()?.unwrap_or(Identity::RepoDigestOrExact);
     match said.key_type.as_str() {
@@ -167,7 +170,7 @@ fn signed_by(said: SignedBy, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) ->
         let bytes = BASE64.decode(data.as_bytes()).map_err(|_| "keyData is not base64".to_owned())?;
         Ok(vec![("keyData".to_owned(), bytes)])
     });
-    let sources: Vec<Result<Vec<(String, Vec<u8>)>, String>> = paths.chain(datas).collect();
+    let sources: Vec<Result<KeyFiles, String>> = paths.chain(datas).collect();
     match <[_; 1]>::try_from(sources) {
         Ok([Ok(files)]) if files.is_empty() => Err("signedBy needs at least one key".into()),
         Ok([files]) => {
