@@ -19,8 +19,8 @@
 //! |---|---|---|
 //! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`parallel`], [`x509`] | std, hash crates |
 //! | 1 | [`oci`], [`blob`], [`web`], [`yaml`] | 0 |
-//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`policy`] (which uses `format` and `image_set`) | 0, 1; no files, sockets, clock |
-//! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`] | 0 to 2 and `fs`, never each other |
+//! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`openpgp`], [`policy`] (which uses `format`, `image_set` and `openpgp`) | 0, 1; no files, sockets, clock |
+//! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`], [`lookaside`] | 0 to 2 and `fs`, never each other |
 //! | 4 | [`origin`]: where images come from | 0 to 3 |
 //! | 5 | [`pack`], [`unpack`], [`preflight`], [`serve`], [`openshift`], [`helm`]; [`cluster`] (only 0 to 2) | 0 to 4, never each other |
 //! | 6 | [`gather`] (an ImageSet becomes a wish), [`mirror`], [`inventory`] | 0 to 5, never each other |
@@ -53,8 +53,10 @@ pub mod keystore;
 pub mod layout;
 pub mod ledger;
 pub mod limits;
+pub mod lookaside;
 pub mod mirror;
 pub mod oci;
+pub mod openpgp;
 pub mod openshift;
 pub mod origin;
 pub mod pack;

@@ -177,5 +177,11 @@ pub const REFERRER_DEPTH: usize = 4;
 pub const PAYLOAD_BYTES: u64 = 64 << 10;
 /// `policy.json`: hand-written, a few kilobytes.
 pub const POLICY_BYTES: u64 = 4 << 20;
+/// OpenPGP signatures of one manifest in a lookaside: a store that always has another. As many as podman reads.
+pub const LOOKASIDE_SIGNATURES: u32 = 128;
+/// Files of one folder `registries.d`.
+pub const REGISTRIES_D_FILES: usize = 1024;
+/// Name of a document beside the images: a repository name with a digest and a number.
+pub const DOCUMENT_NAME_CHARS: usize = 512;
 /// Signatures of one image that are verified; each costs an elliptic-curve operation per key.
 pub const IMAGE_SIGNATURES: usize = 1000;

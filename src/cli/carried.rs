@@ -59,6 +59,8 @@ pub struct Carried {
     pub referrers: usize,
     /// OpenPGP signatures of releases.
     pub release_signatures: usize,
+    /// OpenPGP signatures of images, from lookasides.
+    pub image_signatures: usize,
     /// CatalogSource templates.
     pub templates: usize,
     /// Update graphs, by channel and architecture.
@@ -119,6 +121,7 @@ impl Carried {
             match document.kind {
                 DocumentKind::ReleaseSignature => carried.release_signatures += 1,
                 DocumentKind::CatalogTemplate => carried.templates += 1,
+                DocumentKind::ImageSignature => carried.image_signatures += 1,
                 DocumentKind::UpdateGraph => carried.update_graphs.push(document.name.clone()),
                 DocumentKind::Note => carried.notes.extend(notes(document)),
             }
@@ -153,7 +156,7 @@ impl Carried {
         }
         lines.extend(self.charts.iter().map(|(name, n)| format!("chart {name}: {}", images(*n))));
         if lines.is_empty() {
-            return lines;
+            return self.signatures().into_iter().collect();
         }
         if self.by_name > 0 {
             lines.push(format!("by name: {}", images(self.by_name)));
@@ -164,6 +167,7 @@ impl Carried {
         if self.release_signatures > 0 {
             lines.push(format!("release signatures, for the cluster: {}", self.release_signatures));
         }
+        lines.extend(self.signatures());
         if self.templates > 0 {
             lines.push(format!("CatalogSource templates: {}", self.templates));
         }
@@ -172,6 +176,10 @@ impl Carried {
         }
         lines.extend(self.notes.iter().map(|note| format!("note: {note}")));
         lines
+    }
+
+    fn signatures(&self) -> Option<String> {
+        (self.image_signatures > 0).then(|| format!("OpenPGP signatures of images, from lookasides: {}", self.image_signatures))
     }
 
     /// Prints them.

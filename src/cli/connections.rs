@@ -4,6 +4,7 @@ use super::{Context, options, values};
 use crate::error::{Code, Error, Side};
 use crate::image_set::Source;
 use crate::layout::Layout;
+use crate::lookaside::{Folders, Lookasides, Scopes};
 use crate::origin::{MadeOrigin, Mirrored, Origin, OriginError, Origins, Remembering, Told};
 use crate::progress::{Level, Progress};
 use crate::registry::certs::CertDirs;
@@ -40,6 +41,31 @@ pub fn registries(ctx: &Context, access: &options::Access) -> Result<Conf, Error
         ctx.progress.say(Level::Detail, &format!("registries.conf: {}", shown(&file.display().to_string())));
     }
     Ok(loaded.conf)
+}
+
+/// Folders of `registries.d` that do not belong to a user.
+const SYSTEM_REGISTRIES_D: [&str; 2] = ["/etc/containers/registries.d", "/usr/share/containers/registries.d"];
+
+/// Where OpenPGP signatures of images lie: as the options and `registries.d` say. With --no-referrers nowhere.
+pub fn lookasides(ctx: &Context, selection: &options::Selection) -> Result<Lookasides, Error> {
+    if selection.no_referrers {
+        return Ok(Lookasides::default());
+    }
+    let mut named = Scopes::default();
+    for values::Lookaside { scope, store } in &selection.lookaside {
+        if named.set(scope.as_deref(), store.clone()) {
+            let what = format!("two lookasides were given for {}", scope.as_deref().unwrap_or("all images"));
+            return Err(Error::new(Code::Usage, what).remedy("give each --lookaside a SCOPE= of its own"));
+        }
+    }
+    let own = ctx.environment.user_config.iter().map(|config| config.join("containers/registries.d"));
+    let usual = own.chain(SYSTEM_REGISTRIES_D.map(PathBuf::from)).collect();
+    let loaded = Folders { named: selection.registries_d.clone(), usual }.load()?;
+    loaded.notices.iter().for_each(|notice| ctx.output.warn(notice));
+    for file in loaded.files {
+        ctx.progress.say(Level::Detail, &format!("registries.d: {}", shown(&file.display().to_string())));
+    }
+    Ok(Lookasides::new(named, loaded.scopes))
 }
 
 /// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.

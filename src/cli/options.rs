@@ -208,11 +208,19 @@ pub struct Selection {
     #[arg(long, value_name = "TYPE", value_delimiter = ',', help_heading = "Selection")]
     pub referrers: Vec<String>,
     /// Carry the images without what refers to them, and do not ask for it: saves four requests for each manifest
-    #[arg(long, conflicts_with_all = ["referrers", "policy"], help_heading = "Selection")]
+    #[arg(long, conflicts_with_all = ["referrers", "policy", "lookaside"], help_heading = "Selection")]
     pub no_referrers: bool,
     /// Accept only images that this signature policy (containers-policy.json(5)) accepts. Their signatures are carried
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     pub policy: Option<PathBuf>,
+    /// Where OpenPGP signatures lie (a lookaside): an address or a folder, for all images or those of a SCOPE like quay.io/team. May be
+    /// given several times; comes before registries.d. What is found is carried
+    #[arg(long, value_name = "[SCOPE=]URL|DIR", value_parser = values::lookaside, help_heading = "Selection")]
+    pub lookaside: Vec<values::Lookaside>,
+    /// Folder with the lookasides of registries (containers-registries.d(5)); only this one is read then. Default: that of the
+    /// user, else /etc/containers/registries.d
+    #[arg(long, alias = "registries.d", value_name = "DIR", help_heading = "Selection")]
+    pub registries_d: Option<PathBuf>,
 }
 
 impl Selection {

@@ -15,9 +15,10 @@ use std::path::{Path, PathBuf};
 /// Writes what clusters need to pull from the inner registry
 ///
 /// Mirror sets, catalogs, the update service and release signatures for OpenShift; hosts.toml for containerd, a drop-in for
-/// registries.conf, registries.yaml for k3s and RKE2. They follow the receipts of everything that was unpacked into the registry,
-/// not of the last set alone, and have the names oc-mirror gives: applying them updates what it left. A host that has no receipts
-/// reads those in the registry (PREFIX/sealift/receipts). Without -o the objects for OpenShift are printed, for `oc apply -f -`.
+/// registries.conf, registries.yaml for k3s and RKE2; signatures of images for podman. They follow the receipts of everything that
+/// was unpacked into the registry, not of the last set alone, and have the names oc-mirror gives: applying them updates what it left.
+/// A host that has no receipts reads those in the registry (PREFIX/sealift/receipts). Without -o the objects for OpenShift are
+/// printed, for `oc apply -f -`.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// Where to.
@@ -172,9 +173,9 @@ fn unknown(name: &str, trouble: Option<Error>, ctx: &Context) -> Error {
     }
 }
 
-/// The JSON form of what is there as YAML is not printed too.
+/// The JSON form of what is there as YAML is not printed too, and nothing that is no text.
 fn print(files: &[ResourceFile], ctx: &Context) {
-    for file in files.iter().filter(|file| !file.name.ends_with(".json")) {
+    for file in files.iter().filter(|file| !file.name.ends_with(".json") && !file.is_binary()) {
         ctx.output.text(&format!("# {}\n{}", file.name, file.contents));
     }
 }
@@ -197,6 +198,12 @@ fn next(path: &Path, files: &[ResourceFile], ctx: &Context) {
         (
             Kind::RegistriesConf,
             format!("podman, CRI-O: copy {path}/registries.conf.d/50-sealift.conf to /etc/containers/registries.conf.d"),
+        ),
+        (
+            Kind::Lookaside,
+            format!(
+                "signatures: copy {path}/lookaside/* to /var/lib/containers/sigstore, {path}/registries.d/* to /etc/containers/registries.d"
+            ),
         ),
         (Kind::K3s, format!("k3s, RKE2: put {path}/k3s/registries.yaml to /etc/rancher/k3s or /etc/rancher/rke2, and restart it")),
     ] {

@@ -31,15 +31,15 @@ pub(super) fn write(dir: &Dir, files: &[ResourceFile], ctx: &Context) -> Result<
     publish_list(dir, both)?;
     for file in files {
         let (parent, name) = place(dir, &file.name, true)?.ok_or_else(|| Error::bug(format!("{} is no name of a file", file.name)))?;
-        if parent.read_if_there(name, limits::PLAN_BYTES)?.is_none_or(|there| there != file.contents.as_bytes()) {
-            parent.publish(name, file.contents.as_bytes())?;
+        if parent.read_if_there(name, limits::PLAN_BYTES)?.is_none_or(|there| there != file.bytes()) {
+            parent.publish(name, &file.bytes())?;
         }
     }
     publish_list(dir, files.iter().map(|file| (file.name.clone(), BTreeSet::from([digest(file)]))).collect())
 }
 
 fn digest(file: &ResourceFile) -> String {
-    Digest::sha256(file.contents.as_bytes()).hex()
+    Digest::sha256(&file.bytes()).hex()
 }
 
 fn put_aside(dir: &Dir, path: &str, written: &BTreeSet<String>, wanted: Option<&ResourceFile>, ctx: &Context) -> Result<(), Error> {

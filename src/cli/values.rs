@@ -2,6 +2,7 @@
 
 use crate::error::{Code, Error};
 use crate::image_set::Source;
+use crate::lookaside::Store;
 use crate::oci::is_repository;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsStr;
@@ -58,6 +59,32 @@ pub fn label(text: &str) -> Result<(String, String), String> {
 /// Checks a `--host-setting`.
 pub fn host_setting(text: &str) -> Result<String, String> {
     crate::registry::hosts::HostTable::default().set(text).map(|()| text.to_owned()).map_err(|fault| fault.to_string())
+}
+
+/// A lookaside with the images it is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lookaside {
+    /// Host, namespace, repository or image; `None`: all.
+    pub scope: Option<String>,
+    /// Where the signatures lie.
+    pub store: Store,
+}
+
+/// Reads `[SCOPE=]URL|DIR`.
+pub fn lookaside(text: &str) -> Result<Lookaside, String> {
+    // What stands before an equals sign of an address or a path is no scope.
+    let is_scope = |scope: &str| !scope.contains("://") && !scope.starts_with(['/', '.']);
+    let (scope, store) = match text.split_once('=').filter(|(scope, _)| is_scope(scope)) {
+        Some((scope, store)) => (Some(scope), store),
+        None => (None, text),
+    };
+    if scope.is_some_and(str::is_empty) || store.is_empty() {
+        return Err("it is [SCOPE=]URL or [SCOPE=]DIR, like quay.io/team=https://signatures.example.com".into());
+    }
+    match Store::parse(store) {
+        Store::Folder(path) if path.to_string_lossy().contains("://") => Err("only http, https and file addresses can be asked".into()),
+        store => Ok(Lookaside { scope: scope.map(str::to_owned), store }),
+    }
 }
 
 /// Where a signing key is.

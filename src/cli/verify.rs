@@ -1,15 +1,18 @@
 //! `sealift verify`: is this medium good, ours, and meant for us?
 
-use super::{Context, Outcome, options, sets, values};
+use super::{Context, Outcome, now, options, sets, values};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
 use crate::error::{Code, Detail, Error, Side};
-use crate::format::{Image, Role, referrers};
+use crate::format::{Image, Role, image_signatures, referrers};
 use crate::ledger::Action;
 use crate::oci::Descriptor;
-use crate::policy::{Policy, judge};
+use crate::policy::{Evidence, Lack, Policy, judge};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+
+/// Why an image has no OpenPGP signature here.
+const NONE_IN_THE_SET: &str = "no OpenPGP signature of it lies in the set";
 
 /// Checks media: is this good, ours, and meant for us?
 ///
@@ -45,11 +48,14 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let mut reports = Vec::new();
     let mut troubles = Vec::new();
     let mut missing = false;
+    let mut remedy = None;
     for set in &sets {
         let (mut report, mut found) = check(set, &args, ctx)?;
         count_referrers(set, &mut report, ctx)?;
         if let Some(policy) = &policy {
-            found.extend(judged(set, policy, &mut report, ctx)?);
+            let (refused, first) = judged(set, policy, &mut report, ctx)?;
+            found.extend(refused);
+            remedy = remedy.or(first);
         }
         let absent = set.volumes_missing();
         if !absent.is_empty() && !args.this_medium && !one_file {
@@ -71,7 +77,11 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         (false, true, _) => (Code::PolicyRefused, "the signature policy does not accept all images of the set"),
         (false, false, _) => (Code::VolumeMissing, "what is here is good, but volumes are missing"),
     };
-    Ok(outcome.but(Some(Error { details: troubles, ..Error::new(code, what) })))
+    let told = Error { details: troubles, ..Error::new(code, what) };
+    Ok(outcome.but(Some(match remedy.filter(|_| code == Code::PolicyRefused) {
+        Some(remedy) => told.remedy(remedy),
+        None => told,
+    })))
 }
 
 /// Says how many referrers there are and of which images: all of them are whole in the contents, which proves itself.
@@ -89,14 +99,17 @@ fn count_referrers(set: &OpenSet, report: &mut serde_json::Value, ctx: &Context)
     Ok(())
 }
 
-/// Judges the images of a set by what lies in it.
-fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &Context) -> Result<Vec<Detail>, Error> {
+/// Judges the images of a set by what lies in it. What helps the first that is refused comes beside the refusals.
+fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &Context) -> Result<(Vec<Detail>, Option<String>), Error> {
     let contents = set.contents();
     let inline: BTreeMap<Digest, Vec<u8>> = contents.blobs.iter().filter_map(|b| Some((b.digest, b.inline_bytes()?))).collect();
     let payload = |_: &Image, layer: &Descriptor| {
         inline.get(&layer.digest).cloned().ok_or_else(|| "a payload does not lie in the contents document: pack the set again".to_owned())
     };
-    let judged = judge(policy, &contents.images, &contents.manifests()?, &payload);
+    let carried = image_signatures(&contents.documents);
+    let signatures = |_: &Image, digest: &Digest| carried.get(digest).cloned().ok_or(Lack::NotCarried(NONE_IN_THE_SET));
+    let evidence = Evidence { payload: &payload, signatures: &signatures, now: now() };
+    let judged = judge(policy, &contents.images, &contents.manifests()?, &evidence);
     let made = contents.images.iter().filter(|image| image.made.is_some()).count();
     let accepted = judged.iter().filter(|judged| judged.verdict.is_ok()).count();
     let by_itself = match made {
@@ -104,13 +117,14 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
         n => format!("; {n} were made by sealift and are vouched for by the set's own signature"),
     };
     ctx.output.line(&format!("signature policy: {accepted} of {} images accepted{by_itself}", judged.len()));
+    let remedy = judged.iter().find_map(|judged| judged.verdict.as_ref().err()).map(|refused| Error::from(refused).remedy);
     let refused = judged.into_iter().filter_map(|judged| {
         let (image, error) = (contents.images.get(judged.image)?, Error::from(judged.verdict.err()?));
         Some(Detail::of(format!("{}:{} ({})", image.repository, image.tag, image.source), &error))
     });
     let refused: Vec<Detail> = refused.collect();
     report["policy"] = serde_json::json!({"accepted": accepted, "refused": refused.len(), "made": made});
-    Ok(refused)
+    Ok((refused, remedy))
 }
 
 /// A file that was asked about and is no volume of any set here would otherwise be passed over, and nothing be wrong.

@@ -1,8 +1,8 @@
 //! From the words of `plan` and `pack` to a plan.
 
 use super::asked::Asked;
-use super::connections::{Sources, client, registries};
-use super::{Context, openshift, options, values};
+use super::connections::{Sources, client, lookasides, registries};
+use super::{Context, now, openshift, options, values};
 use crate::error::{Code, Detail, Error};
 use crate::format::Missing;
 use crate::fs::{File, read_user_file};
@@ -10,10 +10,11 @@ use crate::gather::{self, GatherError, Gathered, World};
 use crate::image_set::ImageSet;
 use crate::layout::Layout;
 use crate::limits;
-use crate::pack::{self, Failure, Options, PackPlan, Wish};
-use crate::policy::Policy;
+use crate::lookaside::{LookasideError, Lookasides};
+use crate::pack::{self, Court, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
 use crate::text::shown;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,10 +38,20 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     let parallel = asked.source.access.parallel.map_or(6, usize::from);
     // The policy first: a mistake in it shall not be noticed after all sources were asked.
     let policy = asked.selection.policy.as_deref().map(options::policy).transpose()?;
+    let lookasides = lookasides(ctx, &asked.selection)?;
+    let court = policy.as_ref().map(|policy| Court {
+        policy,
+        origins: &sources,
+        lookasides: &lookasides,
+        web: sources.client(),
+        now: now(),
+        parallel,
+        progress: ctx.progress.as_ref(),
+    });
     if let Some(path) = saved(&asked.wishes)? {
         let plan = PackPlan::parse(&File::open_path(path)?.read_whole(limits::PLAN_BYTES)?).map_err(Error::from)?;
         warn_about_moved_tags(&plan, &sources, ctx);
-        let (plan, failures) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
+        let (plan, failures) = accepted(plan, court.as_ref(), ctx)?;
         return Ok(Planned { plan, failures, left_out: Vec::new(), sources, parallel });
     }
     ctx.progress.begin("working out what is asked for", 0);
@@ -59,7 +70,8 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     let planned = pack::plan(&wish, options, &sources, parallel, code_of, ctx.progress.as_ref());
     ctx.progress.end();
     let (plan, mut failures) = planned?;
-    let (plan, refused) = accepted(plan, policy.as_ref(), &sources, parallel, ctx)?;
+    let plan = with_signatures(plan, &lookasides, &sources, parallel, ctx)?;
+    let (plan, refused) = accepted(plan, court.as_ref(), ctx)?;
     failures.extend(refused);
     for image in plan.images.iter().filter(|image| !image.platforms.is_empty()) {
         let carried = image.platforms.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
@@ -80,17 +92,25 @@ pub fn sources(ctx: &Context, source: &options::Source, workspace: Layout) -> Re
     Ok(Sources::new(client, workspace).with_mirrors(conf, Arc::new(move |line| progress.say(Level::Detail, &shown(line).to_string()))))
 }
 
+/// The plan with the OpenPGP signatures of its images. One that cannot be had is told; whether it is needed, a policy says.
+fn with_signatures(plan: PackPlan, lookasides: &Lookasides, sources: &Sources, parallel: usize, ctx: &Context) -> Result<PackPlan, Error> {
+    ctx.progress.begin("asking for signatures", 0);
+    let carried = pack::carry_signatures(plan, lookasides, sources.client(), parallel, ctx.progress.as_ref());
+    ctx.progress.end();
+    let (plan, failures) = carried?;
+    let images: BTreeSet<&str> = failures.iter().map(|(image, _)| image.as_str()).collect();
+    if let Some((_, first)) = failures.iter().find(|(_, error)| !matches!(error, LookasideError::GaveUp { .. })) {
+        let line = format!("OpenPGP signatures of {} images could not be had and are not carried: {first}", images.len());
+        ctx.progress.say(Level::Warning, &line);
+    }
+    Ok(plan)
+}
+
 /// The part of a plan that the policy accepts, and what it does not.
-fn accepted(
-    plan: PackPlan,
-    policy: Option<&Policy>,
-    sources: &Sources,
-    parallel: usize,
-    ctx: &Context,
-) -> Result<(PackPlan, Vec<Failure>), Error> {
-    let Some(policy) = policy else { return Ok((plan, Vec::new())) };
+fn accepted(plan: PackPlan, court: Option<&Court<'_>>, ctx: &Context) -> Result<(PackPlan, Vec<Failure>), Error> {
+    let Some(court) = court else { return Ok((plan, Vec::new())) };
     ctx.progress.begin("judging signatures", 0);
-    let judged = pack::enforce(&plan, policy, sources, parallel, &code_of, ctx.progress.as_ref());
+    let judged = pack::enforce(&plan, court, &code_of);
     ctx.progress.end();
     Ok(judged?)
 }

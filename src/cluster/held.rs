@@ -1,8 +1,10 @@
 //! What the targets hold, by their receipts.
 
 use super::{ClusterError, Target};
-use crate::format::{Completeness, Document, DocumentKind, Receipt, ReceiptImage, Role};
+use crate::digest::Digest;
+use crate::format::{Completeness, Document, DocumentKind, Receipt, ReceiptImage, Role, SignatureName};
 use crate::image_set::{Source, max_nested_paths};
+use crate::limits::LOOKASIDE_SIGNATURES;
 use crate::oci::{Reference, is_repository};
 use crate::text::shown;
 use std::collections::BTreeMap;
@@ -48,7 +50,11 @@ pub(super) struct Holdings {
     pub images: Vec<Held>,
     /// Signatures of releases by name: `sha256-HEX-N`.
     pub signatures: BTreeMap<String, Vec<u8>>,
+    /// Signatures of images, by repository at the target and manifest.
+    pub lookaside: Lookaside,
 }
+
+type Lookaside = BTreeMap<(String, Digest), Vec<Vec<u8>>>;
 
 impl Place {
     /// Reads `host[:port][/prefix]`.
@@ -103,14 +109,16 @@ impl Holdings {
         let places = targets.iter().map(|target| Place::parse(&target.name)).collect::<Result<Vec<_>, _>>()?;
         let mut images = BTreeMap::new();
         let mut signatures = BTreeMap::new();
+        let mut lookaside = Lookaside::new();
         for (target, (place, receipts)) in places.iter().zip(targets.iter().map(|t| &t.receipts)).enumerate() {
             for (at, receipt) in receipts.iter().enumerate() {
                 take(&mut images, (target, place), (at, receipt), notes);
                 let signed = receipt.documents.iter().filter(|d| d.kind == DocumentKind::ReleaseSignature);
+                sign(&mut lookaside, place, receipt);
                 signatures.extend(signed.map(|d: &Document| (d.name.clone(), d.bytes())));
             }
         }
-        Ok(Holdings { places, images: images.into_values().collect(), signatures })
+        Ok(Holdings { places, images: images.into_values().collect(), signatures, lookaside })
     }
 
     /// `host/repository` of an image.
@@ -133,6 +141,21 @@ impl Holdings {
 }
 
 type ByName = BTreeMap<(usize, String, String), Held>;
+
+/// Adds the signatures of the images of a receipt, under the names the images have at the target.
+fn sign(lookaside: &mut Lookaside, place: &Place, receipt: &Receipt) {
+    for document in receipt.documents.iter().filter(|d| d.kind == DocumentKind::ImageSignature) {
+        let Some(name) = SignatureName::parse(&document.name) else { continue };
+        if !receipt.images.iter().any(|image| image.repository == name.repository) {
+            continue;
+        }
+        let repository = max_nested_paths(&place.below(&name.repository), usize::from(receipt.max_nested_paths));
+        let (known, bytes) = (lookaside.entry((repository, name.digest)).or_default(), document.bytes());
+        if !known.contains(&bytes) && known.len() < LOOKASIDE_SIGNATURES as usize {
+            known.push(bytes);
+        }
+    }
+}
 
 fn take(images: &mut ByName, (target, place): (usize, &Place), (at, receipt): (usize, &Receipt), notes: &mut Vec<String>) {
     for image in &receipt.images {

@@ -17,6 +17,7 @@ mod catalogs;
 mod containerd;
 mod held;
 mod k3s;
+mod lookaside;
 mod mirror_sets;
 mod podman;
 mod scope;
@@ -29,6 +30,8 @@ mod yaml;
 
 use crate::format::Receipt;
 use crate::text::shown;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use held::Holdings;
 use scope::Routes;
 use serde_json::{Value, json};
@@ -39,10 +42,25 @@ use std::collections::BTreeSet;
 pub struct ResourceFile {
     /// Its path below the folder of all of them; each component is a plain file name ([`crate::text::is_plain_name`]).
     pub name: String,
-    /// Its text: printable ASCII and line ends.
+    /// Its text: printable ASCII and line ends. Of a file that is no text, the base64 ([`ResourceFile::is_binary`]).
     pub contents: String,
     /// Which kind of document it is.
     pub kind: Kind,
+}
+
+impl ResourceFile {
+    /// True for a signature in a lookaside: [`ResourceFile::contents`] is the base64 of the file.
+    pub fn is_binary(&self) -> bool {
+        self.kind == Kind::Lookaside && self.name.starts_with("lookaside/")
+    }
+
+    /// What is in the file.
+    pub fn bytes(&self) -> Vec<u8> {
+        match self.is_binary() {
+            true => BASE64.decode(self.contents.trim_end()).unwrap_or_default(),
+            false => self.contents.clone().into_bytes(),
+        }
+    }
 }
 
 /// The kinds of documents.
@@ -70,11 +88,13 @@ pub enum Kind {
     RegistriesConf,
     /// `registries.yaml` of k3s and RKE2.
     K3s,
+    /// Signatures of images for podman and CRI-O, and a file of `registries.d` that leads to them.
+    Lookaside,
 }
 
 impl Kind {
     /// Every kind, in the order files are made.
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Idms,
         Kind::Itms,
         Kind::Icsp,
@@ -86,6 +106,7 @@ impl Kind {
         Kind::Containerd,
         Kind::RegistriesConf,
         Kind::K3s,
+        Kind::Lookaside,
     ];
 
     /// The word for it on a command line.
@@ -102,12 +123,13 @@ impl Kind {
             Kind::Containerd => "containerd",
             Kind::RegistriesConf => "registries-conf",
             Kind::K3s => "k3s",
+            Kind::Lookaside => "lookaside",
         }
     }
 
     /// True for objects that are applied to a cluster.
     pub fn is_object(self) -> bool {
-        !matches!(self, Kind::InstallConfig | Kind::Containerd | Kind::RegistriesConf | Kind::K3s)
+        !matches!(self, Kind::InstallConfig | Kind::Containerd | Kind::RegistriesConf | Kind::K3s | Kind::Lookaside)
     }
 
     /// What is written when nobody chooses: everything that may stand together in one cluster.
@@ -175,6 +197,7 @@ pub fn resources(targets: &[Target], kinds: &BTreeSet<Kind>) -> Result<Resources
             Kind::Containerd => containerd::files(&holdings, &mut notes),
             Kind::RegistriesConf => podman::files(&routes),
             Kind::K3s => k3s::files(&holdings, &mut notes),
+            Kind::Lookaside => lookaside::files(&holdings, &mut notes),
         };
         files.extend(made.into_iter().map(|(name, contents)| ResourceFile { name, contents, kind: *kind }));
     }

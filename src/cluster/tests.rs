@@ -101,7 +101,11 @@ fn openshift() -> Receipt {
         image(Role::Image, "oci:/tmp/x:1", "x:1"),
     ]);
     let hex = digest(&at(release)).hex();
-    all.documents = vec![Document::new(DocumentKind::ReleaseSignature, format!("sha256-{hex}-1"), &[0x88, 0xff, 0])];
+    all.documents = vec![
+        Document::new(DocumentKind::ReleaseSignature, format!("sha256-{hex}-1"), &[0x88, 0xff, 0]),
+        Document::new(DocumentKind::ImageSignature, format!("a/b@sha256={}/signature-1", digest("x").hex()), &[0x90, 0]),
+        Document::new(DocumentKind::ImageSignature, format!("not/here@sha256={}/signature-1", digest("x").hex()), &[0x90, 1]),
+    ];
     all
 }
 
@@ -465,6 +469,24 @@ fn podman_pulls_tags_only_where_tags_were_carried() {
     let after =
         |name: &str| text.split(&format!("location = \"r.lan/m/{name}\"\n")).nth(1).unwrap().lines().next().unwrap_or_default().to_owned();
     assert_eq!(["a", "s", "t"].map(after), ["pull-from-mirror = \"digest-only\"", "pull-from-mirror = \"tag-only\"", ""]);
+}
+
+/// Of two receipts with signatures of one manifest both count; a lookaside has no gaps.
+#[test]
+fn signatures_of_images_become_a_lookaside() {
+    let mut later = openshift();
+    let name = format!("a/b@sha256={}/signature-1", digest("x").hex());
+    later.documents = vec![Document::new(DocumentKind::ImageSignature, name.clone(), &[0x90, 7])];
+    let made = everything(&[target("r.lan:5000/m", vec![openshift(), later])]);
+    let signatures: Vec<_> = made.files.iter().filter(|f| f.is_binary()).map(|f| (f.name.clone(), f.bytes())).collect();
+    let at = |number: u32| format!("lookaside/m/a/b@sha256={}/signature-{number}", digest("x").hex());
+    assert_eq!(signatures, [(at(1), vec![0x90, 0]), (at(2), vec![0x90, 7])]);
+    let config = &documents(file(&made, "registries.d/sealift.yaml"))[0];
+    assert_eq!(config["docker"], serde_json::json!({"r.lan:5000/m": {"lookaside": "file:///var/lib/containers/sigstore"}}));
+    let mut flat = openshift();
+    flat.max_nested_paths = 2;
+    let made = everything(&[target("r.lan/m", vec![flat])]);
+    assert!(made.files.iter().any(|f| f.is_binary() && f.name.starts_with("lookaside/m/a-b@sha256=")));
 }
 
 #[test]

@@ -1,33 +1,31 @@
 //! Release signatures and the keys for them.
 
 use super::{Code, Error};
-use crate::openshift::signature::{KeyError, KeyProblem, RED_HAT_RELEASE_2, SignatureError};
+use crate::openpgp::{KeyFileError, KeyProblem, SignatureError};
+use crate::openshift::signature::{KeyError, RED_HAT_RELEASE_2, StoreError};
 
-impl From<&SignatureError> for Error {
-    fn from(error: &SignatureError) -> Error {
+impl From<&StoreError> for Error {
+    fn from(error: &StoreError) -> Error {
         match error {
-            SignatureError::Cancelled => Error::interrupted(),
-            SignatureError::Refused { digest, refused } => {
+            StoreError::Cancelled => Error::interrupted(),
+            StoreError::NoKeys => Error::new(Code::ReleaseSignature, error.to_string()).remedy(where_the_key_is()),
+            StoreError::Missing { digest: _, stores: _ } => Error::new(Code::ReleaseSignature, error.to_string()).remedy(
+                "check the version; nightly builds and releases of your own are not signed there: carry those with --ignore-release-signature",
+            ),
+            StoreError::Refused { digest, refused } => {
                 let told = Error::new(Code::ReleaseSignature, format!("{digest} has no signature that counts"));
                 let told = refused.iter().fold(told, |told, (place, why)| told.detail(place, Code::ReleaseSignature, why));
-                match refused.first().and_then(|(_, why)| advice(why)) {
-                    Some(remedy) => told.remedy(remedy),
+                match refused.first() {
+                    Some((_, why)) => told.remedy(advice(why)),
                     None => told,
                 }
             }
-            SignatureError::Unreachable { digest, stores: _, failures } => {
+            StoreError::Unreachable { digest, stores: _, failures } => {
                 let told = Error::new(Code::ReleaseSignature, format!("no signature of {digest} could be had"));
                 let told = failures.iter().fold(told, Error::because);
                 told.remedy(
                     "check that this machine reaches the store (proxy: HTTPS_PROXY), or give a folder with sha256=HEX/signature-1 in it as a store",
                 )
-            }
-            other => {
-                let told = Error::new(Code::ReleaseSignature, other.to_string());
-                match advice(other) {
-                    Some(remedy) => told.remedy(remedy),
-                    None => told,
-                }
             }
         }
     }
@@ -39,22 +37,22 @@ impl From<&KeyError> for Error {
         match error {
             KeyError::Fs(inner) => inner.into(),
             KeyError::None { looked: _ } => told().remedy(where_the_key_is()),
-            KeyError::File { file: _, problem: KeyProblem::Private } => {
+            KeyError::File(KeyFileError { file: _, problem: KeyProblem::Private }) => {
                 told().remedy("give the public key; keep the private one away from this machine")
             }
-            KeyError::File { file: _, problem: KeyProblem::NoKey | KeyProblem::Damaged | KeyProblem::Unsigned } => {
+            KeyError::File(KeyFileError { file: _, problem: KeyProblem::NoKey | KeyProblem::Damaged | KeyProblem::Unsigned }) => {
                 told().remedy(format!("take the key anew from where it is published: {}", where_the_key_is()))
             }
-            KeyError::File { file: _, problem: KeyProblem::Unsupported } => {
+            KeyError::File(KeyFileError { file: _, problem: KeyProblem::Unsupported }) => {
                 told().remedy("give an RSA, ECDSA or Ed25519 key of OpenPGP version 4; a newer sealift may know other kinds")
             }
         }
     }
 }
 
-/// What helps against one bad signature; nothing where the page of the code says all there is.
-fn advice(error: &SignatureError) -> Option<String> {
-    Some(match error {
+/// What helps against one bad signature.
+fn advice(error: &SignatureError) -> String {
+    match error {
         SignatureError::NoKeys => where_the_key_is(),
         SignatureError::UnknownSigner { key_id } => format!(
             "if {key_id} is a key you trust for releases, give its file with --release-key FILE; releases of OpenShift are signed by {RED_HAT_RELEASE_2}"
@@ -79,12 +77,7 @@ fn advice(error: &SignatureError) -> Option<String> {
         SignatureError::WeakHash(_) | SignatureError::WrongType { .. } => {
             "this is no signature of a release: ask another store, or its publisher".to_owned()
         }
-        SignatureError::Missing { .. } => {
-            "check the version; nightly builds and releases of your own are not signed there: carry those with --ignore-release-signature"
-                .to_owned()
-        }
-        SignatureError::Unreachable { .. } | SignatureError::Refused { .. } | SignatureError::Cancelled => return None,
-    })
+    }
 }
 
 fn where_the_key_is() -> String {
@@ -101,7 +94,7 @@ mod tests {
 
     #[test]
     fn who_has_no_key_is_told_where_it_is() {
-        for error in [Error::from(&SignatureError::NoKeys), Error::from(&KeyError::None { looked: vec!["/etc/pki/rpm-gpg".into()] })] {
+        for error in [Error::from(&StoreError::NoKeys), Error::from(&KeyError::None { looked: vec!["/etc/pki/rpm-gpg".into()] })] {
             assert_eq!(error.code, Code::ReleaseSignature);
             assert!(error.remedy.contains("/etc/pki/rpm-gpg/RPM-GPG-KEY-redhat-release") && error.remedy.contains(RED_HAT_RELEASE_2));
         }
@@ -114,9 +107,9 @@ mod tests {
             ("store/signature-1".to_owned(), SignatureError::FromTheFuture { created: 2_000_000_000, now: 1_000_000_000 }),
             ("store/signature-2".to_owned(), SignatureError::NoKeys),
         ];
-        let error = Error::from(&SignatureError::Refused { digest, refused });
+        let error = Error::from(&StoreError::Refused { digest, refused });
         assert_eq!((error.details.len(), error.details[0].subject.as_str()), (2, "store/signature-1"));
         assert!(error.remedy.contains("timedatectl") && error.details[0].error.contains("2033-05-18T03:33:20Z"), "{error}");
-        assert_eq!(Error::from(&SignatureError::Cancelled).code, Code::Interrupted);
+        assert_eq!(Error::from(&StoreError::Cancelled).code, Code::Interrupted);
     }
 }

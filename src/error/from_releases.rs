@@ -63,7 +63,7 @@ mod tests {
     use crate::gather::GatherError;
     use crate::openshift::files::FilesError;
     use crate::openshift::graph::Nearest;
-    use crate::openshift::signature::{KeyError, SignatureError};
+    use crate::openshift::signature::{KeyError, StoreError};
     use semver::Version;
 
     #[test]
@@ -85,8 +85,8 @@ mod tests {
             (release(ReleaseError::Files(crate::origin::OriginError::Depth(digest).into())), Code::CannotCarry),
             (GatherError::OtherRelease { image: text(), expected: text(), found: text() }, Code::ContentInvalid),
             (GatherError::NotARelease(text()), Code::BadReference),
-            (SignatureError::Missing { digest, stores: vec![] }.into(), Code::ReleaseSignature),
-            (SignatureError::Cancelled.into(), Code::Interrupted),
+            (StoreError::Missing { digest, stores: vec![] }.into(), Code::ReleaseSignature),
+            (StoreError::Cancelled.into(), Code::Interrupted),
             (KeyError::None { looked: vec![] }.into(), Code::ReleaseSignature),
         ] {
             let told = Error::from(&error);

@@ -1,9 +1,13 @@
 //! What an image is for, and what travels beside images (`sealift-archive(5)`, "Contents": role, partOf, made, documents).
 
+use crate::digest::Digest;
 use crate::limits;
+use crate::oci::is_repository;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fmt;
 
 /// What an image is for: decides which cluster resources name it, and how.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +67,54 @@ pub enum DocumentKind {
     /// What whoever uses the images should know (text, one thing a line): risks of updates, releases that are not proven. Named by
     /// what it is about.
     Note,
+    /// An OpenPGP signature of an image, as a lookaside has it. Named by its path there, the repository being that of the set:
+    /// `REPOSITORY@sha256=HEX/signature-N`, the digest of any manifest of the image.
+    ImageSignature,
+}
+
+/// What the name of an [`DocumentKind::ImageSignature`] says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SignatureName {
+    /// Repository in the set.
+    pub repository: String,
+    /// The manifest that is signed.
+    pub digest: Digest,
+    /// From 1 on.
+    pub number: u32,
+}
+
+impl SignatureName {
+    /// Reads a name; `None` where it is none, or would not be written so.
+    pub fn parse(name: &str) -> Option<SignatureName> {
+        let (repository, rest) = name.split_once('@')?;
+        let (digest, number) = rest.split_once("/signature-")?;
+        let parsed = SignatureName {
+            repository: repository.to_owned(),
+            digest: digest.replacen('=', ":", 1).parse().ok()?,
+            number: number.parse().ok().filter(|number| (1..=limits::LOOKASIDE_SIGNATURES).contains(number))?,
+        };
+        (is_repository(repository) && parsed.to_string() == name).then_some(parsed)
+    }
+}
+
+impl fmt::Display for SignatureName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let SignatureName { repository, digest, number } = self;
+        write!(f, "{repository}@{}={}/signature-{number}", digest.algorithm().name(), digest.hex())
+    }
+}
+
+/// OpenPGP signatures of images among documents, by the manifest they are about; each once.
+pub fn image_signatures(documents: &[Document]) -> BTreeMap<Digest, Vec<Vec<u8>>> {
+    let mut found: BTreeMap<Digest, Vec<Vec<u8>>> = BTreeMap::new();
+    for document in documents.iter().filter(|d| d.kind == DocumentKind::ImageSignature) {
+        let Some(name) = SignatureName::parse(&document.name) else { continue };
+        let (known, bytes) = (found.entry(name.digest).or_default(), document.bytes());
+        if !known.contains(&bytes) {
+            known.push(bytes);
+        }
+    }
+    found
 }
 
 /// A small document that travels beside the images.
@@ -99,7 +151,7 @@ pub(super) fn check_documents(documents: &[Document]) -> Result<(), String> {
         let bytes = BASE64.decode(&document.data).map_err(|e| format!("document {:?}: {e}", document.name))?;
         total = total.saturating_add(bytes.len() as u64);
     }
-    if total > limits::DOCUMENTS_BYTES || documents.iter().any(|d| d.name.is_empty() || d.name.len() > limits::NAME_CHARS) {
+    if total > limits::DOCUMENTS_BYTES || documents.iter().any(|d| d.name.is_empty() || d.name.len() > limits::DOCUMENT_NAME_CHARS) {
         return Err("documents are larger than allowed, or badly named".into());
     }
     Ok(())
@@ -127,6 +179,33 @@ mod tests {
         assert!(check_documents(&[b, a.clone()]).is_err());
         assert!(check_documents(&[a.clone(), a.clone()]).is_err());
         assert!(check_documents(&[Document { data: "=".into(), ..a }]).is_err());
+    }
+
+    #[test]
+    fn names_of_signatures_are_paths_of_a_lookaside_and_lead_nowhere_else() {
+        let digest = Digest::sha256(b"x");
+        let name = format!("team/app@sha256={}/signature-2", digest.hex());
+        let parsed = SignatureName::parse(&name).unwrap();
+        assert_eq!((parsed.repository.as_str(), parsed.digest, parsed.number, parsed.to_string()), ("team/app", digest, 2, name.clone()));
+        for (from, to) in [
+            ("team/app", "../app"),
+            ("team/app", "/etc"),
+            ("team/app", ""),
+            ("=", ":"),
+            ("-2", "-0"),
+            ("-2", "-02"),
+            ("-2", "-+2"),
+            ("-2", "-129"),
+            ("-2", "-2/x"),
+            ("sha256=", "sha256=../"),
+            ("/signature", "/../signature"),
+        ] {
+            let bad = name.replacen(from, to, 1);
+            assert!(bad != name && SignatureName::parse(&bad).is_none(), "{bad}");
+        }
+        let one = |number: &str, bytes: &[u8]| Document::new(DocumentKind::ImageSignature, name.replace("-2", number), bytes);
+        let found = image_signatures(&[one("-1", b"a"), one("-2", b"b"), one("-3", b"a"), one("-x", b"c")]);
+        assert_eq!(found, BTreeMap::from([(digest, vec![b"a".to_vec(), b"b".to_vec()])]));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::format::Document;
 use crate::layout::Layout;
 use crate::openshift::graph::{GraphError, Nearest, SelectError};
 use crate::openshift::release::ReleaseError;
-use crate::openshift::signature::{KeyError, SignatureError};
+use crate::openshift::signature::{KeyError, StoreError};
 use crate::origin::Origins;
 use crate::pack::Ask;
 use crate::progress::Progress;
@@ -182,7 +182,7 @@ pub enum GatherError {
     Keys(#[from] KeyError),
     /// A release has no signature that holds.
     #[error(transparent)]
-    Signature(#[from] SignatureError),
+    Signature(#[from] StoreError),
     /// An image is not a release as it should be.
     #[error("{image}: {error}")]
     Release {

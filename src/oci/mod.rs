@@ -3,6 +3,7 @@
 //! Bytes stay authoritative everywhere: a document is parsed to be *read*; what travels, is hashed and is
 //! pushed are the bytes as they came (OCI image specification, "Content Descriptors").
 
+pub mod claim;
 mod descriptor;
 mod manifest;
 mod reference;

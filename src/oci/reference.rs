@@ -73,6 +73,29 @@ impl Reference {
         Ok(Reference { host: host.to_owned(), repository, path: path.to_owned(), tag: tag.map(str::to_owned), digest })
     }
 
+    /// The scopes it lies in, the most specific first, as `containers-policy.json(5)` and `containers-registries.d(5)` name them: the
+    /// image itself, its repository, the namespaces above, the host, and `*.` with each domain above the host.
+    pub fn scopes(&self) -> Vec<String> {
+        let mut name = self.name();
+        let mut all = Vec::new();
+        match (&self.digest, &self.tag) {
+            (Some(digest), _) => all.push(format!("{name}@{digest}")),
+            (None, Some(tag)) => all.push(format!("{name}:{tag}")),
+            (None, None) => {}
+        }
+        loop {
+            all.push(name.clone());
+            let Some((above, _)) = name.rsplit_once('/') else { break };
+            name = above.to_owned();
+        }
+        let mut domain = name.split(':').next().unwrap_or_default();
+        while let Some((_, above)) = domain.split_once('.') {
+            all.push(format!("*.{above}"));
+            domain = above;
+        }
+        all
+    }
+
     /// `host/repository` without tag and digest.
     pub fn name(&self) -> String {
         format!("{}/{}", self.host, self.repository)

@@ -5,37 +5,59 @@ use super::resolve::{Resolved, resolve};
 use super::run::without;
 use super::{Ask, Error, Failure, PackPlan, Reason};
 use crate::digest::Digest;
-use crate::format::{Image, ManifestData, Manifests};
+use crate::format::{Image, ManifestData, Manifests, image_signatures};
 use crate::image_set::Source;
 use crate::limits;
+use crate::lookaside::Lookasides;
 use crate::oci::referrers::ReferrerFilter;
 use crate::oci::{Descriptor, Manifest};
 use crate::origin::{Origin, Origins};
-use crate::policy::{FetchPayload, Judged, Policy, Refused, judge};
+use crate::policy::{Evidence, Judged, Lack, Policy, Refused, judge};
 use crate::progress::Progress;
+use crate::web::Web;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Mutex;
 
+/// What a plan is judged with.
+pub struct Court<'a> {
+    /// What is demanded.
+    pub policy: &'a Policy,
+    /// Images.
+    pub origins: &'a dyn Origins,
+    /// Where OpenPGP signatures lie.
+    pub lookasides: &'a Lookasides,
+    /// How they are had.
+    pub web: &'a dyn Web,
+    /// The time keys and signatures must be valid at, in seconds since 1970.
+    pub now: u64,
+    /// Requests at a time.
+    pub parallel: usize,
+    /// Who watches; also asked whether to stop.
+    pub progress: &'a dyn Progress,
+}
+
 /// Judges a plan. Images the policy refuses come back as failures, beside the plan without them and what refers to them; whether
 /// that may be packed is the caller's choice.
 ///
-/// An image this program made of another one is judged by that one, as it is at its source now. `code` gives the stable code of a
-/// failure for the index.
+/// An image is judged by signatures that travel: that are in the plan. One this program made of another one is judged by that one, as
+/// it is at its source now. `code` gives the stable code of a failure for the index.
 ///
 /// # Errors
 /// [`Error::Plan`] for a plan whose parts do not fit together; [`Error::Interrupted`].
-pub fn enforce(
-    plan: &PackPlan,
-    policy: &Policy,
-    origins: &dyn Origins,
-    parallel: usize,
-    code: &dyn Fn(&Failure) -> String,
-    progress: &dyn Progress,
-) -> Result<(PackPlan, Vec<Failure>), Error> {
+pub fn enforce(plan: &PackPlan, court: &Court<'_>, code: &dyn Fn(&Failure) -> String) -> Result<(PackPlan, Vec<Failure>), Error> {
+    let Court { policy, origins, parallel, progress, .. } = *court;
     let payloads = Payloads { origins, known: Mutex::default() };
     let fetch = |image: &Image, payload: &Descriptor| payloads.get(image, payload);
-    let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &fetch), &plan.images).collect();
+    let carried = image_signatures(&plan.documents);
+    let signatures = |image: &Image, digest: &Digest| match carried.get(digest) {
+        Some(known) => Ok(known.clone()),
+        None => court.not_carried(image, digest),
+    };
+    let evidence = Evidence { payload: &fetch, signatures: &signatures, now: court.now };
+    let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &evidence), &plan.images).collect();
+    let signatures = |image: &Image, digest: &Digest| court.at_lookaside(image, digest);
+    let evidence = Evidence { signatures: &signatures, ..evidence };
     let search = Search { origins, filter: &ReferrerFilter::None.with_signatures(), parallel, progress };
     let mut bases: BTreeMap<&str, Option<Refused>> = BTreeMap::new();
     for image in &plan.images {
@@ -43,7 +65,7 @@ pub fn enforce(
         let verdict = match bases.get(base) {
             Some(known) => known.clone(),
             None => {
-                let verdict = base_refused(base, policy, &search, &fetch)?;
+                let verdict = base_refused(base, policy, &search, &evidence)?;
                 bases.insert(base, verdict.clone());
                 verdict
             }
@@ -59,6 +81,26 @@ pub fn enforce(
     Ok((without(plan, &failures, code)?, failures))
 }
 
+impl Court<'_> {
+    /// The signatures of a manifest as its lookaside has them.
+    fn at_lookaside(&self, image: &Image, digest: &Digest) -> Result<Vec<Vec<u8>>, Lack> {
+        let Ok(Source::Registry(reference)) = Source::parse_recorded(&image.source) else { return Err(Lack::NoStore) };
+        match self.lookasides.signatures(&reference, digest, self.web) {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(Lack::NoStore),
+            Err(error) => Err(Lack::Other(error.to_string())),
+        }
+    }
+
+    /// Why the plan has none. What is at the lookaside and not in the plan would not be there inside.
+    fn not_carried(&self, image: &Image, digest: &Digest) -> Result<Vec<Vec<u8>>, Lack> {
+        match self.at_lookaside(image, digest)?.is_empty() {
+            true => Ok(Vec::new()),
+            false => Err(Lack::NotCarried("its lookaside has OpenPGP signatures that the plan does not carry")),
+        }
+    }
+}
+
 fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failure> {
     judged.into_iter().filter_map(|judged| {
         let image = images.get(judged.image)?;
@@ -67,21 +109,21 @@ fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failur
 }
 
 /// Judges what an image was made of. What cannot be had cannot be accepted.
-fn base_refused(base: &str, policy: &Policy, search: &Search<'_>, fetch: &FetchPayload<'_>) -> Result<Option<Refused>, Error> {
+fn base_refused(base: &str, policy: &Policy, search: &Search<'_>, evidence: &Evidence<'_>) -> Result<Option<Refused>, Error> {
     let source = Source::parse_recorded(base).map_err(|e| Error::Plan(e.to_string()))?;
     let ask = Ask { target_tag: Some("base".into()), ..Ask::of(source) };
     let resolved = match resolve(&ask, search.origins) {
         Ok(resolved) => resolved,
-        Err(error) => return Ok(Some(Refused { scope: base.to_owned(), why: error.to_string() })),
+        Err(error) => return Ok(Some(Refused { scope: base.to_owned(), why: error.to_string(), lack: None })),
     };
     let mut found = search.run(std::iter::once((&ask, &resolved)));
     if let Some(failure) = found.failures.pop() {
-        return Ok(Some(Refused { scope: base.to_owned(), why: failure.reason.to_string() }));
+        return Ok(Some(Refused { scope: base.to_owned(), why: failure.reason.to_string(), lack: None }));
     }
     let all: Vec<Resolved> = std::iter::once(resolved).chain(found.referrers).collect();
     let manifests = parsed(all.iter().flat_map(|r| &r.tree))?;
     let images: Vec<Image> = all.into_iter().map(|r| r.image).collect();
-    Ok(judge(policy, &images, &manifests, fetch).into_iter().find_map(|judged| judged.verdict.err()))
+    Ok(judge(policy, &images, &manifests, evidence).into_iter().find_map(|judged| judged.verdict.err()))
 }
 
 fn parsed<'m>(manifests: impl Iterator<Item = &'m ManifestData>) -> Result<Manifests, Error> {

@@ -16,15 +16,17 @@ mod referrers;
 mod resolve;
 mod run;
 mod seal;
+mod signatures;
 mod wish;
 mod write;
 
-pub use enforce::enforce;
+pub use enforce::{Court, enforce};
 pub use error::{Error, Failure, Reason};
 pub use plan::{Estimate, Options, PackPlan, PlannedBlob};
 pub use resolve::plan;
 pub use run::{Job, Report, run};
 pub use seal::{README, Seal, sign_set};
+pub use signatures::carry_signatures;
 pub use wish::{Ask, Made, Wish};
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use super::identity::Identity;
 use super::key::{Key, KeyError};
+use super::unique::Unique;
 use crate::limits;
+use crate::openpgp::Keyring;
 use crate::text::shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -45,6 +47,11 @@ pub(super) enum Requirement {
         keys: Vec<Result<Key, KeyError>>,
         identity: Identity,
     },
+    /// One OpenPGP signature by any key of the keyring, for an image of this identity; or why there is no keyring.
+    SignedBy {
+        keyring: Result<Keyring, String>,
+        identity: Identity,
+    },
     /// Nothing fulfils it here; why.
     Unsupported(String),
 }
@@ -66,6 +73,18 @@ struct Plain {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct SignedBy {
+    #[serde(rename = "type")]
+    _kind: String,
+    key_type: String,
+    key_path: Option<PathBuf>,
+    key_paths: Option<Vec<PathBuf>>,
+    key_data: Option<String>,
+    signed_identity: Option<Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct SigstoreSigned {
     #[serde(rename = "type")]
     _kind: String,
@@ -83,15 +102,17 @@ struct SigstoreSigned {
 }
 
 impl Policy {
-    /// Reads a policy. `read` gives the bytes of a key file (PEM); one that cannot be read counts only where its requirement applies.
+    /// Reads a policy. `read` gives the bytes of a key file (PEM, or OpenPGP keys); one that cannot be read counts only where its requirement applies.
     ///
     /// # Errors
-    /// [`PolicyError`]: unknown members and types are refused, as `containers-policy.json(5)` demands.
+    /// [`PolicyError`]: unknown members, members that are there twice and unknown types are refused, as `containers-policy.json(5)` demands.
     pub fn parse(bytes: &[u8], read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Policy, PolicyError> {
         if bytes.len() as u64 > limits::POLICY_BYTES {
             return Err(PolicyError::Malformed(format!("it is longer than {} bytes", limits::POLICY_BYTES)));
         }
-        let document: Document = serde_json::from_slice(bytes).map_err(|e| PolicyError::Malformed(shown(&e.to_string()).to_string()))?;
+        let malformed = |e: serde_json::Error| PolicyError::Malformed(shown(&e.to_string()).to_string());
+        serde_json::from_slice::<Unique>(bytes).map_err(malformed)?;
+        let document: Document = serde_json::from_slice(bytes).map_err(malformed)?;
         let mut transports: BTreeMap<String, BTreeMap<String, Vec<Requirement>>> = BTreeMap::new();
         for (transport, scopes) in document.transports {
             let known = transports.entry(transport.clone()).or_default();
@@ -119,10 +140,44 @@ fn requirement(value: Value, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) ->
         "insecureAcceptAnything" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Accept).map_err(told),
         "reject" => serde_json::from_value::<Plain>(value).map(|_| Requirement::Reject).map_err(told),
         "sigstoreSigned" => sigstore(serde_json::from_value(value).map_err(told)?, read),
-        "signedBy" => Ok(Requirement::Unsupported(
-            "signedBy wants signatures of a web store (lookaside), which do not travel; sign with cosign".into(),
-        )),
+        "signedBy" => signed_by(serde_json::from_value(value).map_err(told)?, read),
         other => Err(format!("{:?} is no type of requirement", shown(other).to_string())),
+    }
+}
+
+/// Files of keys: their names, their bytes.
+type KeyFiles = Vec<(String, Vec<u8>)>;
+
+fn signed_by(said: SignedBy, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Requirement, String> {
+    let identity = said.signed_identity.map(Identity::parse).transpose()?.unwrap_or(Identity::RepoDigestOrExact);
+    match said.key_type.as_str() {
+        "GPGKeys" => {}
+        kind @ ("signedByGPGKeys" | "X509Certificates" | "signedByX509CAs") => {
+            return Ok(Requirement::Unsupported(format!("signedBy with keyType {kind} is verified by nobody; only GPGKeys is")));
+        }
+        other => return Err(format!("{:?} is no keyType", shown(other).to_string())),
+    }
+    let from_paths = |paths: Vec<PathBuf>| {
+        let file = |path: &PathBuf| {
+            let name = shown(&path.display().to_string()).to_string();
+            let bytes = read(path).map_err(|why| format!("the key cannot be read: {name}: {}", shown(&why)))?;
+            Ok((name, bytes))
+        };
+        paths.iter().map(file).collect::<Result<Vec<_>, String>>()
+    };
+    let paths = said.key_path.into_iter().map(|path| vec![path]).chain(said.key_paths).map(from_paths);
+    let datas = said.key_data.into_iter().map(|data| {
+        let bytes = BASE64.decode(data.as_bytes()).map_err(|_| "keyData is not base64".to_owned())?;
+        Ok(vec![("keyData".to_owned(), bytes)])
+    });
+    let sources: Vec<Result<KeyFiles, String>> = paths.chain(datas).collect();
+    match <[_; 1]>::try_from(sources) {
+        Ok([Ok(files)]) if files.is_empty() => Err("signedBy needs at least one key".into()),
+        Ok([files]) => {
+            let keyring = files.and_then(|files| Keyring::parse(&files).map_err(|e| e.to_string()));
+            Ok(Requirement::SignedBy { keyring, identity })
+        }
+        Err(_) => Err("signedBy needs exactly one of keyPath, keyPaths and keyData".into()),
     }
 }
 

@@ -4,13 +4,16 @@
 //! signature that holds is accepted when each of its members in the set is: clusters judge the member they run.
 
 use super::document::{Policy, Requirement};
-use super::payload::Payload;
+use super::identity::Identity;
+use super::key::{Key, KeyError};
+use super::payload;
 use crate::digest::Digest;
 use crate::format::{Image, Manifests, Role};
 use crate::image_set::Source;
 use crate::limits;
 use crate::oci::referrers::SIMPLE_SIGNING;
 use crate::oci::{Descriptor, Reference};
+use crate::openpgp::{self, Keyring};
 use crate::text::shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -22,6 +25,30 @@ const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 /// Gives the bytes of a signature's payload: of which image of a set, and how its manifest describes it; why not, for people.
 pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String> + 'a;
 
+/// Gives the OpenPGP signatures (containers-signature(5)) that are known of a manifest of an image; why there can be none.
+pub type FetchSignatures<'a> = dyn Fn(&Image, &Digest) -> Result<Vec<Vec<u8>>, Lack> + 'a;
+
+/// What images are judged by.
+pub struct Evidence<'a> {
+    /// What signatures of cosign sign.
+    pub payload: &'a FetchPayload<'a>,
+    /// OpenPGP signatures.
+    pub signatures: &'a FetchSignatures<'a>,
+    /// The time keys and signatures must be valid at, in seconds since 1970.
+    pub now: u64,
+}
+
+/// Why signatures of an image cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// Nobody has said where they lie.
+    NoStore,
+    /// None came along; for people, why.
+    NotCarried(&'static str),
+    /// For people.
+    Other(String),
+}
+
 /// An image the policy does not accept.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the signature policy ({scope}) does not accept it: {why}")]
@@ -30,6 +57,20 @@ pub struct Refused {
     pub scope: String,
     /// What is lacking.
     pub why: String,
+    /// Where OpenPGP signatures are wanted, what keeps them away.
+    pub lack: Option<Lack>,
+}
+
+/// Why one requirement is not met.
+struct Unmet {
+    why: String,
+    lack: Option<Lack>,
+}
+
+impl From<String> for Unmet {
+    fn from(why: String) -> Unmet {
+        Unmet { why, lack: None }
+    }
 }
 
 /// One image, judged.
@@ -42,15 +83,15 @@ pub struct Judged {
 }
 
 /// Judges every image but the referrers, which are judged by what they are about, and what this program made itself, whose parts
-/// nobody else can have signed. What `payload` gives is compared with its descriptor here.
-pub fn judge(policy: &Policy, images: &[Image], manifests: &Manifests, payload: &FetchPayload<'_>) -> Vec<Judged> {
+/// nobody else can have signed. What [`Evidence::payload`] gives is compared with its descriptor here.
+pub fn judge(policy: &Policy, images: &[Image], manifests: &Manifests, evidence: &Evidence<'_>) -> Vec<Judged> {
     let mut about: BTreeMap<Digest, Vec<&Image>> = BTreeMap::new();
     for image in images {
         if let Some(subject) = image.subject {
             about.entry(subject).or_default().push(image);
         }
     }
-    let bench = Bench { policy, manifests, about, payload };
+    let bench = Bench { policy, manifests, about, evidence };
     let judged = images.iter().enumerate().filter(|(_, image)| image.role != Role::Referrer && image.made.is_none());
     judged.map(|(at, image)| Judged { image: at, verdict: bench.image(image) }).collect()
 }
@@ -60,13 +101,13 @@ struct Bench<'a> {
     manifests: &'a Manifests,
     /// What is about each manifest.
     about: BTreeMap<Digest, Vec<&'a Image>>,
-    payload: &'a FetchPayload<'a>,
+    evidence: &'a Evidence<'a>,
 }
 
 impl Bench<'_> {
     fn image(&self, image: &Image) -> Result<String, Refused> {
-        let refused = |scope: &str, why: String| Refused { scope: scope.to_owned(), why };
-        let source = Source::parse_recorded(&image.source).map_err(|e| refused("default", e.to_string()))?;
+        let refused = |scope: &str, Unmet { why, lack }: Unmet| Refused { scope: scope.to_owned(), why, lack };
+        let source = Source::parse_recorded(&image.source).map_err(|e| refused("default", e.to_string().into()))?;
         let (scope, requirements) = self.policy.of(&source);
         let reference = match &source {
             Source::Registry(reference) => Some(reference),
@@ -74,30 +115,45 @@ impl Bench<'_> {
         };
         // All requirements have to be met, each by a signature of its own if need be.
         for requirement in requirements {
-            self.tree(requirement, reference, &image.root.digest, 0).map_err(|why| refused(&scope, why))?;
+            self.tree(requirement, image, reference, &image.root.digest, 0).map_err(|unmet| refused(&scope, unmet))?;
         }
         Ok(scope)
     }
 
     /// The manifest itself, else all its members that are in the set.
-    fn tree(&self, requirement: &Requirement, reference: Option<&Reference>, digest: &Digest, depth: usize) -> Result<(), String> {
-        let Err(why) = self.manifest(requirement, reference, digest) else { return Ok(()) };
+    fn tree(
+        &self,
+        requirement: &Requirement,
+        image: &Image,
+        reference: Option<&Reference>,
+        digest: &Digest,
+        depth: usize,
+    ) -> Result<(), Unmet> {
+        let met = match requirement {
+            Requirement::Accept => return Ok(()),
+            Requirement::Reject => return Err("it rejects everything here".to_owned().into()),
+            Requirement::Unsupported(why) => return Err(why.clone().into()),
+            Requirement::Sigstore { keys, identity } => self.sigstore(keys, identity, reference, digest).map_err(Unmet::from),
+            Requirement::SignedBy { keyring: Err(why), .. } => return Err(why.clone().into()),
+            Requirement::SignedBy { keyring: Ok(keyring), identity } => self.signed_by(keyring, identity, (image, reference), digest),
+        };
+        let Err(unmet) = met else { return Ok(()) };
         let children = self.manifests.get(digest).map(|m| m.children()).unwrap_or_default();
         let members: Vec<&Descriptor> = children.iter().filter(|c| self.manifests.contains_key(&c.digest)).collect();
-        if members.is_empty() || depth >= limits::INDEX_DEPTH || !matches!(requirement, Requirement::Sigstore { .. }) {
-            return Err(why);
+        if members.is_empty() || depth >= limits::INDEX_DEPTH {
+            return Err(unmet);
         }
-        let members_too = |member: String| format!("{why}; nor for its member {member}");
-        members.into_iter().try_for_each(|c| self.tree(requirement, reference, &c.digest, depth + 1)).map_err(members_too)
+        let members_too = |member: Unmet| Unmet { why: format!("{}; nor for its member {}", unmet.why, member.why), lack: member.lack };
+        members.into_iter().try_for_each(|c| self.tree(requirement, image, reference, &c.digest, depth + 1)).map_err(members_too)
     }
 
-    fn manifest(&self, requirement: &Requirement, reference: Option<&Reference>, digest: &Digest) -> Result<(), String> {
-        let (keys, identity) = match requirement {
-            Requirement::Accept => return Ok(()),
-            Requirement::Reject => return Err("it rejects everything here".into()),
-            Requirement::Unsupported(why) => return Err(why.clone()),
-            Requirement::Sigstore { keys, identity } => (keys, identity),
-        };
+    fn sigstore(
+        &self,
+        keys: &[Result<Key, KeyError>],
+        identity: &Identity,
+        reference: Option<&Reference>,
+        digest: &Digest,
+    ) -> Result<(), String> {
         let usable: Vec<_> = keys.iter().filter_map(|key| key.as_ref().ok()).collect();
         if let (true, Some(Err(why))) = (usable.is_empty(), keys.first()) {
             return Err(why.to_string());
@@ -107,33 +163,51 @@ impl Bench<'_> {
             let one = || -> Result<(), String> {
                 let signature = layer.annotations.get(SIGNATURE).and_then(|text| BASE64.decode(text.trim()).ok());
                 let signature = signature.ok_or("a signature without its annotation")?;
-                let bytes = (self.payload)(image, layer)?;
+                let bytes = (self.evidence.payload)(image, layer)?;
                 if bytes.len() as u64 != layer.size || Digest::sha256(&bytes) != layer.digest {
                     return Err("a payload has other bytes than its manifest says".into());
                 }
                 if !usable.iter().any(|key| key.verifies(&bytes, &signature)) {
                     return Err("a signature is by none of the keys, or its payload was changed".into());
                 }
-                let payload = Payload::parse(&bytes)?;
-                if payload.digest != *digest {
-                    return Err(format!("a signature is of another image, {}", payload.digest.short()));
-                }
-                match identity.matches(reference, &payload.reference) {
-                    true => Ok(()),
-                    false => Err(format!(
-                        "a signature is for the name {:?}, which its signedIdentity does not accept here",
-                        shown(&payload.reference).to_string()
-                    )),
-                }
+                let name = payload::read(&bytes, digest)?;
+                named(identity, reference, &name)
             };
             match one() {
                 Ok(()) => return Ok(()),
                 Err(reason) => why.push(reason),
             }
         }
-        why.dedup();
-        let told = if why.is_empty() { "there is none".to_owned() } else { why.into_iter().take(5).collect::<Vec<_>>().join(", ") };
-        Err(format!("no signature holds for {}: {told}", digest.short()))
+        Err(none_holds(digest, why))
+    }
+
+    fn signed_by(
+        &self,
+        keyring: &Keyring,
+        identity: &Identity,
+        (image, reference): (&Image, Option<&Reference>),
+        digest: &Digest,
+    ) -> Result<(), Unmet> {
+        let signatures = match (self.evidence.signatures)(image, digest) {
+            Ok(signatures) => signatures,
+            Err(lack) => {
+                let why = match &lack {
+                    Lack::NoStore => "no lookaside is known that OpenPGP signatures of it could lie in".to_owned(),
+                    Lack::NotCarried(why) => (*why).to_owned(),
+                    Lack::Other(why) => why.clone(),
+                };
+                return Err(Unmet { why: none_holds(digest, vec![why]), lack: Some(lack) });
+            }
+        };
+        let mut why = Vec::new();
+        for message in signatures.iter().take(limits::LOOKASIDE_SIGNATURES as usize) {
+            let good = openpgp::verify(message, digest, keyring, self.evidence.now).map_err(|e| format!("an OpenPGP signature: {e}"));
+            match good.and_then(|good| named(identity, reference, good.docker_reference())) {
+                Ok(()) => return Ok(()),
+                Err(reason) => why.push(reason),
+            }
+        }
+        Err(none_holds(digest, why).into())
     }
 
     /// The signed layers of everything that is about a manifest.
@@ -146,4 +220,18 @@ impl Bench<'_> {
         };
         about.flat_map(layers)
     }
+}
+
+/// Whether a signature for the name `signed` counts.
+fn named(identity: &Identity, reference: Option<&Reference>, signed: &str) -> Result<(), String> {
+    match identity.matches(reference, signed) {
+        true => Ok(()),
+        false => Err(format!("a signature is for the name {:?}, which its signedIdentity does not accept here", shown(signed).to_string())),
+    }
+}
+
+fn none_holds(digest: &Digest, mut why: Vec<String>) -> String {
+    why.dedup();
+    let told = if why.is_empty() { "there is none".to_owned() } else { why.into_iter().take(5).collect::<Vec<_>>().join(", ") };
+    format!("no signature holds for {}: {told}", digest.short())
 }

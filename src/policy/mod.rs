@@ -3,8 +3,8 @@
 //! Pure: the caller brings the documents, and the bytes of the keys and payloads they name. The same judgement is made where images
 //! are pulled and, from the archive, where they arrive.
 //!
-//! Of the requirements `insecureAcceptAnything`, `reject` and `sigstoreSigned` with keys are judged. What cannot be judged offline or
-//! from what travels (`signedBy` with its web store, Fulcio, Rekor, PKI) accepts nothing, and says so where it applies.
+//! Of the requirements `insecureAcceptAnything`, `reject`, `signedBy` with OpenPGP keys and `sigstoreSigned` with keys are judged. What
+//! cannot be judged offline (Fulcio, Rekor, PKI) accepts nothing, and says so where it applies.
 
 mod document;
 mod identity;
@@ -14,7 +14,8 @@ mod payload;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod unique;
 
 pub use document::{Policy, PolicyError};
-pub use judge::{FetchPayload, Judged, Refused, judge};
+pub use judge::{Evidence, FetchPayload, FetchSignatures, Judged, Lack, Refused, judge};
 pub use key::{Key, KeyError};

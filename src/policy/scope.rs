@@ -2,7 +2,6 @@
 
 use super::document::{Policy, Requirement};
 use crate::image_set::Source;
-use crate::oci::Reference;
 use std::path::Path;
 
 impl Policy {
@@ -23,32 +22,10 @@ impl Policy {
 /// The transport of a source, and its scopes, the most specific first.
 fn scopes(source: &Source) -> (&'static str, Vec<String>) {
     match source {
-        Source::Registry(reference) => ("docker", docker(reference)),
+        Source::Registry(reference) => ("docker", reference.scopes()),
         Source::Layout { dir, tag, .. } => ("oci", layout(dir, tag.as_deref())),
         Source::Made(_) => ("sealift-made", Vec::new()),
     }
-}
-
-/// The image itself, its repository and the namespaces above, its host, `*.` and each domain above the host.
-fn docker(reference: &Reference) -> Vec<String> {
-    let mut name = reference.name();
-    let mut all = Vec::new();
-    match (&reference.digest, &reference.tag) {
-        (Some(digest), _) => all.push(format!("{name}@{digest}")),
-        (None, Some(tag)) => all.push(format!("{name}:{tag}")),
-        (None, None) => {}
-    }
-    loop {
-        all.push(name.clone());
-        let Some((above, _)) = name.rsplit_once('/') else { break };
-        name = above.to_owned();
-    }
-    let mut domain = name.split(':').next().unwrap_or_default();
-    while let Some((_, above)) = domain.split_once('.') {
-        all.push(format!("*.{above}"));
-        domain = above;
-    }
-    all
 }
 
 /// The path with the image's name, the path, and the folders above.

@@ -79,7 +79,9 @@ impl Set {
 
     fn judge(&self, policy: &Policy) -> Vec<Result<String, Refused>> {
         let fetch = |_: &Image, layer: &Descriptor| self.payloads.get(&layer.digest).cloned().ok_or_else(|| "gone".to_owned());
-        judge(policy, &self.images, &self.manifests, &fetch).into_iter().map(|judged| judged.verdict).collect()
+        let signatures = |_: &Image, _: &Digest| Err(Lack::NoStore);
+        let evidence = Evidence { payload: &fetch, signatures: &signatures, now: 0 };
+        judge(policy, &self.images, &self.manifests, &evidence).into_iter().map(|judged| judged.verdict).collect()
     }
 
     #[track_caller]
@@ -213,8 +215,12 @@ fn what_cannot_be_proven_here_accepts_nothing() {
     set.refused(&signed(json!({"keyPath": "/keys/one.pub", "rekorPublicKeyPath": "/keys/rekor.pub"})), "rekorPublicKeyPath");
     set.refused(&signed(json!({"fulcio": {}})), "fulcio");
     set.refused(&signed(json!({"keyPath": "/keys/none.pub"})), "no such file");
-    let gpg = json!({"type": "signedBy", "keyType": "GPGKeys", "keyPath": "/k"});
-    set.refused(&parse(json!({"default": [gpg]})).unwrap(), "lookaside");
+    let gpg = |kind: &str, path: &str| parse(json!({"default": [{"type": "signedBy", "keyType": kind, "keyPath": path}]})).unwrap();
+    set.refused(&gpg("GPGKeys", "/k"), "no such file");
+    set.refused(&gpg("GPGKeys", "/keys/one.pub"), "there is no OpenPGP key in it");
+    set.refused(&gpg("X509Certificates", "/k"), "X509Certificates");
+    let paths = json!({"type": "signedBy", "keyType": "GPGKeys", "keyPaths": ["/keys/one.pub", "/k"]});
+    set.refused(&parse(json!({"default": [paths]})).unwrap(), "no such file");
     let rsa = "-----BEGIN PUBLIC KEY-----\nMFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBAK\n-----END PUBLIC KEY-----";
     set.refused(&signed(json!({"keyData": BASE64.encode(rsa)})), "PEM");
     assert_eq!(Key::from_pem(b"-----BEGIN PUBLIC KEY-----\nMAoGCCqGSM49AwEH\n-----END PUBLIC KEY-----"), Err(KeyError::Kind));
@@ -233,7 +239,34 @@ fn what_is_no_policy_is_refused_as_a_whole() {
         json!({"default": [{"type": "sigstoreSigned", "keyPaths": []}]}),
         json!({"default": [{"type": "sigstoreSigned", "keyPath": "a", "unknown": 1}]}),
         json!({"default": [{"type": "reject"}], "transports": {"docker": {"quay.io": []}}}),
+        json!({"default": [{"type": "signedBy"}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys"}]}),
+        json!({"default": [{"type": "signedBy", "keyPath": "a"}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "gpgkeys", "keyPath": "a"}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a", "keyPaths": ["a"]}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a", "keyData": "YQ=="}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPaths": []}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a", "keyDatas": ["YQ=="]}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a", "fulcio": {}}]}),
+        json!({"default": [{"type": "signedBy", "keyType": "GPGKeys", "keyPath": "a", "signedIdentity": {"type": "x"}}]}),
     ] {
         assert!(parse(bad.clone()).is_err(), "{bad}");
     }
+}
+
+/// A reader that takes the first of two, and one that takes the last, would see two policies.
+#[test]
+fn a_member_that_is_there_twice_is_refused_wherever_it_is() {
+    for bad in [
+        r#"{"default":[{"type":"reject"}],"default":[{"type":"insecureAcceptAnything"}]}"#,
+        r#"{"default":[{"type":"reject","type":"insecureAcceptAnything"}]}"#,
+        r#"{"default":[{"type":"reject"}],"transports":{"docker":{"a":[{"type":"reject"}]},"docker":{}}}"#,
+        r#"{"default":[{"type":"reject"}],"transports":{"docker":{"a":[{"type":"reject"}],"\u0061":[{"type":"insecureAcceptAnything"}]}}}"#,
+    ] {
+        let read = |_: &Path| Err(String::new());
+        let told = Policy::parse(bad.as_bytes(), &read).unwrap_err().to_string();
+        assert!(told.contains("twice"), "{bad}: {told}");
+    }
+    let deep = r#"{"default":"#.to_owned() + &"[".repeat(100_000);
+    assert!(Policy::parse(deep.as_bytes(), &|_| Err(String::new())).is_err());
 }

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 /// Layer 0: values that know nothing else of this program.
 const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault", "parallel", "x509"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
-const PURE: &[&str] = &["oci", "blob", "web", "yaml", "sign", "codec", "image_set", "format", "policy"];
+const PURE: &[&str] = &["oci", "blob", "web", "yaml", "sign", "codec", "image_set", "format", "openpgp", "policy"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
-const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive"];
+const ADAPTERS: &[&str] = &["keystore", "ledger", "registry", "layout", "archive", "lookaside"];
 /// Layer 4: images, wherever they come from.
 const ORIGIN: &[&str] = &["origin"];
 /// Layer 5: the verbs and what they are told by others. They meet through values of `format`, never through each other.
@@ -29,10 +29,10 @@ fn may_use(module: &str) -> Option<Vec<&'static str>> {
         "web" | "yaml" => &[BASE],
         "cluster" => &[BASE, PURE],
         "origin" => &[BASE, PURE, &["fs"], ADAPTERS],
-        "sign" | "codec" => &[BASE, &["oci", "blob"]],
+        "sign" | "codec" | "openpgp" => &[BASE, &["oci", "blob"]],
         "image_set" => &[BASE, &["oci", "blob", "yaml"]],
         "format" => &[BASE, &["oci", "blob", "sign", "codec"]],
-        "policy" => &[BASE, &["oci", "blob", "sign", "image_set", "format"]],
+        "policy" => &[BASE, &["oci", "blob", "sign", "image_set", "format", "openpgp"]],
         module if ADAPTERS.contains(&module) => &[BASE, PURE, &["fs"]],
         module if VERBS.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN],
         module if WHOLE.contains(&module) => &[BASE, PURE, &["fs"], ADAPTERS, ORIGIN, VERBS],

@@ -14,6 +14,7 @@ mod demo_images;
 mod image_sets;
 mod keys;
 mod layers;
+mod lookasides;
 mod manual;
 mod mirror;
 mod openshift;

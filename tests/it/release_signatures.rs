@@ -6,9 +6,9 @@ use crate::support::openpgp::{TestKey, document};
 use crate::support::skip;
 use proptest::prelude::*;
 use sealift::digest::Digest;
-use sealift::openshift::signature::{
-    self, KeyError, KeyProblem, Keyring, RED_HAT_RELEASE_2, ReleaseSignature, SignatureError, StoreFailure,
-};
+use sealift::lookaside::StoreFailure;
+use sealift::openpgp::{self, ImageSignature, KeyFileError, KeyProblem, Keyring, SignatureError};
+use sealift::openshift::signature::{self, KeyError, PINNED, RED_HAT_RELEASE_2, StoreError, find_keys};
 use sealift::registry::{Client, Options};
 use sealift::web::{Get, Web, WebError};
 use std::collections::BTreeMap;
@@ -30,8 +30,8 @@ fn named(file: &[u8]) -> Keyring {
     Keyring::parse(&[("key.asc".into(), file.to_vec())]).unwrap()
 }
 
-fn verify(message: &[u8], keyring: &Keyring) -> Result<ReleaseSignature, SignatureError> {
-    signature::verify(message, &digest(), keyring, now())
+fn verify(message: &[u8], keyring: &Keyring) -> Result<ImageSignature, SignatureError> {
+    openpgp::verify(message, &digest(), keyring, now())
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn keys_of_every_kind_sign_releases() {
             let good = verify(&message, &keyring).unwrap_or_else(|e| panic!("{kind} {options:?}: {e}"));
             assert_eq!((good.signer(), good.docker_reference(), good.raw()), (key.fingerprint.as_str(), REFERENCE, message.as_slice()));
             // What the signature does not bind to this digest or these bytes, it does not prove.
-            let other = signature::verify(&message, &Digest::sha256(b"other"), &keyring, now());
+            let other = openpgp::verify(&message, &Digest::sha256(b"other"), &keyring, now());
             assert!(matches!(other, Err(SignatureError::WrongDigest { .. })), "{other:?}");
         }
     }
@@ -65,7 +65,7 @@ fn only_keys_that_were_given_count() {
     assert!(matches!(&unknown, SignatureError::UnknownSigner { key_id } if *key_id == key.fingerprint), "{unknown}");
     assert!(matches!(verify(&message, &Keyring::default()), Err(SignatureError::NoKeys)));
     // In a folder of the system it is just another vendor's key.
-    let found = Keyring::pinned(&[("/etc/pki/rpm-gpg/RPM-GPG-KEY-other".into(), key.public())]);
+    let found = Keyring::pinned(&[("/etc/pki/rpm-gpg/RPM-GPG-KEY-other".into(), key.public())], PINNED);
     assert!(found.is_empty());
     let not_pinned = verify(&message, &found).unwrap_err();
     assert!(
@@ -106,7 +106,7 @@ fn two_signatures_in_one_message_are_refused() {
     let both = Keyring::parse(&[("a".into(), key.public())]).unwrap();
     assert!(matches!(verify(&message, &both), Err(SignatureError::Damaged(_))));
     let problem = Keyring::parse(&[("secret".into(), secret)]).unwrap_err();
-    assert!(matches!(problem, KeyError::File { problem: KeyProblem::Private, .. }), "{problem}");
+    assert!(matches!(problem, KeyFileError { problem: KeyProblem::Private, .. }), "{problem}");
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn ends_and_revocations_count() {
     let message = key.gpg(&[&then[..], &["--sign"]].concat(), text.as_bytes());
     let keyring = named(&key.public());
     let made = 1_577_836_800;
-    let at = |message: &[u8], keyring: &Keyring, now| signature::verify(message, &digest(), keyring, now);
+    let at = |message: &[u8], keyring: &Keyring, now| openpgp::verify(message, &digest(), keyring, now);
     assert!(at(&message, &keyring, made + 86_400).is_ok());
     assert!(matches!(
         at(&message, &keyring, made - 2 * 86_400),
@@ -223,12 +223,12 @@ impl Web for Shelf {
     }
 }
 
-fn find(stores: &[&str], web: &dyn Web, keyring: &Keyring) -> Result<Vec<(u32, ReleaseSignature)>, SignatureError> {
+fn find(stores: &[&str], web: &dyn Web, keyring: &Keyring) -> Result<Vec<(u32, ImageSignature)>, StoreError> {
     let stores: Vec<String> = stores.iter().map(|store| (*store).to_owned()).collect();
     signature::find(&digest(), &stores, web, keyring, now())
 }
 
-fn numbers(found: &[(u32, ReleaseSignature)]) -> Vec<u32> {
+fn numbers(found: &[(u32, ImageSignature)]) -> Vec<u32> {
     found.iter().map(|(number, _)| *number).collect()
 }
 
@@ -256,7 +256,7 @@ fn stores_are_asked_in_turn() {
     assert_eq!(find(&[ONE], &endless, &keyring).unwrap().len(), 9);
 
     match find(&[ONE, "https://user:s3cret@two.test/?sig=s3cret"], &Shelf::default(), &keyring) {
-        Err(error @ SignatureError::Missing { .. }) => {
+        Err(error @ StoreError::Missing { .. }) => {
             let told = error.to_string();
             assert!(
                 told.contains(ONE) && told.contains("two.test") && told.contains(&digest().to_string()) && !told.contains("s3cret"),
@@ -266,14 +266,14 @@ fn stores_are_asked_in_turn() {
         other => panic!("{other:?}"),
     }
     match find(&[ONE, TWO], &Shelf::default().with(ONE, 1, down()), &keyring) {
-        Err(SignatureError::Unreachable { failures, .. }) => {
+        Err(StoreError::Unreachable { failures, .. }) => {
             assert!(matches!(failures[..], [StoreFailure::Web(WebError::Unreachable { .. })]))
         }
         other => panic!("{other:?}"),
     }
     let refused = Shelf::default().with(ONE, 1, Ok(&bad)).with(TWO, 1, Ok(b"no signature"));
     match find(&[ONE, TWO], &refused, &keyring) {
-        Err(SignatureError::Refused { refused, .. }) => {
+        Err(StoreError::Refused { refused, .. }) => {
             assert!(
                 matches!(&refused[..], [(first, SignatureError::UnknownSigner { .. }), (second, SignatureError::Damaged(_))]
                 if first.starts_with(ONE) && second.starts_with(TWO)),
@@ -283,7 +283,7 @@ fn stores_are_asked_in_turn() {
         other => panic!("{other:?}"),
     }
     let stopped = Shelf::default().with(ONE, 1, Err(WebError::Cancelled)).with(TWO, 1, Ok(&good));
-    assert!(matches!(find(&[ONE, TWO], &stopped, &keyring), Err(SignatureError::Cancelled)));
+    assert!(matches!(find(&[ONE, TWO], &stopped, &keyring), Err(StoreError::Cancelled)));
 }
 
 #[test]
@@ -317,10 +317,10 @@ fn folders_are_stores() {
 
     let empty = temp.path().join("empty");
     std::fs::create_dir(&empty).unwrap();
-    assert!(matches!(find(&[&at(&empty)], &web, &keyring), Err(SignatureError::Missing { .. })));
+    assert!(matches!(find(&[&at(&empty)], &web, &keyring), Err(StoreError::Missing { .. })));
     let absent = find(&[&at(&temp.path().join("absent"))], &web, &keyring);
     assert!(
-        matches!(&absent, Err(SignatureError::Unreachable { failures, .. }) if matches!(failures[..], [StoreFailure::Fs(_)])),
+        matches!(&absent, Err(StoreError::Unreachable { failures, .. }) if matches!(failures[..], [StoreFailure::Fs(_)])),
         "{absent:?}"
     );
     assert!(web.asked.lock().unwrap().is_empty());
@@ -335,7 +335,7 @@ fn a_server_is_a_store() {
     server.lie("GET", "/signature-1", 1, Fault::Status(200, Vec::new(), "no signature".into()));
     let store = format!("http://{}/store/", server.host());
     match find(&[&store], &client, &named(&key.public())) {
-        Err(SignatureError::Refused { refused, .. }) => assert_eq!(refused.len(), 1),
+        Err(StoreError::Refused { refused, .. }) => assert_eq!(refused.len(), 1),
         other => panic!("{other:?}"),
     }
     let paths: Vec<String> = server.seen("GET", "/store/").into_iter().map(|seen| seen.path).collect();
@@ -352,15 +352,15 @@ fn keys_are_found_in_files_and_folders() {
     std::fs::write(folder.join("KEY"), key.public()).unwrap();
     std::fs::write(folder.join("README"), "not a key").unwrap();
     let file = folder.join("KEY");
-    assert_eq!(Keyring::find(std::slice::from_ref(&file), true).unwrap().fingerprints(), [key.fingerprint.as_str()]);
-    assert!(matches!(Keyring::find(&[file.clone(), absent.clone()], true), Err(KeyError::Fs(_))), "what is named must be there");
-    assert!(matches!(Keyring::find(&[folder.join("README")], true), Err(KeyError::File { problem: KeyProblem::NoKey, .. })));
-    match Keyring::find(&[absent.clone(), folder.clone()], false) {
+    assert_eq!(find_keys(std::slice::from_ref(&file), true).unwrap().fingerprints(), [key.fingerprint.as_str()]);
+    assert!(matches!(find_keys(&[file.clone(), absent.clone()], true), Err(KeyError::Fs(_))), "what is named must be there");
+    assert!(matches!(find_keys(&[folder.join("README")], true), Err(KeyError::File(KeyFileError { problem: KeyProblem::NoKey, .. }))));
+    match find_keys(&[absent.clone(), folder.clone()], false) {
         Err(KeyError::None { looked }) => assert_eq!(looked, [absent, folder.clone()], "only known keys count unnamed"),
         other => panic!("{other:?}"),
     }
     let Some(data) = crate::support::shared_data() else { return };
     std::fs::copy(data.join("openshift/redhat-release-key.asc"), folder.join("RPM-GPG-KEY-redhat-release")).unwrap();
     std::os::unix::fs::symlink("RPM-GPG-KEY-redhat-release", folder.join("link")).unwrap();
-    assert_eq!(Keyring::find(&[folder], false).unwrap().fingerprints(), [RED_HAT_RELEASE_2]);
+    assert_eq!(find_keys(&[folder], false).unwrap().fingerprints(), [RED_HAT_RELEASE_2]);
 }

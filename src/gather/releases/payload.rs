@@ -9,7 +9,7 @@ use crate::oci::{Manifest, Platform, Reference, is_tag};
 use crate::openshift::files::{Blobs, FilesError, ImageConfig, ImageFiles, choose};
 use crate::openshift::graph::Selected;
 use crate::openshift::release::{CONTENT_REPOSITORY, RELEASE_REPOSITORY, Release, ReleaseError, kube_virt_suffix, tag_suffix};
-use crate::openshift::signature::SignatureError;
+use crate::openshift::signature::StoreError;
 use crate::origin::{Origin, OriginError};
 use crate::pack::Ask;
 use crate::progress::Level;
@@ -94,7 +94,7 @@ impl Payload {
                 carried.documents.extend(signatures.iter().map(document));
                 Ok(signatures)
             }
-            Err(SignatureError::Cancelled) => Err(GatherError::Interrupted),
+            Err(StoreError::Cancelled) => Err(GatherError::Interrupted),
             Err(error) if world.releases.ignore_signature => {
                 let line = format!("{} IS NOT PROVEN and carried all the same, as asked for: {error}", self.name);
                 world.progress.say(Level::Warning, &line);

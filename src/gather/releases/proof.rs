@@ -2,12 +2,13 @@
 
 use super::{GatherError, World};
 use crate::digest::Digest;
-use crate::openshift::signature::{KeyError, Keyring, ReleaseSignature, SignatureError, find};
+use crate::openpgp::{ImageSignature, Keyring};
+use crate::openshift::signature::{KeyError, StoreError, find, find_keys};
 
 /// Proves that a digest was released. Tests have a proof of their own, since nobody outside of the publisher can sign.
 pub(super) trait ReleaseProof: Sync {
     /// The signatures that hold for exactly this digest; at least one.
-    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError>;
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, StoreError>;
 }
 
 /// A signature that holds.
@@ -29,7 +30,7 @@ pub(super) struct Stores<'a> {
 impl<'a> Stores<'a> {
     /// Reads the keys. Having none is an error, unless signatures are not asked for: then it is noted.
     pub(super) fn open(world: &'a World<'a>) -> Result<(Stores<'a>, Option<String>), GatherError> {
-        match Keyring::find(&world.releases.keys, world.releases.keys_named) {
+        match find_keys(&world.releases.keys, world.releases.keys_named) {
             Ok(keyring) => Ok((Stores { world, keyring }, None)),
             Err(error @ KeyError::None { .. }) if world.releases.ignore_signature => {
                 Ok((Stores { world, keyring: Keyring::default() }, Some(format!("no release can be verified: {error}"))))
@@ -40,13 +41,13 @@ impl<'a> Stores<'a> {
 }
 
 impl ReleaseProof for Stores<'_> {
-    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError> {
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, StoreError> {
         if self.keyring.is_empty() {
-            return Err(SignatureError::NoKeys);
+            return Err(StoreError::NoKeys);
         }
         let settings = &self.world.releases;
         let found = find(digest, &settings.stores, self.world.web, &self.keyring, settings.now)?;
-        let proof = |(number, signature): (u32, ReleaseSignature)| Proof {
+        let proof = |(number, signature): (u32, ImageSignature)| Proof {
             number,
             reference: signature.docker_reference().to_owned(),
             raw: signature.raw().to_vec(),

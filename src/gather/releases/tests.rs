@@ -9,7 +9,7 @@ use crate::gather::ReleaseSettings;
 use crate::image_set::VersionRange;
 use crate::layout::Layout;
 use crate::oci::{Descriptor, Platform, Reference, media};
-use crate::openshift::signature::SignatureError;
+use crate::openshift::signature::StoreError;
 use crate::origin::{Origin, OriginError, Origins};
 use crate::progress::Silent;
 use crate::web::{Get, Web, WebError};
@@ -157,10 +157,10 @@ impl Web for Outside {
 }
 
 impl ReleaseProof for Outside {
-    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, SignatureError> {
+    fn prove(&self, digest: &Digest) -> Result<Vec<Proof>, StoreError> {
         self.note(format!("proof {digest}"));
         match self.unsigned.contains(digest) {
-            true => Err(SignatureError::Missing { digest: *digest, stores: vec!["https://store.example".into()] }),
+            true => Err(StoreError::Missing { digest: *digest, stores: vec!["https://store.example".into()] }),
             false => {
                 let proof = |(number, raw): (u32, &[u8])| Proof { number, reference: "r:4.16.3-x86_64".into(), raw: raw.to_vec() };
                 Ok([(1, &b"first"[..]), (3, b"third")].map(proof).into())

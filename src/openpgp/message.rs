@@ -78,7 +78,7 @@ pub(super) fn plain(body: &[u8]) -> Result<Vec<u8>, &'static str> {
     let mut inflate = match method {
         1 => Decompress::new(false),
         2 => Decompress::new(true),
-        _ => return Err("it is compressed in a way that releases are not"),
+        _ => return Err("it is compressed in a way that is not known here"),
     };
     let limit = usize::try_from(RELEASE_SIGNATURE_PLAIN_BYTES).unwrap_or(usize::MAX);
     let mut out = vec![0; limit];

@@ -8,6 +8,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
+/// Red Hat's release key 2.
+const RED_HAT_RELEASE_2: &str = "567E347AD0044ADE55BA8A5F199E2F91FD431D51";
 /// 2025-11-21.
 const NOW: u64 = 1_763_700_000;
 const RELEASE: &str = "sha256:0da6316466d60a3a4535d5fed3589feb0391989982fba59d47d4c729912d6363";
@@ -62,7 +64,7 @@ fn samples() -> Option<&'static Samples> {
 }
 
 impl Real {
-    fn check(&self, message: &[u8], samples: &Samples) -> Result<ReleaseSignature, SignatureError> {
+    fn check(&self, message: &[u8], samples: &Samples) -> Result<ImageSignature, SignatureError> {
         verify(message, &self.digest, &samples.keyring, NOW)
     }
 
@@ -93,7 +95,7 @@ fn compressed(plain: &[u8]) -> Vec<u8> {
 
 /// The reason a message is refused for its form.
 #[track_caller]
-fn damaged(result: Result<ReleaseSignature, SignatureError>, why: &str) {
+fn damaged(result: Result<ImageSignature, SignatureError>, why: &str) {
     match result {
         Err(SignatureError::Damaged(found)) => assert_eq!(found, why),
         other => panic!("{other:?}, not {why:?}"),
@@ -149,7 +151,7 @@ fn every_bit_compressed(real: &Real, samples: &Samples) {
         let Ok(found) = real.check(&changed, samples) else { continue };
         taken += 1;
         assert_eq!(message::open(&changed).unwrap(), parts, "bit {bit}");
-        assert_eq!(ReleaseSignature { raw: real.message.clone(), ..found }, good, "bit {bit}");
+        assert_eq!(ImageSignature { raw: real.message.clone(), ..found }, good, "bit {bit}");
         // The head of the literal packet, or the last byte.
         let place = bit / 8;
         assert!((20..50).contains(&place) || place + 1 == real.message.len(), "bit {bit}");
@@ -173,7 +175,7 @@ fn every_bit_plain(real: &Real, samples: &Samples) {
             assert!(!head.contains(&(bit / 8)));
             continue;
         };
-        assert_eq!(ReleaseSignature { raw: real.message.clone(), ..found }, good, "bit {bit}");
+        assert_eq!(ImageSignature { raw: real.message.clone(), ..found }, good, "bit {bit}");
         let changed = message::open(&changed).unwrap();
         // Or, in a version 4 signature, whether the key id (beside what is signed) would have to be understood. It is.
         let critical = signature + 15 == bit / 8 && bit % 8 == 7 && inner[2].body[0] == 4;
@@ -298,7 +300,7 @@ fn compression_is_bounded() {
     damaged(release.check(&long, samples), "it is too long");
     for method in [0, 3, 4, 255] {
         let stored = bytes(COMPRESSED, &[&[method][..], &plain].concat());
-        damaged(release.check(&stored, samples), "it is compressed in a way that releases are not");
+        damaged(release.check(&stored, samples), "it is compressed in a way that is not known here");
     }
 }
 
@@ -334,7 +336,7 @@ fn who_counts_is_said_by_name_or_fingerprint() {
     let [release, _] = &samples.by_release_key;
     let file = |bytes: &[u8]| [("/etc/pki/rpm-gpg/RPM-GPG-KEY-redhat-release".to_owned(), bytes.to_vec())];
     let check = |keyring: &Keyring| verify(&release.message, &release.digest, keyring, NOW);
-    assert!(check(&Keyring::pinned(&file(&samples.key))).is_ok());
+    assert!(check(&Keyring::pinned(&file(&samples.key), &[RED_HAT_RELEASE_2])).is_ok());
     assert!(matches!(check(&Keyring::default()), Err(SignatureError::NoKeys)));
     let binary = armor::keys(&samples.key).unwrap().remove(0);
     assert!(check(&Keyring::parse(&file(&binary)).unwrap()).is_ok());
@@ -347,7 +349,7 @@ fn who_counts_is_said_by_name_or_fingerprint() {
 #[test]
 fn key_files_that_are_none_are_told_apart() {
     let problem = |bytes: &[u8]| match Keyring::parse(&[("file".into(), bytes.to_vec())]) {
-        Err(KeyError::File { file, problem }) if file == "file" => problem,
+        Err(KeyFileError { file, problem }) if file == "file" => problem,
         other => panic!("{other:?}"),
     };
     assert_eq!(problem(b""), KeyProblem::NoKey);
@@ -359,7 +361,7 @@ fn key_files_that_are_none_are_told_apart() {
     for version in [0, 2, 3, 5, 6, 7, 255] {
         assert_eq!(problem(&bytes(6, &[&[version, 0, 0, 0, 0, 1][..], &[0; 300]].concat())), KeyProblem::Unsupported, "{version}");
     }
-    assert!(Keyring::pinned(&[("file".into(), b"\xff\xff\xff".to_vec())]).is_empty());
+    assert!(Keyring::pinned(&[("file".into(), b"\xff\xff\xff".to_vec())], &[]).is_empty());
     let Some(samples) = samples() else { return };
     let binary = armor::keys(&samples.key).unwrap().remove(0);
     let primary = packets::split(&binary).unwrap().remove(0);
@@ -379,7 +381,7 @@ fn a_changed_key_is_another_key() {
     for bit in (0..primary_ends * 8).step_by(7) {
         let mut changed = binary.clone();
         changed[bit / 8] ^= 1 << (bit % 8);
-        let keyring = Keyring::pinned(&[("file".into(), changed)]);
+        let keyring = Keyring::pinned(&[("file".into(), changed)], &[RED_HAT_RELEASE_2]);
         assert!(verify(&release.message, &release.digest, &keyring, NOW).is_err(), "bit {bit}");
     }
 }

@@ -1,0 +1,126 @@
+//! One store of signatures: `STORE/FOLDER/signature-N`, N from 1 on without a gap, by address or on this machine.
+
+use crate::fs::{Dir, FsError, Trouble};
+use crate::text::{shown, without_userinfo};
+use crate::web::{Get, Web, WebError};
+use std::path::PathBuf;
+
+/// A store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// `http://` or `https://`; a query (of a store with signed addresses) stays behind the path.
+    Address(String),
+    /// A folder of this machine.
+    Folder(PathBuf),
+}
+
+/// A store that could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreFailure {
+    /// By address.
+    #[error(transparent)]
+    Web(#[from] WebError),
+    /// A folder.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+}
+
+/// One entry of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// N.
+    pub number: u32,
+    /// Where it lies, as it may be shown.
+    pub place: String,
+    /// Its bytes; `None` when it is longer than allowed.
+    pub bytes: Option<Vec<u8>>,
+}
+
+impl Store {
+    /// Reads an address, a `file://` address, or a path.
+    pub fn parse(text: &str) -> Store {
+        let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        match (text.strip_prefix("file://"), scheme.as_deref()) {
+            (Some(folder), _) => Store::Folder(folder.into()),
+            (None, Some("http" | "https")) => Store::Address(text.to_owned()),
+            (None, _) => Store::Folder(text.into()),
+        }
+    }
+
+    /// As it may be shown: without login and query.
+    pub fn name(&self) -> String {
+        match self {
+            Store::Address(address) => bare(address),
+            Store::Folder(path) => shown(&path.to_string_lossy()).to_string(),
+        }
+    }
+
+    /// The entries below `folder` (plain names, joined by `/`), at most `most` of at most `limit` bytes each. `None` where a store on
+    /// this machine has no such folder; a store that is not there itself is a failure.
+    ///
+    /// # Errors
+    /// [`StoreFailure`]; what was found before is lost with it, but for what `take` has got.
+    pub fn each(
+        &self,
+        folder: &str,
+        (most, limit): (u32, u64),
+        web: &dyn Web,
+        take: &mut dyn FnMut(Entry),
+    ) -> Result<Option<()>, StoreFailure> {
+        match self {
+            Store::Address(address) => each_of_address(address, folder, (most, limit), web, take).map(Some),
+            Store::Folder(path) => {
+                let base = Dir::open(path)?;
+                let dir = match Dir::open(&base.join(folder)) {
+                    Ok(dir) => dir,
+                    Err(e) if e.trouble() == Trouble::Absent => return Ok(None),
+                    Err(e) => return Err(e.into()),
+                };
+                for number in 1..=most {
+                    match entry(&dir, &format!("signature-{number}"), number, limit)? {
+                        Some(entry) => take(entry),
+                        None => break,
+                    }
+                }
+                Ok(Some(()))
+            }
+        }
+    }
+}
+
+/// A file of a folder as an entry; `None` where it is not there.
+///
+/// # Errors
+/// As files fail.
+pub fn entry(dir: &Dir, name: &str, number: u32, limit: u64) -> Result<Option<Entry>, FsError> {
+    let place = shown(&dir.join(name).to_string_lossy()).to_string();
+    Ok(match dir.size_of(name)? {
+        None => None,
+        Some(size) if size > limit => Some(Entry { number, place, bytes: None }),
+        Some(_) => Some(Entry { number, place, bytes: Some(dir.read(name, limit)?) }),
+    })
+}
+
+fn each_of_address(
+    address: &str,
+    folder: &str,
+    (most, limit): (u32, u64),
+    web: &dyn Web,
+    take: &mut dyn FnMut(Entry),
+) -> Result<(), StoreFailure> {
+    let (base, query) = address.split_at_checked(address.find('?').unwrap_or(address.len())).unwrap_or((address, ""));
+    for number in 1..=most {
+        let url = format!("{}/{folder}/signature-{number}{query}", base.trim_end_matches('/'));
+        match web.get(&Get { url: &url, accept: "", limit, login: false }) {
+            Ok(bytes) => take(Entry { number, place: bare(&url), bytes: Some(bytes) }),
+            Err(WebError::NotFound(_)) => break,
+            Err(WebError::TooLong { url, .. }) => take(Entry { number, place: url, bytes: None }),
+            Err(other) => return Err(other.into()),
+        }
+    }
+    Ok(())
+}
+
+fn bare(address: &str) -> String {
+    shown(&without_userinfo(address.split(['?', '#']).next().unwrap_or_default())).to_string()
+}
