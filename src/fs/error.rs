@@ -56,7 +56,7 @@ impl FsError {
         }
     }
 
-    /// Carries it through a [`Read`] or [`Write`]; [`FsError::of`] takes it out again.
+    /// Carries it through a [`io::Read`] or [`io::Write`]; [`FsError::of`] takes it out again.
     pub fn into_io(self) -> io::Error {
         io::Error::new(self.source.kind(), self)
     }

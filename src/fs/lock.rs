@@ -37,7 +37,7 @@ impl Dir {
         Ok(Lock { _file: file })
     }
 
-    /// Takes the lock file `name`; fails with [`Trouble::InUse`] while another run holds it.
+    /// Takes the lock file `name`; fails with [`super::Trouble::InUse`] while another run holds it.
     pub fn lock(&self, name: &str) -> Result<Lock, FsError> {
         loop {
             let file = self.open_partial(name)?;
