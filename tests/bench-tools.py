@@ -4,7 +4,7 @@
 layout FOLDER IMAGES LAYERS BYTES [SHARED]   writes an OCI layout of images small/N:v1; SHARED of the layers are the same in all
 latency UPSTREAM MS PORTFILE                 a proxy that holds every answer back for MS milliseconds
 failing UPSTREAM PERCENT PORTFILE OUT        a proxy that fails PERCENT of the requests; writes what it saw to OUT when it ends
-measure OUT COMMAND...                       wall seconds, CPU seconds, peak KiB, and the resident KiB at a quarter of the time
+measure OUT COMMAND...                       wall seconds, CPU seconds, peak KiB, and the most resident KiB of its first and second half
 holds HOST:PORT PREFIX FOLDER                asks a registry for every manifest and blob of the layout; fails if one is missing
 """
 import asyncio, collections, concurrent.futures, hashlib, http.client, json, os, pathlib, random, re, signal, socket, struct, sys
@@ -212,8 +212,9 @@ def measure(out, *command):
         samples.append(resident(pid))
         time.sleep(0.02)
     wall = time.monotonic() - begin
-    quarter = max(samples[: max(1, len(samples) // 4)] or [0])
-    pathlib.Path(out).write_text(f"{wall:.3f} {usage.ru_utime + usage.ru_stime:.3f} {max(samples or [0])} {quarter}\n")
+    middle = len(samples) // 2
+    halves = " ".join(str(max(half or [0])) for half in (samples[:middle], samples[middle:]))
+    pathlib.Path(out).write_text(f"{wall:.3f} {usage.ru_utime + usage.ru_stime:.3f} {max(samples or [0])} {halves}\n")
     sys.exit(os.waitstatus_to_exitcode(status))
 
 
