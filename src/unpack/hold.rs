@@ -32,8 +32,8 @@ const EMPTY: &[u8] = b"{}";
 const LAYERS: usize = 10_000;
 /// A registry that lets no tag be moved gets numbered ones; nobody needs more.
 const NUMBERS: u32 = 100;
-/// Others' holds that are looked at in one repository.
-const OTHERS: usize = 1000;
+/// Holds that are looked at in one repository.
+const SWEPT: usize = 1000;
 
 /// One repository and what it has that no pushed image names.
 struct Repository {
@@ -76,7 +76,12 @@ impl Run<'_> {
             self.setting.progress.say(Level::Info, "stopping: what has arrived is held at the target; Ctrl-C once more ends at once");
         }
         self.setting.target.finishing();
-        self.hold_all(&self.repositories(), true)
+        let (tags, all_well) = self.hold_all(&self.repositories(), true);
+        if all_well && tags.is_empty() {
+            // Left behind, it costs the next run a question per repository, no more.
+            let _ = self.setting.spool.forget_holds();
+        }
+        tags
     }
 
     /// After a volume, when much has been uploaded since the last time: what is loose is held, nothing is released yet.
@@ -100,7 +105,8 @@ impl Run<'_> {
 
     /// A registry that will not hold is worth a warning, no more: the next run finds out what was lost. One repository's
     /// refusal says nothing about the others; a registry that is gone or out of order is not asked again.
-    fn hold_all(&self, repositories: &[Repository], release: bool) -> Vec<String> {
+    /// Returns the tags that hold something, and whether all repositories were dealt with.
+    fn hold_all(&self, repositories: &[Repository], release: bool) -> (Vec<String>, bool) {
         let answers = ask_all(self.setting.options.probes, repositories, |repository| match self.hold(repository, release) {
             Err(error) if error.trouble.ends_run() || error.trouble == TargetTrouble::Failing => Err((repository.place.clone(), error)),
             other => Ok(other.map_err(|error| (repository.place.clone(), error))),
@@ -116,13 +122,14 @@ impl Run<'_> {
                 Err(failure) => failures.push(failure),
             }
         }
+        let all_well = failures.is_empty();
         if let Some((place, error)) = failures.first() {
             let others = failures.len() - 1;
             let (place, error) = (shown(place), error.to_string());
             let more = if others > 0 { format!(" (and {others} more)") } else { String::new() };
             self.warn(format!("what has arrived early is not held in {place}{more}: {}", shown(&error)));
         }
-        tags
+        (tags, all_well)
     }
 
     fn repositories(&self) -> Vec<Repository> {
@@ -152,7 +159,7 @@ impl Run<'_> {
     /// Holds what is loose and what this host held before, and no image that is whole names.
     fn hold(&self, repository: &Repository, release: bool) -> Result<Vec<String>, TargetError> {
         let place = &repository.place;
-        let own = self.own(place)?;
+        let own = if self.may_hold() { self.own(place)? } else { Own::default() };
         let mut loose = repository.loose.clone();
         let known: BTreeSet<Digest> = loose.iter().map(|l| l.digest).chain(repository.named.iter().copied()).collect();
         let earlier: BTreeSet<Digest> = own.layers.difference(&known).copied().collect();
@@ -178,6 +185,11 @@ impl Run<'_> {
             self.sweep(place, &repository.named)?;
         }
         Ok(tags)
+    }
+
+    /// Whether this host may have put holds: asked of its own notes, not of every repository. Notes that cannot be read say nothing.
+    fn may_hold(&self) -> bool {
+        self.setting.spool.may_hold().unwrap_or(true)
     }
 
     /// The holds under this host's tags. What lies there and is not its own, or cannot be read back, is left alone.
@@ -224,6 +236,9 @@ impl Run<'_> {
         let manifest = self.manifest(layers);
         let digest = Digest::sha256(&manifest);
         self.put_empty(place)?;
+        if let Err(error) = self.setting.spool.note_holds() {
+            self.warn(format!("that something is held at the target cannot be written down here: {}", shown(&error.to_string())));
+        }
         for n in number + 1..=number + NUMBERS {
             let tag = self.hold_tag(n);
             let before = target.tag(place, &tag)?;
@@ -279,8 +294,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Removes other hosts' holds of this set that name nothing but what whole images name: left behind by hosts that will not come
-    /// again, or about to be removed anyway. By digest, so that what is put in their place meanwhile stays. A registry that lists
+    /// Removes holds of this set that name nothing but what whole images name: left behind by hosts that will not come again or have
+    /// lost their notes, or about to be removed anyway. By digest, so that what is put in their place meanwhile stays. A registry that lists
     /// no tags, or deletes nothing, keeps them.
     fn sweep(&self, place: &str, named: &BTreeSet<Digest>) -> Result<(), TargetError> {
         let target = self.setting.target;
@@ -288,8 +303,8 @@ impl Run<'_> {
             Err(error) if error.trouble.ends_run() => return Err(error),
             answer => answer.unwrap_or_default(),
         };
-        let (all, own) = (self.holds_of_set(), format!("{}{}-", self.holds_of_set(), self.host()));
-        for tag in tags.iter().filter(|tag| tag.starts_with(&all) && !tag.starts_with(&own)).take(OTHERS) {
+        let all = self.holds_of_set();
+        for tag in tags.iter().filter(|tag| tag.starts_with(&all)).take(SWEPT) {
             let Some(digest) = target.tag(place, tag)? else { continue };
             let said = self.read_hold(place, &digest)?;
             if said.is_some_and(|said| said.layers.iter().all(|layer| named.contains(layer))) {

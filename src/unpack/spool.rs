@@ -16,6 +16,8 @@ const SCHEMA: u64 = 1;
 const NOTE_BYTES: u64 = 1 << 20;
 const LOCK: &str = "spool.lock";
 const BLOB: &str = ".blob";
+/// Lies there while the target may have holds that this host has put.
+const HOLDS: &str = "holds";
 
 /// The spool of one run; its directory is locked.
 pub struct Spool {
@@ -24,6 +26,8 @@ pub struct Spool {
     memory_limit: u64,
     usage: Mutex<Usage>,
     changed: Condvar,
+    /// Taken by whoever writes the note about holds: several repositories are held at a time.
+    noting: Mutex<()>,
     _lock: Lock,
 }
 
@@ -113,7 +117,15 @@ impl Spool {
             }
         }
         usage.peak_disk = usage.disk;
-        Ok(Spool { dir: dir.clone(), limit, memory_limit, usage: Mutex::new(usage), changed: Condvar::new(), _lock: lock })
+        Ok(Spool {
+            dir: dir.clone(),
+            limit,
+            memory_limit,
+            usage: Mutex::new(usage),
+            changed: Condvar::new(),
+            noting: Mutex::new(()),
+            _lock: lock,
+        })
     }
 
     /// Bytes its files may take.
@@ -142,10 +154,13 @@ impl Spool {
     pub fn close(self, parent: &Dir, name: &str, clear: bool) -> Result<(), FsError> {
         if clear {
             // Not only blobs: notes and files in the making of a run that was cut off lie here too.
-            for entry in self.dir.list()?.iter().filter(|e| e.regular && e.name != LOCK) {
+            for entry in self.dir.list()?.iter().filter(|e| e.regular && e.name != LOCK && e.name != HOLDS) {
                 self.dir.remove(&entry.name)?;
             }
         } else if !self.held().is_empty() {
+            return Ok(());
+        }
+        if self.may_hold()? {
             return Ok(());
         }
         // Still locked: whoever comes now finds it in use, and whoever comes next makes a new one.
@@ -167,6 +182,22 @@ impl Spool {
         found.retain(|(_, bytes)| *bytes > 0);
         found.sort();
         Ok(found)
+    }
+
+    /// True while the target may have holds of this set that this host has put. Where nothing was ever held, nothing has to be asked.
+    pub(super) fn may_hold(&self) -> Result<bool, FsError> {
+        Ok(self.dir.size_of(HOLDS)?.is_some())
+    }
+
+    /// Writes down that there may be holds from now on; before the first is put, so that none is forgotten.
+    pub(super) fn note_holds(&self) -> Result<(), FsError> {
+        let _alone = locked(&self.noting);
+        if self.may_hold()? { Ok(()) } else { self.dir.publish_mode(HOLDS, b"", 0o600) }
+    }
+
+    /// All of them have been released.
+    pub(super) fn forget_holds(&self) -> Result<(), FsError> {
+        if self.may_hold()? { self.dir.remove(HOLDS) } else { Ok(()) }
     }
 
     /// True when these bytes of the blob are in.

@@ -273,6 +273,23 @@ fn nobody_writes_over_another_hosts_hold() {
     assert_eq!(world.registry.end_state(), undisturbed());
 }
 
+/// A spool that was removed, or lies elsewhere now, takes the note about holds with it.
+#[test]
+fn holds_that_are_not_noted_any_more_go_with_the_images_they_were_for() {
+    let (world, mut host) = (World::new(), World::new());
+    host.options.host = "0a".into();
+    run_as(&host, &world, &sample().with(&[2]));
+    assert!(!holds_of(&world).is_empty());
+    assert_eq!(host.spool_files().iter().filter(|name| *name == "holds").count(), 1);
+    for name in host.spool_files() {
+        host.spool_dir().remove(&name).unwrap();
+    }
+    assert!(run_as(&host, &world, &sample()).is_complete());
+    assert_eq!(holds_of(&world), []);
+    assert_eq!(world.registry.end_state(), undisturbed());
+    assert!(host.spool_files().is_empty(), "{:?}", host.spool_files());
+}
+
 #[test]
 fn a_hold_that_names_what_no_whole_image_names_stays_when_others_push() {
     let (world, mut one, mut two) = (World::new(), World::new(), World::new());
