@@ -83,7 +83,7 @@ type Written = BTreeMap<String, BTreeSet<String>>;
 
 /// What an earlier run wrote. A line that cannot be understood is about nothing of ours.
 fn read_list(dir: &Dir) -> Result<Written, Error> {
-    let bytes = dir.read_if_there(LIST, limits::CONFIG_BYTES)?.unwrap_or_default();
+    let bytes = dir.read_if_there(LIST, limits::PLAN_BYTES)?.unwrap_or_default();
     let mut written = Written::new();
     for (hex, name) in String::from_utf8_lossy(&bytes).lines().filter_map(|line| line.split_once("  ")) {
         written.entry(name.to_owned()).or_default().insert(hex.to_owned());
@@ -97,7 +97,7 @@ fn publish_list(dir: &Dir, written: Written) -> Result<(), Error> {
     if text.is_empty() {
         return Ok(dir.remove(LIST)?);
     }
-    if dir.read_if_there(LIST, limits::CONFIG_BYTES)?.is_none_or(|there| there != text.as_bytes()) {
+    if dir.read_if_there(LIST, limits::PLAN_BYTES)?.is_none_or(|there| there != text.as_bytes()) {
         dir.publish(LIST, text.as_bytes())?;
     }
     Ok(())

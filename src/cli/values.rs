@@ -83,6 +83,9 @@ pub fn lookaside(text: &str) -> Result<Lookaside, String> {
     }
     match Store::parse(store) {
         Store::Folder(path) if path.to_string_lossy().contains("://") => Err("only http, https and file addresses can be asked".into()),
+        Store::Folder(path) if store.starts_with("file://") && !path.is_absolute() => {
+            Err("a file address has three slashes: file:///srv/signatures".into())
+        }
         store => Ok(Lookaside { scope: scope.map(str::to_owned), store }),
     }
 }
@@ -243,6 +246,18 @@ mod tests {
         assert_eq!(key("./site"), Ok(KeyChoice::File("./site".into())));
         assert_eq!(key("agent:SHA256:ab/c"), Ok(KeyChoice::Agent("SHA256:ab/c".into())));
         assert!(key("..").is_err() && key("agent:").is_err() && key_name("a/b").is_err());
+    }
+
+    #[test]
+    fn lookasides_are_addresses_or_folders() {
+        let of = |scope: Option<&str>, store: &str| Ok(Lookaside { scope: scope.map(str::to_owned), store: Store::parse(store) });
+        assert_eq!(lookaside("quay.io/team=https://s.test/x?a=b"), of(Some("quay.io/team"), "https://s.test/x?a=b"));
+        assert_eq!(lookaside("https://s.test/x?a=b"), of(None, "https://s.test/x?a=b"));
+        assert_eq!(lookaside("file:///srv/a=b"), of(None, "/srv/a=b"));
+        // With two slashes the first folder would be a host, and the rest lie somewhere below here.
+        for bad in ["", "=x", "quay.io=", "ftp://s.test", "quay.io=s3://x", "file://srv/signatures", "quay.io=file://srv"] {
+            assert!(lookaside(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -107,7 +107,9 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
         inline.get(&layer.digest).cloned().ok_or_else(|| "a payload does not lie in the contents document: pack the set again".to_owned())
     };
     let carried = image_signatures(&contents.documents);
-    let signatures = |_: &Image, digest: &Digest| carried.get(digest).cloned().ok_or(Lack::NotCarried(NONE_IN_THE_SET));
+    let signatures = |image: &Image, digest: &Digest| {
+        carried.get(&(image.repository.clone(), *digest)).cloned().ok_or(Lack::NotCarried(NONE_IN_THE_SET))
+    };
     let evidence = Evidence { payload: &payload, signatures: &signatures, now: now() };
     let judged = judge(policy, &contents.images, &contents.manifests()?, &evidence);
     let made = contents.images.iter().filter(|image| image.made.is_some()).count();

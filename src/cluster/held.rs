@@ -7,7 +7,7 @@ use crate::image_set::{Source, max_nested_paths};
 use crate::limits::LOOKASIDE_SIGNATURES;
 use crate::oci::{Reference, is_repository};
 use crate::text::shown;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One image at one target.
 #[derive(Clone, Debug)]
@@ -142,14 +142,17 @@ impl Holdings {
 
 type ByName = BTreeMap<(usize, String, String), Held>;
 
-/// Adds the signatures of the images of a receipt, under the names the images have at the target.
+/// Adds the signatures of the images of a receipt, under the names the images have at the target. Documents keep the names of the set;
+/// the receipt's own may be flattened.
 fn sign(lookaside: &mut Lookaside, place: &Place, receipt: &Receipt) {
+    let here = |repository: &str| max_nested_paths(&place.below(repository), usize::from(receipt.max_nested_paths));
+    let held: BTreeSet<String> = receipt.images.iter().map(|image| here(&image.repository)).collect();
     for document in receipt.documents.iter().filter(|d| d.kind == DocumentKind::ImageSignature) {
         let Some(name) = SignatureName::parse(&document.name) else { continue };
-        if !receipt.images.iter().any(|image| image.repository == name.repository) {
+        let repository = here(&name.repository);
+        if !held.contains(&repository) {
             continue;
         }
-        let repository = max_nested_paths(&place.below(&name.repository), usize::from(receipt.max_nested_paths));
         let (known, bytes) = (lookaside.entry((repository, name.digest)).or_default(), document.bytes());
         if !known.contains(&bytes) && known.len() < LOOKASIDE_SIGNATURES as usize {
             known.push(bytes);

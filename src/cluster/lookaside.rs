@@ -7,6 +7,7 @@ use crate::format::SignatureName;
 use crate::text::{is_plain_name, shown};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 const HEAD: &str = "\
@@ -32,12 +33,10 @@ pub(super) fn files(holdings: &Holdings, notes: &mut Vec<String>) -> Vec<(String
         return files;
     }
     let mut text = HEAD.to_owned();
-    for place in &holdings.places {
-        let _ = write!(
-            text,
-            "  {}:\n    lookaside: file:///var/lib/containers/sigstore\n",
-            quoted(format!("{}/{}", place.host, place.prefix).trim_end_matches('/'))
-        );
+    // Two targets may be seen under one name, and a scope that is there twice makes podman refuse every image.
+    let scopes: BTreeSet<String> = holdings.places.iter().map(|place| format!("{}/{}", place.host, place.prefix)).collect();
+    for scope in &scopes {
+        let _ = write!(text, "  {}:\n    lookaside: file:///var/lib/containers/sigstore\n", quoted(scope.trim_end_matches('/')));
     }
     files.push(("registries.d/sealift.yaml".to_owned(), text));
     files

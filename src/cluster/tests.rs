@@ -489,6 +489,31 @@ fn signatures_of_images_become_a_lookaside() {
     assert!(made.files.iter().any(|f| f.is_binary() && f.name.starts_with("lookaside/m/a-b@sha256=")));
 }
 
+/// Receipts name images as they are at the target, documents as they are in the set.
+#[test]
+fn signatures_of_flattened_images_become_a_lookaside() {
+    let name = format!("team/app@sha256={}/signature-1", digest("x").hex());
+    let with = |repository: &str| Receipt {
+        max_nested_paths: 2,
+        documents: vec![Document::new(DocumentKind::ImageSignature, name.clone(), &[0x90, 7])],
+        ..receipt(vec![image(Role::Image, "quay.io/team/app:1", &format!("{repository}:1"))])
+    };
+    let files = |receipt: Receipt| -> Vec<String> {
+        let made = everything(&[target("r.lan/m", vec![receipt])]);
+        made.files.into_iter().filter(ResourceFile::is_binary).map(|file| file.name).collect()
+    };
+    assert_eq!(files(with("team-app")), [format!("lookaside/m/team-app@sha256={}/signature-1", digest("x").hex())]);
+    assert!(files(with("team-other")).is_empty(), "an image that is not there needs none");
+}
+
+/// podman reads no image at all with a file that names a scope twice.
+#[test]
+fn two_targets_under_one_name_are_one_scope_of_registries_d() {
+    let made = everything(&[target("r.lan/m", vec![openshift()]), target("r.lan/m", vec![openshift()])]);
+    let text = file(&made, "registries.d/sealift.yaml");
+    assert_eq!(text.matches("\"r.lan/m\":").count() + text.matches("  r.lan/m:").count(), 1, "{text}");
+}
+
 #[test]
 fn every_file_has_the_shape_its_reader_demands() {
     for name in ["reg.lan:5000/ocp", "r.lan", "10.0.0.1:5000/a/b"] {

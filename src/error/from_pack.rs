@@ -70,6 +70,9 @@ impl From<&PackError> for Error {
             PackError::Name { stream: _, sequence: _ } => told(Code::Usage)
                 .remedy("give a shorter --stream (a-z, 0-9, -) or a smaller --sequence: together they have at most 41 characters"),
             PackError::Plan(_) => told(Code::BadDocument).remedy("make the plan anew: `sealift plan imageset.yaml -o plan.json`"),
+            PackError::TooManySignatures { limit: _ } => told(Code::CannotCarry).remedy(
+                "pack fewer images in one set, or carry no OpenPGP signatures: --registries-d with an empty folder, and no --lookaside",
+            ),
             PackError::Exists(_) => told(Code::NotEmpty).remedy("give another OUT, or another --sequence"),
             PackError::Signatures(_) => told(Code::Usage).remedy("remove a signature that nobody needs, a .sig file and its copy, first"),
             PackError::NoSet { name: _, path: _ } => told(Code::SetMissing),
@@ -147,6 +150,7 @@ mod tests {
             (PackError::NoSpace { path: "/o".into(), free: 10, need: 30 }, Code::NoSpace, "20 bytes"),
             (PackError::Name { stream: "X".into(), sequence: 1 }, Code::Usage, "--stream"),
             (PackError::Plan("x".into()), Code::BadDocument, "sealift plan"),
+            (PackError::TooManySignatures { limit: 1 }, Code::CannotCarry, "--registries-d"),
             (PackError::Exists("/o".into()), Code::NotEmpty, "another OUT"),
             (PackError::NoSet { name: "s".into(), path: "/o".into() }, Code::SetMissing, "index.json"),
             (archive::Error::VolumeTooSmall { size: 1, need: 2048 }.into(), Code::Usage, "2KiB"),

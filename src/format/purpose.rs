@@ -104,12 +104,15 @@ impl fmt::Display for SignatureName {
     }
 }
 
-/// OpenPGP signatures of images among documents, by the manifest they are about; each once.
-pub fn image_signatures(documents: &[Document]) -> BTreeMap<Digest, Vec<Vec<u8>>> {
-    let mut found: BTreeMap<Digest, Vec<Vec<u8>>> = BTreeMap::new();
+/// OpenPGP signatures of images among documents, by repository in the set and the manifest they are about; each once.
+///
+/// One of another repository does not count although it is about the same manifest: whoever pulls the image inside looks only where it
+/// lies, and a lookaside full of others could hide the one that holds.
+pub fn image_signatures(documents: &[Document]) -> BTreeMap<(String, Digest), Vec<Vec<u8>>> {
+    let mut found: BTreeMap<(String, Digest), Vec<Vec<u8>>> = BTreeMap::new();
     for document in documents.iter().filter(|d| d.kind == DocumentKind::ImageSignature) {
         let Some(name) = SignatureName::parse(&document.name) else { continue };
-        let (known, bytes) = (found.entry(name.digest).or_default(), document.bytes());
+        let (known, bytes) = (found.entry((name.repository, name.digest)).or_default(), document.bytes());
         if !known.contains(&bytes) {
             known.push(bytes);
         }
@@ -204,8 +207,11 @@ mod tests {
             assert!(bad != name && SignatureName::parse(&bad).is_none(), "{bad}");
         }
         let one = |number: &str, bytes: &[u8]| Document::new(DocumentKind::ImageSignature, name.replace("-2", number), bytes);
-        let found = image_signatures(&[one("-1", b"a"), one("-2", b"b"), one("-3", b"a"), one("-x", b"c")]);
-        assert_eq!(found, BTreeMap::from([(digest, vec![b"a".to_vec(), b"b".to_vec()])]));
+        let elsewhere = Document::new(DocumentKind::ImageSignature, name.replace("team/app", "team/other"), b"d");
+        let found = image_signatures(&[one("-1", b"a"), one("-2", b"b"), one("-3", b"a"), one("-x", b"c"), elsewhere]);
+        let of = |repository: &str| (repository.to_owned(), digest);
+        let expected = [(of("team/app"), vec![b"a".to_vec(), b"b".to_vec()]), (of("team/other"), vec![b"d".to_vec()])];
+        assert_eq!(found, BTreeMap::from(expected));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 use super::{Scopes, Store};
 use crate::fs::{Dir, FsError, Trouble, read_user_file};
 use crate::limits::REGISTRIES_D_FILES;
-use crate::text::shown;
+use crate::text::{bare_address, shown, without_userinfo};
 use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Why a file cannot be used.
@@ -62,9 +64,37 @@ pub struct Loaded {
 #[serde(rename_all = "kebab-case")]
 struct Document {
     default_docker: Option<Section>,
-    docker: Option<BTreeMap<String, Option<Section>>>,
+    docker: Option<Sections>,
     #[serde(flatten)]
     rest: BTreeMap<String, serde_yaml::Value>,
+}
+
+/// Sections by scope, in order: the usual map would take the last of two about one scope.
+#[derive(Default)]
+struct Sections(Vec<(String, Section)>);
+
+impl<'de> Deserialize<'de> for Sections {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Sections, D::Error> {
+        deserializer.deserialize_map(ReadSections)
+    }
+}
+
+struct ReadSections;
+
+impl<'de> Visitor<'de> for ReadSections {
+    type Value = Sections;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("sections by scope")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sections, A::Error> {
+        let mut sections = Vec::new();
+        while let Some((scope, section)) = map.next_entry::<String, Option<Section>>()? {
+            sections.push((scope, section.unwrap_or_default()));
+        }
+        Ok(Sections(sections))
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -132,10 +162,11 @@ impl Loaded {
 
     /// One file. `known` has the scopes that were configured, also those without a store to read from.
     pub(super) fn add(&mut self, path: &Path, bytes: &[u8], known: &mut BTreeMap<Option<String>, ()>) -> Result<(), Fault> {
-        let document: Option<Document> = serde_yaml::from_slice(bytes).map_err(|e| Fault::Syntax(shown(&e.to_string()).to_string()))?;
+        let document: Option<Document> =
+            serde_yaml::from_slice(bytes).map_err(|e| Fault::Syntax(shown(&without_userinfo(&e.to_string())).to_string()))?;
         let Document { default_docker, docker, rest } = document.unwrap_or_default();
         let mut foreign: Vec<String> = rest.into_keys().collect();
-        let scoped = docker.unwrap_or_default().into_iter().map(|(scope, section)| (Some(scope), section.unwrap_or_default()));
+        let scoped = docker.unwrap_or_default().0.into_iter().map(|(scope, section)| (Some(scope), section));
         for (scope, section) in default_docker.map(|section| (None, section)).into_iter().chain(scoped) {
             foreign.extend(section.rest.into_keys());
             let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
@@ -155,7 +186,7 @@ impl Loaded {
 fn store(text: &str) -> Result<Store, Fault> {
     match Store::parse(text) {
         Store::Folder(path) if !text.starts_with("file://") || !path.is_absolute() => {
-            Err(Fault::Store(shown(&crate::text::without_userinfo(text)).to_string()))
+            Err(Fault::Store(shown(&bare_address(text)).to_string()))
         }
         store => Ok(store),
     }

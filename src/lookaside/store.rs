@@ -1,12 +1,13 @@
 //! One store of signatures: `STORE/FOLDER/signature-N`, N from 1 on without a gap, by address or on this machine.
 
 use crate::fs::{Dir, FsError, Trouble};
-use crate::text::{shown, without_userinfo};
+use crate::text::{bare_address, shown};
 use crate::web::{Get, Web, WebError};
+use std::fmt;
 use std::path::PathBuf;
 
-/// A store.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A store. Its debug output is [`Store::name`]: an address may hold a login.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Store {
     /// `http://` or `https://`; a query (of a store with signed addresses) stays behind the path.
     Address(String),
@@ -34,6 +35,12 @@ pub struct Entry {
     pub place: String,
     /// Its bytes; `None` when it is longer than allowed.
     pub bytes: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.name())
+    }
 }
 
 impl Store {
@@ -108,11 +115,16 @@ fn each_of_address(
     web: &dyn Web,
     take: &mut dyn FnMut(Entry),
 ) -> Result<(), StoreFailure> {
-    let (base, query) = address.split_at_checked(address.find('?').unwrap_or(address.len())).unwrap_or((address, ""));
+    let end = address.find(['?', '#']).unwrap_or(address.len());
+    let (base, query) = address.split_at_checked(end).unwrap_or((address, ""));
+    let name = bare(address);
     for number in 1..=most {
         let url = format!("{}/{folder}/signature-{number}{query}", base.trim_end_matches('/'));
         match web.get(&Get { url: &url, accept: "", limit, login: false }) {
-            Ok(bytes) => take(Entry { number, place: bare(&url), bytes: Some(bytes) }),
+            Ok(bytes) => {
+                let place = format!("{}/{folder}/signature-{number}", name.trim_end_matches('/'));
+                take(Entry { number, place, bytes: Some(bytes) });
+            }
             Err(WebError::NotFound(_)) => break,
             Err(WebError::TooLong { url, .. }) => take(Entry { number, place: url, bytes: None }),
             Err(other) => return Err(other.into()),
@@ -122,5 +134,5 @@ fn each_of_address(
 }
 
 fn bare(address: &str) -> String {
-    shown(&without_userinfo(address.split(['?', '#']).next().unwrap_or_default())).to_string()
+    shown(&bare_address(address)).to_string()
 }

@@ -61,6 +61,8 @@ fn files_that_contradict_each_other_or_are_none_are_refused() {
     }
     let Err(Fault::Store(told)) = loaded(&["default-docker:\n  lookaside: ftp://al:s3cret@x.test\n"]) else { panic!() };
     assert!(!told.contains("s3cret"), "{told}");
+    let within = "docker:\n  quay.io: {lookaside: https://a.test}\n  quay.io: {lookaside: https://b.test}\n";
+    assert!(loaded(&[within]).is_err(), "the last one would be asked, or the first");
     let misspelt = loaded(&["dockers: {}\ndocker:\n  quay.io:\n    look-aside: x\n"]).unwrap();
     assert_eq!(misspelt.notices.len(), 2, "{:?}", misspelt.notices);
 }
@@ -99,6 +101,36 @@ fn signatures_are_read_up_to_the_first_gap() {
     assert_eq!(Lookasides::default().signatures(&image, &digest, &web).unwrap(), None);
     let endless = Listed((1..500).map(|n| (format!("https://e.test/{}", path(n)), vec![0])).collect());
     assert_eq!(find("https://e.test", &endless).unwrap().unwrap().len(), LOOKASIDE_SIGNATURES as usize);
+}
+
+/// Logins, and queries that open a store, stand in no message and no debug output; a question mark may be part of a password.
+#[test]
+fn what_opens_a_store_is_never_shown() {
+    for address in
+        ["https://al:s3cret@x.test/a", "https://al:s3?cret@x.test/a", "https://al:s3#cret@x.test/a", "https://x.test/a?sig=s3cret"]
+    {
+        let store = Store::parse(address);
+        assert!(!store.name().contains("s3") && !format!("{store:?}").contains("s3"), "{} {store:?}", store.name());
+        assert!(!format!("{:?}", at(address)).contains("s3"));
+    }
+    for bad in ["ftp://x.test/a?sig=s3cret", "ftp://al:s3?cret@x.test"] {
+        let told = loaded(&[&format!("default-docker:\n  lookaside: {bad}\n")]).unwrap_err().to_string();
+        assert!(!told.contains("s3"), "{told}");
+    }
+    let told = loaded(&["docker: https://al:s3cret@x.test/a\n"]).unwrap_err().to_string();
+    assert!(!told.contains("s3"), "{told}");
+}
+
+/// What stands behind `#` is for browsers: a path added there would be asked of nobody.
+#[test]
+fn a_fragment_stays_behind_the_path() {
+    let digest = Digest::sha256(b"x");
+    let url = format!("https://s.test:8443/base/library/nginx@sha256={}/signature-1", digest.hex());
+    let web = Listed(BTreeMap::from([(format!("{url}#part"), vec![1])]));
+    let mut places = Vec::new();
+    let folder = format!("library/nginx@sha256={}", digest.hex());
+    Store::parse("https://s.test:8443/base#part").each(&folder, (9, 9), &web, &mut |entry| places.push(entry.place)).unwrap();
+    assert_eq!(places, [url]);
 }
 
 #[test]

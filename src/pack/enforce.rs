@@ -8,13 +8,14 @@ use crate::digest::Digest;
 use crate::format::{Image, ManifestData, Manifests, image_signatures};
 use crate::image_set::Source;
 use crate::limits;
-use crate::lookaside::Lookasides;
+use crate::lookaside::{LookasideError, Lookasides};
 use crate::oci::referrers::ReferrerFilter;
 use crate::oci::{Descriptor, Manifest};
 use crate::origin::{Origin, Origins};
 use crate::policy::{Evidence, Judged, Lack, Policy, Refused, judge};
 use crate::progress::Progress;
 use crate::web::Web;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
 use std::sync::Mutex;
@@ -49,14 +50,15 @@ pub fn enforce(plan: &PackPlan, court: &Court<'_>, code: &dyn Fn(&Failure) -> St
     let Court { policy, origins, parallel, progress, .. } = *court;
     let payloads = Payloads { origins, known: Mutex::default() };
     let fetch = |image: &Image, payload: &Descriptor| payloads.get(image, payload);
+    let stores = Stores { court, down: RefCell::default() };
     let carried = image_signatures(&plan.documents);
-    let signatures = |image: &Image, digest: &Digest| match carried.get(digest) {
+    let signatures = |image: &Image, digest: &Digest| match carried.get(&(image.repository.clone(), *digest)) {
         Some(known) => Ok(known.clone()),
-        None => court.not_carried(image, digest),
+        None => stores.not_carried(image, digest),
     };
     let evidence = Evidence { payload: &fetch, signatures: &signatures, now: court.now };
     let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &evidence), &plan.images).collect();
-    let signatures = |image: &Image, digest: &Digest| court.at_lookaside(image, digest);
+    let signatures = |image: &Image, digest: &Digest| stores.find(image, digest);
     let evidence = Evidence { signatures: &signatures, ..evidence };
     let search = Search { origins, filter: &ReferrerFilter::None.with_signatures(), parallel, progress };
     let mut bases: BTreeMap<&str, Option<Refused>> = BTreeMap::new();
@@ -81,20 +83,31 @@ pub fn enforce(plan: &PackPlan, court: &Court<'_>, code: &dyn Fn(&Failure) -> St
     Ok((without(plan, &failures, code)?, failures))
 }
 
-impl Court<'_> {
+/// What the lookasides have now. One that has failed is not asked again: a thousand images would wait for it a thousand times.
+struct Stores<'a> {
+    court: &'a Court<'a>,
+    /// Stores that failed, and how.
+    down: RefCell<BTreeMap<String, String>>,
+}
+
+impl Stores<'_> {
     /// The signatures of a manifest as its lookaside has them.
-    fn at_lookaside(&self, image: &Image, digest: &Digest) -> Result<Vec<Vec<u8>>, Lack> {
+    fn find(&self, image: &Image, digest: &Digest) -> Result<Vec<Vec<u8>>, Lack> {
         let Ok(Source::Registry(reference)) = Source::parse_recorded(&image.source) else { return Err(Lack::NoStore) };
-        match self.lookasides.signatures(&reference, digest, self.web) {
-            Ok(Some(found)) => Ok(found),
-            Ok(None) => Err(Lack::NoStore),
-            Err(error) => Err(Lack::Other(error.to_string())),
+        let store = self.court.lookasides.store(&reference).ok_or(Lack::NoStore)?.name();
+        if let Some(why) = self.down.borrow().get(&store) {
+            return Err(Lack::Other(why.clone()));
         }
+        let found = self.court.lookasides.signatures(&reference, digest, self.court.web);
+        if let Err(error @ LookasideError::Store { .. }) = &found {
+            self.down.borrow_mut().insert(store, error.to_string());
+        }
+        found.map_err(|error| Lack::Other(error.to_string()))?.ok_or(Lack::NoStore)
     }
 
     /// Why the plan has none. What is at the lookaside and not in the plan would not be there inside.
     fn not_carried(&self, image: &Image, digest: &Digest) -> Result<Vec<Vec<u8>>, Lack> {
-        match self.at_lookaside(image, digest)?.is_empty() {
+        match self.find(image, digest)?.is_empty() {
             true => Ok(Vec::new()),
             false => Err(Lack::NotCarried("its lookaside has OpenPGP signatures that the plan does not carry")),
         }
@@ -163,4 +176,68 @@ fn read(origin: &dyn Origin, payload: &Descriptor) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     reader.take(payload.size.saturating_add(1)).read_to_end(&mut bytes).map_err(|e| e.to_string())?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::{Commit, Role, Root};
+    use crate::lookaside::{Scopes, Store};
+    use crate::origin::OriginError;
+    use crate::progress::Silent;
+    use crate::web::{Get, WebError};
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    struct Nothing;
+
+    impl Origins for Nothing {
+        fn open(&self, _: &Source) -> Result<Arc<dyn Origin>, OriginError> {
+            Err(OriginError::NoWorkspace)
+        }
+    }
+
+    struct Down(AtomicUsize);
+
+    impl Web for Down {
+        fn get(&self, _: &Get<'_>) -> Result<Vec<u8>, WebError> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            Err(WebError::Unreachable { url: "https://s.test/x".into(), why: "no answer".into() })
+        }
+    }
+
+    fn image(source: &str) -> Image {
+        Image {
+            repository: "team/app".into(),
+            tag: "1".into(),
+            source: source.into(),
+            root: Root { media_type: "m".into(), digest: Digest::sha256(b"x"), size: 1 },
+            platforms: vec![],
+            commit: Commit::Early,
+            role: Role::Image,
+            part_of: vec![],
+            made: None,
+            subject: None,
+        }
+    }
+
+    /// Each question waits for several tries: a thousand images would wait for hours, one after the other.
+    #[test]
+    fn a_store_that_failed_is_not_asked_again_and_every_image_learns_why() {
+        let policy = Policy::parse(br#"{"default":[{"type":"reject"}]}"#, &|_| Err(String::new())).unwrap();
+        let mut scopes = Scopes::default();
+        scopes.set(Some("reg.test"), Store::parse("https://s.test"));
+        let (lookasides, web) = (Lookasides::new(scopes, Scopes::default()), Down(AtomicUsize::new(0)));
+        let progress = Silent::new();
+        let court =
+            Court { policy: &policy, origins: &Nothing, lookasides: &lookasides, web: &web, now: 0, parallel: 1, progress: &progress };
+        let stores = Stores { court: &court, down: RefCell::default() };
+        for number in 0..20 {
+            let image = image(&format!("reg.test/team/app{number}:1"));
+            let lack = stores.not_carried(&image, &image.root.digest).unwrap_err();
+            assert!(matches!(&lack, Lack::Other(why) if why.contains("no answer")), "{lack:?}");
+        }
+        assert_eq!(web.0.load(Ordering::Relaxed), 1);
+        assert_eq!(stores.not_carried(&image("other.test/team/app:1"), &Digest::sha256(b"x")), Err(Lack::NoStore));
+    }
 }

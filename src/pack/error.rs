@@ -122,6 +122,12 @@ pub enum Error {
     /// It has as many signatures as a reader looks at.
     #[error("{} has {} signatures already, and no reader looks at more", .0.display(), crate::limits::SIGNATURES)]
     Signatures(PathBuf),
+    /// Signatures of its images are documents of the set, which have a limit together.
+    #[error("the lookasides have more signatures of its images than a set can carry: all its documents are at most {limit} bytes")]
+    TooManySignatures {
+        /// The most bytes of documents.
+        limit: u64,
+    },
     /// Volumes and documents.
     #[error(transparent)]
     Archive(#[from] archive::Error),

@@ -4,7 +4,7 @@ use super::fetch::{Fetch, beside};
 use super::{Error, Failure, PackPlan, Seal, seal, sign_set, write};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
-use crate::format::{Contents, FileKind, Index, Missing, Role, SetName};
+use crate::format::{Contents, DocumentKind, FileKind, Index, Missing, Role, SetName, SignatureName};
 use crate::fs::{Dir, INCOMPLETE};
 use crate::image_set::Source;
 use crate::layout::Layout;
@@ -346,6 +346,16 @@ impl PackPlan {
         smaller.images.retain(keep);
         smaller.missing = missing;
         smaller.drop_orphans()?;
-        smaller.derived()
+        let mut smaller = smaller.derived()?;
+        smaller.drop_signatures();
+        Ok(smaller)
+    }
+
+    /// Signatures of what is not carried after all stay outside as well.
+    fn drop_signatures(&mut self) {
+        let manifests: BTreeSet<Digest> = self.manifests.iter().map(|manifest| manifest.digest).collect();
+        let repositories: BTreeSet<&str> = self.images.iter().map(|image| image.repository.as_str()).collect();
+        let carried = |name: SignatureName| repositories.contains(name.repository.as_str()) && manifests.contains(&name.digest);
+        self.documents.retain(|d| d.kind != DocumentKind::ImageSignature || SignatureName::parse(&d.name).is_some_and(carried));
     }
 }

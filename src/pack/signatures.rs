@@ -27,7 +27,7 @@ type Answer = Result<Vec<Vec<u8>>, LookasideError>;
 /// plan, by the name of the image.
 ///
 /// # Errors
-/// [`Error::Plan`] when the signatures are more than a set may have; [`Error::Interrupted`].
+/// [`Error::TooManySignatures`] when they and the other documents of the plan are more than a set may have; [`Error::Interrupted`].
 pub fn carry_signatures(
     plan: PackPlan,
     lookasides: &Lookasides,
@@ -40,7 +40,7 @@ pub fn carry_signatures(
         return Ok((plan, Vec::new()));
     }
     let (mut found, mut failures) = (BTreeMap::<(&str, Digest), Vec<Vec<u8>>>::new(), Vec::new());
-    for (question, answer) in questions.iter().zip(ask_all(&questions, lookasides, web, parallel, progress)?) {
+    for (question, answer) in questions.iter().zip(ask_all(&questions, lookasides, web, (parallel, room(&plan.documents)), progress)?) {
         match answer {
             Ok(signatures) => {
                 let known = found.entry((&question.image.repository, question.digest)).or_default();
@@ -84,17 +84,21 @@ impl Question<'_> {
     }
 }
 
-/// Each manifest of each image once for each name it has outside.
+/// Bytes a set has left beside these documents.
+fn room(documents: &[Document]) -> u64 {
+    let taken: u64 = documents.iter().map(|document| document.bytes().len() as u64).sum();
+    DOCUMENTS_BYTES.saturating_sub(taken)
+}
+
+/// Each manifest of each image once for each name it has outside, and each store: a scope may be a tag.
 fn questions<'p>(plan: &'p PackPlan, lookasides: &Lookasides) -> Vec<Question<'p>> {
     let manifests: BTreeSet<Digest> = plan.manifests.iter().map(|m| m.digest).collect();
     let (mut questions, mut seen) = (Vec::new(), BTreeSet::new());
     for image in plan.images.iter().filter(|image| image.role != Role::Referrer && image.made.is_none()) {
         let Ok(Source::Registry(reference)) = Source::parse_recorded(&image.source) else { continue };
-        if lookasides.store(&reference).is_none() {
-            continue;
-        }
+        let Some(store) = lookasides.store(&reference) else { continue };
         for digest in plan.blobs_of(image).filter(|digest| manifests.contains(digest)) {
-            if seen.insert((image.repository.as_str(), reference.name(), digest)) {
+            if seen.insert((image.repository.as_str(), reference.name(), store, digest)) {
                 questions.push(Question { image, reference: reference.clone(), digest });
             }
         }
@@ -102,16 +106,16 @@ fn questions<'p>(plan: &'p PackPlan, lookasides: &Lookasides) -> Vec<Question<'p
     questions
 }
 
-/// Asks on a few threads; answers in order.
+/// Asks on a few threads; answers in order, all together of at most `room` bytes.
 fn ask_all(
     questions: &[Question<'_>],
     lookasides: &Lookasides,
     web: &dyn Web,
-    parallel: usize,
+    (parallel, room): (usize, u64),
     progress: &dyn Progress,
 ) -> Result<Vec<Answer>, Error> {
     let (next, bytes) = (AtomicUsize::new(0), AtomicU64::new(0));
-    let too_much = || bytes.load(Ordering::Relaxed) > DOCUMENTS_BYTES;
+    let too_much = || bytes.load(Ordering::Relaxed) > room;
     let answers: Mutex<BTreeMap<usize, Answer>> = Mutex::default();
     let down: Mutex<BTreeSet<String>> = Mutex::default();
     std::thread::scope(|scope| {
@@ -135,7 +139,78 @@ fn ask_all(
         return Err(Error::Interrupted);
     }
     if too_much() {
-        return Err(Error::Plan(format!("the lookasides have more than {DOCUMENTS_BYTES} bytes of signatures for its images")));
+        return Err(Error::TooManySignatures { limit: DOCUMENTS_BYTES });
     }
     Ok(answers.into_inner().unwrap_or_default().into_values().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lookaside::Scopes;
+    use crate::progress::Silent;
+    use crate::web::{Get, WebError};
+
+    /// Answers every question alike, and counts.
+    #[derive(Default)]
+    struct Same {
+        asked: AtomicUsize,
+        bytes: Vec<u8>,
+    }
+
+    impl Web for Same {
+        fn get(&self, request: &Get<'_>) -> Result<Vec<u8>, WebError> {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            match request.url.ends_with("/signature-1") {
+                _ if self.bytes.is_empty() => Err(WebError::Unreachable { url: "x".into(), why: "no".into() }),
+                true => Ok(self.bytes.clone()),
+                false => Err(WebError::NotFound("x".into())),
+            }
+        }
+    }
+
+    fn image(source: &str) -> Image {
+        let root = crate::format::Root { media_type: "m".into(), digest: Digest::sha256(b"x"), size: 1 };
+        Image {
+            repository: "team/app".into(),
+            tag: "1".into(),
+            source: source.into(),
+            root,
+            platforms: vec![],
+            commit: crate::format::Commit::Early,
+            role: Role::Image,
+            part_of: vec![],
+            made: None,
+            subject: None,
+        }
+    }
+
+    fn ask(images: &[Image], web: &Same, room: u64) -> Result<Vec<Answer>, Error> {
+        let mut named = Scopes::default();
+        named.set(None, Store::parse("https://s.test"));
+        let question = |image| Question { image, reference: Reference::parse(&image.source).unwrap(), digest: image.root.digest };
+        let questions: Vec<Question<'_>> = images.iter().map(question).collect();
+        ask_all(&questions, &Lookasides::new(named, Scopes::default()), web, (2, room), &Silent::new())
+    }
+
+    /// A set that is more than its reader takes would be noticed when everything was fetched.
+    #[test]
+    fn signatures_share_the_room_for_documents_with_the_others() {
+        let note = Document::new(DocumentKind::Note, "n", &[7; 1000]);
+        assert_eq!((room(&[]), room(&[note])), (DOCUMENTS_BYTES, DOCUMENTS_BYTES - 1000));
+        let images: Vec<Image> = (0..9).map(|n| image(&format!("reg.test/team/app{n}:1"))).collect();
+        let web = Same { bytes: vec![0x90; 100], ..Same::default() };
+        assert_eq!(ask(&images, &web, 900).unwrap().len(), 9);
+        assert!(matches!(ask(&images, &web, 899), Err(Error::TooManySignatures { .. })));
+    }
+
+    #[test]
+    fn a_store_that_failed_is_not_asked_for_each_image() {
+        let images: Vec<Image> = (0..100).map(|n| image(&format!("reg.test/team/app{n}:1"))).collect();
+        let web = Same::default();
+        let answers = ask(&images, &web, DOCUMENTS_BYTES).unwrap();
+        assert!(answers.len() == 100 && answers.iter().all(Result::is_err));
+        // As many as ask at a time may not have heard of it.
+        assert!((1..=2).contains(&web.asked.load(Ordering::Relaxed)));
+    }
 }

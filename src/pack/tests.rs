@@ -3,15 +3,17 @@
 use super::*;
 use crate::archive;
 use crate::digest::Digest;
-use crate::format::{FileKind, SetName};
+use crate::format::{DocumentKind, FileKind, SetName, SignatureName};
 use crate::fs::Dir;
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::limits;
+use crate::lookaside::{Lookasides, Scopes, Store};
 use crate::oci::{Descriptor, media};
 use crate::origin::{Origin, OriginError, Origins};
 use crate::progress::{Progress, Silent};
 use crate::sign::{AllowedSigners, Policy, RevokedKeys, Signer, SoftwareKey, Trust};
+use crate::web::{Get, Web, WebError};
 use sha2::Digest as _;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Cursor, Read};
@@ -656,4 +658,56 @@ fn nobody_signs_where_nobody_looks() {
     let refused = sign_set(&out, &report.name, &SoftwareKey::ed25519(&[99; 32])).unwrap_err();
     assert!(matches!(refused, Error::Signatures(_)), "{refused}");
     sign_set(&out, &report.name, &bench.key).unwrap();
+}
+
+/// One signature for every manifest, which says which store it is from.
+struct Signing;
+
+impl Web for Signing {
+    fn get(&self, request: &Get<'_>) -> Result<Vec<u8>, WebError> {
+        match request.url.ends_with("/signature-1") {
+            true => Ok(request.url.split('/').nth(2).unwrap().as_bytes().to_vec()),
+            false => Err(WebError::NotFound("x".into())),
+        }
+    }
+}
+
+/// The plan with signatures of everything; images of a scope have them in another store.
+fn signed(plan: PackPlan, scope: &str) -> PackPlan {
+    let mut scopes = Scopes::default();
+    scopes.set(None, Store::parse("https://all.test"));
+    scopes.set(Some(scope), Store::parse("https://scope.test"));
+    let (plan, failures) = carry_signatures(plan, &Lookasides::new(scopes, Scopes::default()), &Signing, 2, &Silent::new()).unwrap();
+    assert!(failures.is_empty(), "{failures:?}");
+    plan
+}
+
+/// A scope may be a tag: the same manifest of one repository may be signed in two stores.
+#[test]
+fn every_store_of_a_manifest_is_asked() {
+    let mut memory = three();
+    let root = memory.tags["team/a:1"];
+    memory.tags.insert("team/a:2".into(), root);
+    let (plan, _) = planned(&Arc::new(memory), &wish(&["reg.test/team/a:1", "reg.test/team/a:2"]), 300_000);
+    let plan = signed(plan, "reg.test/team/a:2");
+    let found: Vec<Vec<u8>> = plan.documents.iter().map(crate::format::Document::bytes).collect();
+    assert_eq!(found, [b"all.test".to_vec(), b"scope.test".to_vec()]);
+    assert_eq!(PackPlan::parse(&plan.to_bytes().unwrap()).unwrap(), plan);
+}
+
+#[test]
+fn signatures_of_an_image_that_is_left_out_are_left_out() {
+    let memory = Arc::new(three());
+    let (plan, _) = planned(&memory, &wish(&NAMES), 300_000);
+    let plan = signed(plan, "reg.test/none");
+    let repositories = |plan: &PackPlan| -> Vec<String> {
+        assert!(plan.documents.iter().all(|document| document.kind == DocumentKind::ImageSignature));
+        plan.documents.iter().map(|document| SignatureName::parse(&document.name).unwrap().repository).collect()
+    };
+    assert_eq!(repositories(&plan), ["team/a", "team/b", "team/multi", "team/multi", "team/multi"]);
+    let left_out = plan.images.iter().find(|image| image.repository == "team/multi").unwrap();
+    let failure = Failure::of(left_out, Reason::Shared(left_out.root.digest));
+    let smaller = run::without(&plan, &[failure], &|_| "X".into()).unwrap();
+    assert_eq!(repositories(&smaller), ["team/a", "team/b"]);
+    assert_eq!(PackPlan::parse(&smaller.to_bytes().unwrap()).unwrap(), smaller);
 }

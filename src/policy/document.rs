@@ -9,6 +9,7 @@ use crate::text::shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -92,13 +93,24 @@ struct SigstoreSigned {
     key_paths: Option<Vec<PathBuf>>,
     key_data: Option<String>,
     key_datas: Option<Vec<String>>,
-    fulcio: Option<Value>,
-    pki: Option<Value>,
-    rekor_public_key_path: Option<Value>,
-    rekor_public_key_paths: Option<Value>,
-    rekor_public_key_data: Option<Value>,
-    rekor_public_key_datas: Option<Value>,
+    #[serde(default, deserialize_with = "there")]
+    fulcio: bool,
+    #[serde(default, deserialize_with = "there")]
+    pki: bool,
+    #[serde(default, deserialize_with = "there")]
+    rekor_public_key_path: bool,
+    #[serde(default, deserialize_with = "there")]
+    rekor_public_key_paths: bool,
+    #[serde(default, deserialize_with = "there")]
+    rekor_public_key_data: bool,
+    #[serde(default, deserialize_with = "there")]
+    rekor_public_key_datas: bool,
     signed_identity: Option<Value>,
+}
+
+/// True for a member that is there, whatever it says: an empty one was meant to demand something as well.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| true)
 }
 
 impl Policy {
@@ -184,12 +196,12 @@ fn signed_by(said: SignedBy, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) ->
 fn sigstore(said: SigstoreSigned, read: &dyn Fn(&Path) -> Result<Vec<u8>, String>) -> Result<Requirement, String> {
     let identity = said.signed_identity.map(Identity::parse).transpose()?.unwrap_or(Identity::RepoDigestOrExact);
     let beyond = [
-        ("fulcio", said.fulcio.is_some()),
-        ("pki", said.pki.is_some()),
-        ("rekorPublicKeyPath", said.rekor_public_key_path.is_some()),
-        ("rekorPublicKeyPaths", said.rekor_public_key_paths.is_some()),
-        ("rekorPublicKeyData", said.rekor_public_key_data.is_some()),
-        ("rekorPublicKeyDatas", said.rekor_public_key_datas.is_some()),
+        ("fulcio", said.fulcio),
+        ("pki", said.pki),
+        ("rekorPublicKeyPath", said.rekor_public_key_path),
+        ("rekorPublicKeyPaths", said.rekor_public_key_paths),
+        ("rekorPublicKeyData", said.rekor_public_key_data),
+        ("rekorPublicKeyDatas", said.rekor_public_key_datas),
     ];
     let paths = said.key_path.into_iter().map(|path| vec![path]).chain(said.key_paths);
     let datas = said.key_data.into_iter().map(|data| vec![data]).chain(said.key_datas);

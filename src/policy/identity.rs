@@ -73,7 +73,10 @@ impl Identity {
     /// Whether a signature for `signed` (its `docker-reference`) is one for `image`; `None` for an image of no registry, which only a
     /// fixed name can be demanded of.
     pub fn matches(&self, image: Option<&Reference>, signed: &str) -> bool {
-        let Ok(signed) = Reference::parse(signed) else { return false };
+        // A transport is none of a name: podman takes no such signature.
+        let Some(signed) = Some(signed).filter(|text| !text.contains("://")).and_then(|text| Reference::parse(text).ok()) else {
+            return false;
+        };
         match (self, image) {
             (Identity::ExactReference(named), _) => named.to_string() == signed.to_string(),
             (Identity::ExactRepository(named), _) => named.name() == signed.name(),
@@ -117,7 +120,7 @@ mod tests {
         let default = || json!({"type": "matchRepoDigestOrExact"});
         assert!(matches(default(), "quay.io/a/b:1", "quay.io/a/b:1") && matches(default(), &digest, "quay.io/a/b"));
         assert!(!matches(default(), "quay.io/a/b:1", "quay.io/a/b") && !matches(default(), "quay.io/a/b:1", "quay.io/a/b:2"));
-        assert!(!matches(default(), &digest, "quay.io/a/c"));
+        assert!(!matches(default(), &digest, "quay.io/a/c") && !matches(default(), "quay.io/a/b:1", "docker://quay.io/a/b:1"));
         let exact = || json!({"type": "matchExact"});
         assert!(matches(exact(), "nginx:1", "docker.io/library/nginx:1") && !matches(exact(), &digest, "quay.io/a/b"));
         let repository = || json!({"type": "matchRepository"});

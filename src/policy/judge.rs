@@ -11,8 +11,8 @@ use crate::digest::Digest;
 use crate::format::{Image, Manifests, Role};
 use crate::image_set::Source;
 use crate::limits;
-use crate::oci::referrers::SIMPLE_SIGNING;
-use crate::oci::{Descriptor, Reference};
+use crate::oci::referrers::{SIMPLE_SIGNING, cosign_suffix};
+use crate::oci::{Descriptor, Reference, keep_tag};
 use crate::openpgp::{self, Keyring};
 use crate::text::shown;
 use base64::Engine as _;
@@ -85,22 +85,28 @@ pub struct Judged {
 /// Judges every image but the referrers, which are judged by what they are about, and what this program made itself, whose parts
 /// nobody else can have signed. What [`Evidence::payload`] gives is compared with its descriptor here.
 pub fn judge(policy: &Policy, images: &[Image], manifests: &Manifests, evidence: &Evidence<'_>) -> Vec<Judged> {
-    let mut about: BTreeMap<Digest, Vec<&Image>> = BTreeMap::new();
+    let mut about: BTreeMap<(String, Digest), Vec<&Image>> = BTreeMap::new();
     for image in images {
         if let Some(subject) = image.subject {
-            about.entry(subject).or_default().push(image);
+            about.entry((image.repository.clone(), subject)).or_default().push(image);
         }
     }
     let bench = Bench { policy, manifests, about, evidence };
-    let judged = images.iter().enumerate().filter(|(_, image)| image.role != Role::Referrer && image.made.is_none());
+    let judged = images.iter().enumerate().filter(|(_, image)| !is_attached(image) && image.made.is_none());
     judged.map(|(at, image)| Judged { image: at, verdict: bench.image(image) }).collect()
+}
+
+/// A referrer under a name that nobody asks for. Under any other it is an image like the others, whatever else it refers to.
+fn is_attached(image: &Image) -> bool {
+    let named = |subject: Digest| cosign_suffix(&image.tag, &subject).is_some() || image.tag == keep_tag(&image.root.digest);
+    image.role == Role::Referrer && image.subject.is_some_and(named)
 }
 
 struct Bench<'a> {
     policy: &'a Policy,
     manifests: &'a Manifests,
-    /// What is about each manifest.
-    about: BTreeMap<Digest, Vec<&'a Image>>,
+    /// What is about each manifest, by repository: whoever pulls an image inside finds what lies beside it.
+    about: BTreeMap<(String, Digest), Vec<&'a Image>>,
     evidence: &'a Evidence<'a>,
 }
 
@@ -133,7 +139,7 @@ impl Bench<'_> {
             Requirement::Accept => return Ok(()),
             Requirement::Reject => return Err("it rejects everything here".to_owned().into()),
             Requirement::Unsupported(why) => return Err(why.clone().into()),
-            Requirement::Sigstore { keys, identity } => self.sigstore(keys, identity, reference, digest).map_err(Unmet::from),
+            Requirement::Sigstore { keys, identity } => self.sigstore(keys, identity, (image, reference), digest).map_err(Unmet::from),
             Requirement::SignedBy { keyring: Err(why), .. } => return Err(why.clone().into()),
             Requirement::SignedBy { keyring: Ok(keyring), identity } => self.signed_by(keyring, identity, (image, reference), digest),
         };
@@ -151,7 +157,7 @@ impl Bench<'_> {
         &self,
         keys: &[Result<Key, KeyError>],
         identity: &Identity,
-        reference: Option<&Reference>,
+        (of, reference): (&Image, Option<&Reference>),
         digest: &Digest,
     ) -> Result<(), String> {
         let usable: Vec<_> = keys.iter().filter_map(|key| key.as_ref().ok()).collect();
@@ -159,7 +165,7 @@ impl Bench<'_> {
             return Err(why.to_string());
         }
         let mut why = Vec::new();
-        for (image, layer) in self.signatures(digest).take(limits::IMAGE_SIGNATURES) {
+        for (image, layer) in self.signatures(of, digest).take(limits::IMAGE_SIGNATURES) {
             let one = || -> Result<(), String> {
                 let signature = layer.annotations.get(SIGNATURE).and_then(|text| BASE64.decode(text.trim()).ok());
                 let signature = signature.ok_or("a signature without its annotation")?;
@@ -210,9 +216,9 @@ impl Bench<'_> {
         Err(none_holds(digest, why).into())
     }
 
-    /// The signed layers of everything that is about a manifest.
-    fn signatures<'s>(&'s self, digest: &Digest) -> impl Iterator<Item = (&'s Image, &'s Descriptor)> {
-        let about = self.about.get(digest).into_iter().flatten();
+    /// The signed layers of everything that is about a manifest of an image.
+    fn signatures<'s>(&'s self, image: &Image, digest: &Digest) -> impl Iterator<Item = (&'s Image, &'s Descriptor)> {
+        let about = self.about.get(&(image.repository.clone(), *digest)).into_iter().flatten();
         let layers = |image: &&'s Image| {
             let image: &'s Image = image;
             let manifest = self.manifests.get(&image.root.digest);

@@ -186,6 +186,36 @@ fn an_index_is_covered_by_its_root_or_by_all_its_members() {
     assert!(set.judge(&by_one())[0].is_ok());
 }
 
+/// podman finds no signature in another repository.
+#[test]
+fn a_signature_of_another_repository_does_not_count() {
+    let mut set = Set::default();
+    let image = set.image("1");
+    set.sign(image, &image, NAME, &key(1));
+    assert!(set.judge(&by_one())[0].is_ok());
+    set.images.last_mut().unwrap().repository = "team/other".into();
+    set.refused(&by_one(), "there is none");
+}
+
+/// An image may name a subject of its own accord: that alone is no way around the policy.
+#[test]
+fn what_refers_to_something_is_judged_where_its_tag_is_an_image_s() {
+    let mut set = Set::default();
+    let image = set.image("1");
+    set.sign(image, &image, NAME, &key(1));
+    let config = json!({"mediaType": "c", "digest": Digest::sha256(b"evil"), "size": 1});
+    let evil = json!({"config": config, "layers": [], "subject": {"mediaType": "m", "digest": image, "size": 1}});
+    let digest = set.add("team/app", "2", Some(image), &evil);
+    let verdicts = set.judge(&by_one());
+    assert!(verdicts.len() == 2 && verdicts[0].is_ok() && verdicts[1].is_err(), "{verdicts:?}");
+    for tag in [crate::oci::keep_tag(&digest), cosign_tag(&image, "att")] {
+        set.images.last_mut().unwrap().tag = tag;
+        assert_eq!(set.judge(&by_one()).len(), 1);
+    }
+    set.images.last_mut().unwrap().tag = cosign_tag(&digest, "att");
+    assert_eq!(set.judge(&by_one()).len(), 2, "the tag of something else");
+}
+
 #[test]
 fn all_requirements_of_the_nearest_scope_count() {
     let mut set = Set::default();
@@ -214,6 +244,10 @@ fn what_cannot_be_proven_here_accepts_nothing() {
     set.sign(image, &image, NAME, &key(1));
     set.refused(&signed(json!({"keyPath": "/keys/one.pub", "rekorPublicKeyPath": "/keys/rekor.pub"})), "rekorPublicKeyPath");
     set.refused(&signed(json!({"fulcio": {}})), "fulcio");
+    // What is demanded and says nothing is not what was not demanded.
+    for member in ["fulcio", "pki", "rekorPublicKeyPath", "rekorPublicKeyPaths", "rekorPublicKeyData", "rekorPublicKeyDatas"] {
+        set.refused(&signed(json!({"keyPath": "/keys/one.pub", member: null})), member);
+    }
     set.refused(&signed(json!({"keyPath": "/keys/none.pub"})), "no such file");
     let gpg = |kind: &str, path: &str| parse(json!({"default": [{"type": "signedBy", "keyType": kind, "keyPath": path}]})).unwrap();
     set.refused(&gpg("GPGKeys", "/k"), "no such file");

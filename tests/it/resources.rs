@@ -171,6 +171,24 @@ fn only_what_this_program_wrote_is_touched() {
     assert!(inside.path().join("precious").exists());
 }
 
+/// Ten thousand images with several signatures each make a list of many megabytes; what was written once is written again.
+#[test]
+fn a_long_list_of_what_was_written_is_read_again() {
+    let Some(crossed) = Crossed::with(&[]) else { return };
+    let (inside, to) = (&crossed.inside, crossed.target());
+    let out = inside.path().join("out");
+    let line = ["resources", "--to", &to, "-o", text(&out)];
+    inside.run(&line).exits(0);
+    let list = out.join(".sealift-resources");
+    let short = fs::read_to_string(&list).unwrap();
+    let (hex, name) = (sealift::digest::Digest::sha256(b"x").hex(), "n".repeat(200));
+    let gone: String = (0..70_000).map(|number| format!("{hex}  {name}{number}\n")).collect();
+    assert!(gone.len() as u64 > sealift::limits::CONFIG_BYTES);
+    fs::write(&list, short.clone() + &gone).unwrap();
+    inside.run(&line).exits(0);
+    assert_eq!(fs::read_to_string(&list).unwrap(), short);
+}
+
 #[test]
 fn receipts_from_elsewhere_are_verified_where_they_are_signed() {
     let Some(registry) = DockerRegistry::start(Options::default()) else { return };
