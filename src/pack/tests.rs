@@ -657,3 +657,11 @@ fn nobody_signs_where_nobody_looks() {
     assert!(matches!(refused, Error::Signatures(_)), "{refused}");
     sign_set(&out, &report.name, &bench.key).unwrap();
 }
+
+#[test]
+fn documents_that_no_reader_would_take_are_refused_when_planned() {
+    use crate::format::{Document, DocumentKind};
+    let template = |data: &[u8]| Document::new(DocumentKind::CatalogTemplate, "redhat/index:v1", data);
+    let refused = PackPlan::new(Options::default(), vec![], vec![], vec![template(b"x"), template(b"y")]).unwrap_err();
+    assert!(matches!(&refused, Error::Documents(why) if why.contains("redhat/index:v1")), "{refused}");
+}
