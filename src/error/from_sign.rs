@@ -201,7 +201,7 @@ mod tests {
             (
                 VerifyError::Threshold { stream: "ocp4".into(), have: 1, need: 3, signers: Vec::new(), rejected: Vec::new() },
                 Code::SignaturesTooFew,
-                "2 more owner(s)",
+                "2 more owners",
             ),
         ] {
             let error = verify(&error, "site");
