@@ -167,6 +167,8 @@ pub const TEMPLATE_DEPTH: usize = 96;
 pub const CHART_IMAGES: usize = 10_000;
 /// One receipt in a registry or on this host, which anybody with push rights may have written.
 pub const RECEIPT_BYTES: u64 = 256 << 20;
+/// All receipts in a registry together: many large ones would fill memory.
+pub const RECEIPTS_BYTES: u64 = 4 << 30;
 /// Receipts of one target: a registry whose list of receipts does not end.
 pub const RECEIPTS: usize = 4096;
 /// Referrers of one manifest: real ones have a few dozen; a registry that lists more wants this program to fetch for ever.

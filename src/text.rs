@@ -83,6 +83,21 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// A number of things: `1 image`, `3 images`, `2 entries`. `one` is the word for one of them; its last letters change.
+pub fn counted<N: fmt::Display + PartialEq + From<u8>>(number: N, one: &str) -> String {
+    let (stem, ending) = match one.strip_suffix('y') {
+        _ if number == N::from(1) => (one, ""),
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => (stem, "ies"),
+        _ => (one, "s"),
+    };
+    format!("{number} {stem}{ending}")
+}
+
+/// The verb for a number of things.
+pub fn are<N: PartialEq + From<u8>>(number: N) -> &'static str {
+    if number == N::from(1) { "is" } else { "are" }
+}
+
 /// Characters that print nothing or change the order of what is printed (Unicode, bidirectional algorithm).
 pub fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -159,6 +174,14 @@ pub fn shell_word(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_thing_is_told_in_the_singular() {
+        let told = |number: usize| (counted(number, "image"), counted(number as u64, "entry"), counted(number, "key"), are(number));
+        assert_eq!(told(1), ("1 image".into(), "1 entry".into(), "1 key".into(), "is"));
+        assert_eq!(told(2), ("2 images".into(), "2 entries".into(), "2 keys".into(), "are"));
+        assert_eq!(told(0).0, "0 images");
+    }
 
     #[test]
     fn a_password_in_an_address_is_not_repeated() {

@@ -4,7 +4,7 @@
 use super::Context;
 use crate::archive::OpenSet;
 use crate::format::{Completeness, Document, DocumentKind, Image, Missing, Receipt, ReceiptImage, Role};
-use crate::text::shown;
+use crate::text::{counted, shown};
 use crate::unpack::DoneImage;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
@@ -192,7 +192,7 @@ impl Carried {
 fn about(image: &DoneImage) -> String {
     match image.referrers.of {
         0 => String::new(),
-        of => format!(", {} of {of} referrers", image.referrers.here),
+        of => format!(", {} of {}", image.referrers.here, counted(of, "referrer")),
     }
 }
 
@@ -217,7 +217,7 @@ pub fn not_in_the_set(missing: &Missing) -> String {
 }
 
 fn images(number: usize) -> String {
-    if number == 1 { "1 image".to_owned() } else { format!("{number} images") }
+    counted(number, "image")
 }
 
 /// The images that are in at a target: each, or where they are many what they belong to. Whole indexes are told by digest; what is

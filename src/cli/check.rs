@@ -5,6 +5,7 @@ use super::wishes::{Planned, detail, planned};
 use super::{Context, Outcome, connections, mirror, options, published, values};
 use crate::error::{Code, Detail, Error};
 use crate::inventory::{self, Expected, Lack, Lacking};
+use crate::text::counted;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -60,7 +61,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let lacks = lacks?;
     told(&expected, &lacks, ctx);
     let details: Vec<Detail> = missing.into_iter().chain(lacks.iter().map(lack)).collect();
-    let shortfall = Error::partial(format!("{} things are not as they should be", details.len()), details)
+    let shortfall = Error::partial(format!("not as it should be: {}", counted(details.len(), "thing")), details)
         .map(|e| e.remedy("unpack or mirror again what lacks: what is there is not pushed twice"));
     Ok(Outcome::done()
         .with("target", target.name())?
@@ -82,10 +83,11 @@ fn of_wishes(args: &Args, prefix: &str, ctx: &Context) -> Result<(Expected, Vec<
 
 fn told(expected: &Expected, lacks: &[Lack], ctx: &Context) {
     let (tags, manifests, blobs) = (expected.tags.len(), expected.manifests.len(), expected.blobs.len());
-    let blobs = if blobs == 0 { "blobs were not asked for".to_owned() } else { format!("{blobs} blobs") };
+    let (tags, manifests) = (counted(tags, "tag"), counted(manifests, "manifest"));
+    let blobs = if blobs == 0 { "blobs were not asked for".to_owned() } else { counted(blobs, "blob") };
     match lacks.is_empty() {
-        true => ctx.output.line(&format!("everything is there: {tags} tags, {manifests} manifests, {blobs}")),
-        false => ctx.output.line(&format!("asked for {tags} tags, {manifests} manifests, {blobs}; {} lack", lacks.len())),
+        true => ctx.output.line(&format!("everything is there: {tags}, {manifests}, {blobs}")),
+        false => ctx.output.line(&format!("asked for {tags}, {manifests}, {blobs}; lacking: {}", lacks.len())),
     }
 }
 

@@ -10,6 +10,7 @@ use crate::image_set::DeleteSet;
 use crate::inventory::{self, DeleteList, Deleted, Deletion};
 use crate::ledger::{Action, Entry, Log};
 use crate::progress::Level;
+use crate::text::{are, counted};
 use crate::unpack::Target;
 use std::path::{Path, PathBuf};
 
@@ -100,9 +101,14 @@ fn generate(config: &Path, args: &Args, receipts: &[Receipt], ctx: &Context) -> 
     }
     let (path, items) = (&args.output, resolved.list.items.len());
     super::plan::save(path, &resolved.list.to_bytes()?)?;
-    ctx.output.line(&format!("{items} images listed in {0}; read it, then: sealift delete {0} --to {1}", path.display(), args.to.name()));
+    ctx.output.line(&format!(
+        "{2} listed in {0}; read it, then: sealift delete {0} --to {1}",
+        path.display(),
+        args.to.name(),
+        counted(items, "image")
+    ));
     let details: Vec<Detail> = resolved.unresolved.iter().map(|u| Detail::of(config.display(), &Error::from(u))).collect();
-    let shortfall = Error::partial(format!("{} entries of {} could not be followed", details.len(), config.display()), details)
+    let shortfall = Error::partial(format!("{} of {} could not be followed", counted(details.len(), "entry"), config.display()), details)
         .map(|e| e.remedy("correct these entries, or carry the list out as it is"));
     Ok(Outcome::done().with("list", &resolved.list)?.with("stays", &resolved.stays)?.but(shortfall))
 }
@@ -159,7 +165,10 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     // Each of them is among what stays, told above.
     if deleted.tags_left.len() > IMAGES_LISTED && !ctx.verbose {
         let n = deleted.tags_left.len();
-        ctx.output.line(&format!("{n} tags stay: their content is needed, and this registry removes no tag alone; -v lists them"));
+        ctx.output.line(&format!(
+            "{} not removed: their content is needed, and this registry removes no tag alone; -v lists them",
+            counted(n, "tag")
+        ));
     }
     for name in deleted.tags_left.iter().filter(|_| deleted.tags_left.len() <= IMAGES_LISTED || ctx.verbose) {
         ctx.output.line(&format!("tag stays: {name}: its content is needed, and this registry removes no tag alone"));
@@ -172,14 +181,16 @@ fn told(deletion: &Deletion, deleted: &Deleted, receipts: &[Receipt], prefix: &s
     }
     let blobs: usize = deletion.loose.values().map(|blobs| blobs.len()).sum();
     ctx.output.line(&format!(
-        "{} images deleted, {} manifests, {} gone already, {} kept in part or whole; {blobs} blobs are freed when the registry's administrator collects garbage",
-        deleted.images.len(),
-        deleted.manifests.len(),
+        "{} deleted, {}, {} gone already, {} kept in part or whole; {} {} freed when the registry's administrator collects garbage",
+        counted(deleted.images.len(), "image"),
+        counted(deleted.manifests.len(), "manifest"),
         deleted.were_gone.len() + deletion.unknown.len(),
-        deletion.kept.len()
+        deletion.kept.len(),
+        counted(blobs, "blob"),
+        are(blobs)
     ));
     let details: Vec<Detail> = deleted.failed.iter().map(|(name, error)| Detail::of(name, &Error::from(error))).collect();
-    let shortfall = Error::partial(format!("{} images could not be deleted", details.len()), details)
+    let shortfall = Error::partial(format!("{} could not be deleted", counted(details.len(), "image")), details)
         .map(|e| e.remedy("mend what is told of them, then run the same command again"));
     Ok(Outcome::done()
         .with("deleted", &deleted.images)?
@@ -206,7 +217,7 @@ fn deletes_catalog(deleted: &Deleted, receipts: &[Receipt], prefix: &str) -> boo
 }
 
 fn log(deleted: &Deleted, target: &dyn Target, ctx: &Context) -> Result<(), Error> {
-    let outcome = format!("{} images deleted, {} failed", deleted.images.len(), deleted.failed.len());
+    let outcome = format!("{} deleted, {} failed", counted(deleted.images.len(), "image"), deleted.failed.len());
     let subject = crate::text::shown(&target.name()).to_string();
     let entry = Entry { at: rfc3339(now()), action: Action::Delete, set: None, subject, outcome };
     Log::open(&Dir::create_private(ctx.environment.state()?)?).append(&entry)?;

@@ -17,6 +17,7 @@ use crate::pack::{self, Job, PackPlan, Seal, Wish};
 use crate::progress::Silent;
 use crate::registry::{self, Client, ManifestRef};
 use crate::sign::{AllowedSigners, Namespace, Policy, RevokedKeys, Signer, SoftwareKey, Trust};
+use crate::text::counted;
 use crate::unpack::{self, RegistryTarget, Setting, Spool, Target};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -148,10 +149,10 @@ impl<'a> Demo<'a> {
         }
         let total: u64 = report.volumes.iter().map(|(_, size)| size).sum();
         self.ctx.output.line(&format!(
-            "   {} images with {} in {} volumes ({}), none larger than {VOLUME_SIZE} bytes; signed and read back",
-            report.images,
+            "   {} with {} in {} ({}), none larger than {VOLUME_SIZE} bytes; signed and read back",
+            counted(report.images, "image"),
             bytes(report.content),
-            report.volumes.len(),
+            counted(report.volumes.len(), "volume"),
             bytes(total)
         ));
         Ok(report)
@@ -172,7 +173,7 @@ impl<'a> Demo<'a> {
         if let Some((_, damage)) = checked.damage.first() {
             return Err(damage.into());
         }
-        self.ctx.output.line(&format!("   {} volumes good, {} blobs proven", checked.good.len(), checked.proven));
+        self.ctx.output.line(&format!("   {} good, {} proven", counted(checked.good.len(), "volume"), counted(checked.proven, "blob")));
         Ok(())
     }
 

@@ -8,6 +8,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::format::{Blob, Image, Manifests};
 use crate::oci::Platform;
+use crate::text::counted;
 use std::collections::{BTreeSet, HashMap};
 use std::path::PathBuf;
 
@@ -56,11 +57,11 @@ fn show(set: &OpenSet, args: &Args, ctx: &Context) {
     ctx.output.line(&format!("identity {}", set.identity()));
     ctx.output.line(&format!("signed by {}", sets::signers(set)));
     ctx.output.line(&format!(
-        "{} images, {} blobs and manifests of {}, in {} volumes of {}",
-        contents.images.len(),
+        "{}, {} blobs and manifests of {}, in {} of {}",
+        counted(contents.images.len(), "image"),
         contents.blobs.len(),
         bytes(content),
-        index.volumes.len(),
+        counted(index.volumes.len(), "volume"),
         bytes(index.volume_bytes())
     ));
     Carried::of(&contents.images, &contents.documents).told(ctx);

@@ -11,6 +11,7 @@ use crate::fs::Dir;
 use crate::ledger::Log;
 use crate::mirror::{self, FailedImage, ImageFailure, MirrorPlan, MirrorReport, Setting};
 use crate::pack::{self, Failure};
+use crate::text::{are, counted};
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -132,7 +133,7 @@ pub(super) fn refuse_missing(keep_going: bool, images: usize, failures: &[Failur
     match failures.first() {
         Some(first) if !keep_going || images == 0 => {
             let told = Error::from(&first.reason);
-            let what = format!("{} of {total} images cannot be had", failures.len());
+            let what = format!("{} of {} cannot be had", failures.len(), counted(total, "image"));
             Err(Error { what, causes: Vec::new(), details: failures.iter().map(detail).collect(), ..told })
         }
         None if images == 0 => Err(pack::Error::Nothing.into()),
@@ -159,11 +160,11 @@ fn show_plan(plan: &MirrorPlan, ctx: &Context) {
     }
     let mounts = plan.blobs.iter().filter(|b| b.mount).count();
     ctx.output.line(&format!(
-        "{} images, {} to push; {} in {} blobs to upload, {mounts} to mount",
-        plan.images.len(),
+        "{}, {} to push; {} in {} to upload, {mounts} to mount",
+        counted(plan.images.len(), "image"),
         plan.images.iter().filter(|i| i.present.is_none()).count(),
         bytes(plan.upload_bytes),
-        plan.blobs.len() - mounts
+        counted(plan.blobs.len() - mounts, "blob")
     ));
 }
 
@@ -171,11 +172,12 @@ fn told(report: &MirrorReport, ctx: &Context) {
     carried::tell_done(&report.done, &report.receipt, ctx);
     let counts = &report.counts;
     ctx.output.line(&format!(
-        "{} of {} images are in; {} uploaded in {} blobs, {} mounted, {} were there",
+        "{} of {} {} in; {} uploaded in {}, {} mounted, {} already there",
         report.done.len(),
-        report.done.len() + report.failed.len(),
+        counted(report.done.len() + report.failed.len(), "image"),
+        are(report.done.len()),
         bytes(counts.bytes),
-        counts.pushed,
+        counted(counts.pushed, "blob"),
         counts.mounted,
         counts.present
     ));
@@ -187,7 +189,7 @@ fn shortfall(report: &MirrorReport, missing: Vec<Detail>, keep_going: bool) -> O
     let first = report.failed.iter().find(|f| !matches!(f.failure, ImageFailure::HeldBack)).or(report.failed.first());
     let first = first.map(|image| Error::from(&image.failure));
     let details: Vec<Detail> = missing.into_iter().chain(report.failed.iter().map(told)).collect();
-    let what = format!("{} images are not in", details.len());
+    let what = format!("{} {} not in", counted(details.len(), "image"), are(details.len()));
     match first.filter(|_| !keep_going) {
         Some(first) => Some(Error { details, remedy: first.remedy, ..Error::new(first.code, what) }),
         None => Error::partial(what, details),

@@ -5,7 +5,8 @@
 const WORKFLOWS: &str = "registries to media: `sealift pack imageset.yaml --key NAME DIR`; media to a registry: `sealift unpack DIR --to \
                          REGISTRY/PREFIX`; registry to registry: `sealift mirror imageset.yaml --to REGISTRY/PREFIX`";
 
-const CREDENTIALS: &str = "put the login into a credentials file: --authfile FILE (with mirror also --src-authfile, --dest-authfile)";
+const CREDENTIALS: &str =
+    "put the login into a credentials file: --authfile FILE (with mirror and check also --src-authfile, --dest-authfile)";
 const TLS: &str = "--src-tls-verify=false for the sources, --dest-tls-verify=false for the target; better --ca-file FILE";
 const PARALLEL: &str = "--parallel N: transfers at a time, whichever image they belong to";
 const RETRIES: &str = "leave it out: what may pass is tried again by itself, and a blob goes on in the middle";
@@ -29,7 +30,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["-p", "--port"], "leave it out: nothing listens on any port"),
     (&["--log-level", "--loglevel"], "-v for more, -q for less"),
     (&["--parallel-images", "--parallel-layers", "--max-parallel-downloads", "--parallel-batch-images", "--max-per-registry"], PARALLEL),
-    (&["--secure-policy", "--registries.d"], "--policy FILE of plan, pack and mirror enforces a signature policy"),
+    (
+        &["--secure-policy", "--registries.d"],
+        "--policy FILE of plan, pack, mirror and check enforces a signature policy; --registries-d DIR says where signatures lie",
+    ),
     (&["--retry-times", "--retry-delay", "--image-timeout", "--max-retry"], RETRIES),
     (&["--since", "--ignore-history"], "leave it out: every set is whole, and what the target has is not pushed again"),
     (&["--archive-size"], "--volume-size SIZE, for example 4GB; archiveSize in the ImageSet counts as well"),
@@ -44,10 +48,10 @@ const OPTIONS: &[(&[&str], &str)] = &[
     (&["--keep-manifest-list"], "leave it out: indexes are always kept"),
     (&["--insecure", "--dest-skip-tls", "--source-skip-tls", "--dest-use-http", "--source-use-http", "--tls-verify"], TLS),
     (&["-a", "--registry-config"], "--authfile FILE"),
-    (&["--certificate-authority"], "--ca-file FILE; with mirror --src-ca-file, --dest-ca-file"),
+    (&["--certificate-authority"], "--ca-file FILE; with mirror and check also --src-ca-file, --dest-ca-file for one side"),
     (
         &["--src-cert-dir", "--dest-cert-dir"],
-        "--client-cert FILE, --client-key FILE and --ca-file FILE; with mirror with src- or dest- in front",
+        "--client-cert FILE, --client-key FILE and --ca-file FILE; with mirror and check with src- or dest- in front",
     ),
     (&["--src-creds", "--src-username", "--src-password", "--src-registry-token", "--src-no-creds"], CREDENTIALS),
     (&["--dest-creds", "--dest-username", "--dest-password", "--dest-registry-token", "--dest-no-creds"], CREDENTIALS),

@@ -11,6 +11,7 @@ use crate::format::SetName;
 use crate::fs::Dir;
 use crate::ledger::{Issued, Wanted};
 use crate::pack::{self, PackPlan, Seal};
+use crate::text::{are, counted};
 use std::cell::{Cell, RefCell};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -134,11 +135,11 @@ fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &s
         ctx.output.line(&format!("{name}  {}", bytes(*size)));
     }
     ctx.output.line(&format!(
-        "set {}: {} images, {} in {} volumes, identity {}",
+        "set {}: {}, {} in {}, identity {}",
         report.name,
-        report.images,
+        counted(report.images, "image"),
         bytes(total),
-        report.volumes.len(),
+        counted(report.volumes.len(), "volume"),
         report.identity
     ));
     carried.told(ctx);
@@ -160,7 +161,7 @@ fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &s
         false => ctx.output.line(&format!("NOT FINISHED: sign it with `sealift sign {} --key KEY`", out.display())),
     }
     let details: Vec<Detail> = left_out.into_iter().chain(report.failures.iter().map(detail)).collect();
-    let shortfall = Error::partial(format!("{} things asked for are not in the set", details.len()), details);
+    let shortfall = Error::partial(format!("{} asked for {} not in the set", counted(details.len(), "thing"), are(details.len())), details);
     let volumes: Vec<_> = report.volumes.iter().map(|(name, size)| serde_json::json!({"name": name, "size": size})).collect();
     Ok(Outcome::done()
         .with("set", report.name.to_string())?

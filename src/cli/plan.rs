@@ -9,6 +9,7 @@ use crate::error::{Code, Error};
 use crate::format::Role;
 use crate::fs::Dir;
 use crate::pack::PackPlan;
+use crate::text::counted;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -53,7 +54,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         (true, _) if left_out.is_empty() => None,
         (true, _) | (false, true) => {
             let details: Vec<_> = left_out.into_iter().chain(failures.iter().map(detail)).collect();
-            Error::partial(format!("{} things asked for cannot be packed", details.len()), details)
+            Error::partial(format!("{} asked for cannot be packed", counted(details.len(), "thing")), details)
         }
         (false, false) => {
             let total = plan.images.len() + failures.len();
@@ -91,10 +92,10 @@ fn show(plan: &PackPlan, ctx: &Context) -> Result<(), Error> {
         n => format!(" ({n} of them referrers: signatures, attestations, SBOMs)"),
     };
     let (images, blobs) = (plan.images.len(), plan.blobs.len());
-    ctx.output.line(&format!("{images} images{of_them}, {blobs} blobs and manifests, {}", bytes(estimate.content)));
+    ctx.output.line(&format!("{}{of_them}, {blobs} blobs and manifests, {}", counted(images, "image"), bytes(estimate.content)));
     ctx.output.line(&format!(
-        "at most {} volumes of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",
-        estimate.volumes,
+        "at most {} of at most {} bytes, {} together; OUT needs {} free, the workspace up to {}",
+        counted(estimate.volumes, "volume"),
         plan.options.volume_size,
         bytes(estimate.volumes_bytes),
         bytes(estimate.staging()),

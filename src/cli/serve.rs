@@ -5,7 +5,7 @@ use super::{Context, Outcome, now, rfc3339, sets};
 use crate::error::{Code, Error};
 use crate::layout::Layout;
 use crate::serve::{self, Access, Anonymous, ArchiveStore, LayoutStore, Options, Server, Store, Subject, Tls};
-use crate::text::shell_word;
+use crate::text::{are, counted, shell_word};
 use clap::ValueEnum;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -126,7 +126,7 @@ fn collect(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
     let done = layout.collect_garbage(now().saturating_sub(YOUNG));
     let done = done.map_err(|e| crate::error::layout(&e, crate::error::Side::Target))?;
     LayoutStore::forget_removed(&folder).map_err(serve::Error::from)?;
-    ctx.output.line(&format!("removed {} files ({}), {} blobs stay", done.files, bytes(done.bytes), done.kept));
+    ctx.output.line(&format!("removed {} ({}), staying: {}", counted(done.files, "file"), bytes(done.bytes), counted(done.kept, "blob")));
     Outcome::done().with("removed", done.files)?.with("removedBytes", done.bytes)?.with("kept", done.kept)
 }
 
@@ -217,21 +217,30 @@ fn open(args: &Args, ctx: &Context) -> Result<(Box<dyn Store>, Face, Hourly), Er
     let store = ArchiveStore::new(sets::open(ctx, &args.paths, args.stream.as_deref())?);
     for set in store.sets() {
         let missing = set.volumes_missing();
-        ctx.output.message(&format!("set {}: {} images, signed by {}", set.name(), set.contents().images.len(), sets::signers(set)));
+        ctx.output.message(&format!(
+            "set {}: {}, signed by {}",
+            set.name(),
+            counted(set.contents().images.len(), "image"),
+            sets::signers(set)
+        ));
         if !missing.is_empty() {
             let (which, images) = (numbers(&missing), set.images_with(&set.blobs_in(&missing.iter().copied().collect())));
             ctx.output.warn(&format!(
-                "volumes {which} of {} of {} are not here: {} of {} images cannot be pulled whole",
+                "volumes {which} of {} of {} are not here: {} of {} cannot be pulled whole",
                 set.index().volumes.len(),
                 set.name(),
                 images.len(),
-                set.contents().images.len()
+                counted(set.contents().images.len(), "image")
             ));
         }
     }
     if let Some(tag) = store.contested().first() {
         let number = store.contested().len();
-        ctx.output.warn(&format!("{number} tags ({tag} ...) are in several sets with different images; the highest sequence is served"));
+        ctx.output.warn(&format!(
+            "{} ({tag} ...) {} in several sets with different images; the highest sequence is served",
+            counted(number, "tag"),
+            are(number)
+        ));
     }
     Ok((Box::new(store), face, Box::new(|| {})))
 }
@@ -245,7 +254,7 @@ fn open_layout(folder: &Path, args: &Args, ctx: &Context) -> Result<(Box<dyn Sto
     let store = Arc::new(store.map_err(fail)?);
     match store.nameless().map_err(fail)? {
         0 => {}
-        n => ctx.output.warn(&format!("{n} images are not called repository:tag; they can be pulled by digest only")),
+        n => ctx.output.warn(&format!("{} {} not called repository:tag: to be pulled by digest only", counted(n, "image"), are(n))),
     }
     let (kept, output) = (store.clone(), ctx.output.clone());
     let hourly = move || {

@@ -6,7 +6,7 @@ use crate::format::{FileKind, Index, SetName};
 use crate::fs::Dir;
 use crate::limits;
 use crate::pack::sign_set;
-use crate::text::shown;
+use crate::text::{counted, shown};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let key = signer.public_key().fingerprint();
     let signatures = signatures(&dir, &name)?;
     ctx.output.line(&format!("{name} is signed by {key}"));
-    ctx.output.line(&format!("identity {identity}, {} signature(s) in all", signatures.len()));
+    ctx.output.line(&format!("identity {identity}, {} in all", counted(signatures.len(), "signature")));
     Outcome::done()
         .with("set", name.to_string())?
         .with("stream", name.stream())?

@@ -5,6 +5,7 @@ use super::{Context, Outcome, carried};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error};
 use crate::format::Role;
+use crate::text::{are, counted};
 use crate::unpack::{Arrived, MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
 
 fn volume_name(set: &OpenSet, number: u32) -> String {
@@ -15,17 +16,17 @@ fn volume_name(set: &OpenSet, number: u32) -> String {
 pub(super) fn show_plan(plan: &UnpackPlan, set: &OpenSet, ctx: &Context) {
     let todo = plan.images.iter().filter(|image| image.present.is_none());
     ctx.output.line(&format!(
-        "set {} to {}: {} images, {} to push, {} to upload",
+        "set {} to {}: {}, {} to push, {} to upload",
         set.name(),
         plan.target,
-        plan.images.len(),
+        counted(plan.images.len(), "image"),
         todo.count(),
         bytes(plan.upload_bytes)
     ));
     let of = |at: usize| set.contents().images.get(at).is_some_and(|image| image.role == Role::Referrer);
     match plan.images.iter().filter(|image| of(image.image)).count() {
         0 => {}
-        n => ctx.output.line(&format!("{n} of them are referrers: signatures, attestations, SBOMs")),
+        n => ctx.output.line(&format!("referrers (signatures, attestations, SBOMs) among them: {n}")),
     }
     for volume in &plan.volumes {
         let here = if volume.here { "here" } else { "NOT here" };
@@ -41,16 +42,21 @@ pub(super) fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
     carried::tell_done(&report.done, &report.receipt, ctx);
     if report.referrers.of > 0 {
         let Arrived { here, of } = report.referrers;
-        ctx.output.line(&format!("{here} of {of} referrers (signatures, attestations, SBOMs) are in and found from what they are about"));
+        ctx.output.line(&format!(
+            "{here} of {} (signatures, attestations, SBOMs) {} in and found from what they are about",
+            counted(of, "referrer"),
+            are(here)
+        ));
     }
     let counts = &report.counts;
     ctx.output.line(&format!(
-        "set {}: {} of {} images are in; {} uploaded in {} blobs, {} mounted, {} were there",
+        "set {}: {} of {} {} in; {} uploaded in {}, {} mounted, {} already there",
         set.name(),
         report.done.len(),
-        report.done.len() + report.waiting.len() + report.failed.len(),
+        counted(report.done.len() + report.waiting.len() + report.failed.len(), "image"),
+        are(report.done.len()),
         bytes(counts.bytes),
-        counts.pushed,
+        counted(counts.pushed, "blob"),
         counts.mounted,
         counts.present
     ));

@@ -8,6 +8,7 @@ use crate::format::{Image, Role, image_signatures, referrers};
 use crate::ledger::Action;
 use crate::oci::Descriptor;
 use crate::policy::{Evidence, Lack, Policy, judge};
+use crate::text::{are, counted};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -89,13 +90,18 @@ fn count_referrers(set: &OpenSet, report: &mut serde_json::Value, ctx: &Context)
     let contents = set.contents();
     let relations = referrers(&contents.images, &contents.manifests()?);
     let of_images = contents.images.iter().zip(&relations).filter(|(image, about)| image.role != Role::Referrer && !about.is_empty());
-    let counted: serde_json::Map<String, serde_json::Value> =
+    let about: serde_json::Map<String, serde_json::Value> =
         of_images.map(|(image, about)| (format!("{}:{}", image.repository, image.tag), about.len().into())).collect();
     let all = contents.images.iter().filter(|image| image.role == Role::Referrer).count();
     if all > 0 {
-        ctx.output.line(&format!("{all} referrers (signatures, attestations, SBOMs) of {} images are in the set", counted.len()));
+        ctx.output.line(&format!(
+            "{} (signatures, attestations, SBOMs) of {} {} in the set",
+            counted(all, "referrer"),
+            counted(about.len(), "image"),
+            are(all)
+        ));
     }
-    report["referrers"] = counted.into();
+    report["referrers"] = about.into();
     Ok(())
 }
 
@@ -118,7 +124,7 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
         0 => String::new(),
         n => format!("; {n} were made by sealift and are vouched for by the set's own signature"),
     };
-    ctx.output.line(&format!("signature policy: {accepted} of {} images accepted{by_itself}", judged.len()));
+    ctx.output.line(&format!("signature policy: {accepted} of {} accepted{by_itself}", counted(judged.len(), "image")));
     let remedy = judged.iter().find_map(|judged| judged.verdict.as_ref().err()).map(|refused| Error::from(refused).remedy);
     let refused = judged.into_iter().filter_map(|judged| {
         let (image, error) = (contents.images.get(judged.image)?, Error::from(judged.verdict.err()?));
@@ -175,8 +181,8 @@ fn check(set: &OpenSet, args: &Args, ctx: &Context) -> Result<(serde_json::Value
     if args.deep {
         let whole = set.contents().images.len() - set.images_with(&checked.lost).len();
         let told = match checked.elsewhere {
-            0 => format!("{} blobs proven, {whole} of {} images whole", checked.proven, set.contents().images.len()),
-            n => format!("{} blobs proven, {n} need volumes that are not here", checked.proven),
+            0 => format!("{} proven, {whole} of {} whole", counted(checked.proven, "blob"), counted(set.contents().images.len(), "image")),
+            n => format!("{} proven; volumes that are not here are needed for {n} more", counted(checked.proven, "blob")),
         };
         ctx.output.line(&told);
     }

@@ -13,7 +13,7 @@ use crate::limits;
 use crate::lookaside::{LookasideError, Lookasides};
 use crate::pack::{self, Court, Failure, Options, PackPlan, Wish};
 use crate::progress::Level;
-use crate::text::shown;
+use crate::text::{counted, shown};
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
@@ -100,7 +100,7 @@ fn with_signatures(plan: PackPlan, lookasides: &Lookasides, sources: &Sources, p
     let (plan, failures) = carried?;
     let images: BTreeSet<&str> = failures.iter().map(|(image, _)| image.as_str()).collect();
     if let Some((_, first)) = failures.iter().find(|(_, error)| !matches!(error, LookasideError::GaveUp { .. })) {
-        let line = format!("OpenPGP signatures of {} images could not be had and are not carried: {first}", images.len());
+        let line = format!("OpenPGP signatures of {} could not be had and are not carried: {first}", counted(images.len(), "image"));
         ctx.progress.say(Level::Warning, &line);
     }
     Ok(plan)

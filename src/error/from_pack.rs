@@ -69,6 +69,9 @@ impl From<&PackError> for Error {
             )),
             PackError::Name { stream: _, sequence: _ } => told(Code::Usage)
                 .remedy("give a shorter --stream (a-z, 0-9, -) or a smaller --sequence: together they have at most 41 characters"),
+            PackError::Documents(_) => told(Code::ContentInvalid).remedy(
+                "where an ImageSet names one catalog twice, give both entries the same targetCatalogSourceTemplate; where it is the size, carry less in one set",
+            ),
             PackError::Plan(_) => told(Code::BadDocument).remedy("make the plan anew: `sealift plan imageset.yaml -o plan.json`"),
             PackError::TooManySignatures { limit: _ } => told(Code::CannotCarry).remedy(
                 "pack fewer images in one set, or carry no OpenPGP signatures: --registries-d with an empty folder, and no --lookaside",
@@ -149,6 +152,7 @@ mod tests {
             (PackError::Nothing, Code::Usage, "blockedImages"),
             (PackError::NoSpace { path: "/o".into(), free: 10, need: 30 }, Code::NoSpace, "20 bytes"),
             (PackError::Name { stream: "X".into(), sequence: 1 }, Code::Usage, "--stream"),
+            (PackError::Documents("x".into()), Code::ContentInvalid, "targetCatalogSourceTemplate"),
             (PackError::Plan("x".into()), Code::BadDocument, "sealift plan"),
             (PackError::TooManySignatures { limit: 1 }, Code::CannotCarry, "--registries-d"),
             (PackError::Exists("/o".into()), Code::NotEmpty, "another OUT"),

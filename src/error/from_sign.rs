@@ -3,6 +3,7 @@
 use super::{Code, Error};
 use crate::format::FormatError;
 use crate::sign::{KeyError, LineProblem, Rejection, SignError, TrustFileError, VerifyError};
+use crate::text::counted;
 
 impl From<&VerifyError<FormatError>> for Error {
     fn from(error: &VerifyError<FormatError>) -> Error {
@@ -38,8 +39,8 @@ pub(super) fn verify(error: &VerifyError<FormatError>, stream: &str) -> Error {
         )),
         VerifyError::Threshold { stream, have, need, signers: _, rejected } => {
             let error = plain(Code::SignaturesTooFew).remedy(format!(
-                "{} more owner(s) must sign: `sealift sign OUT --key OTHER --stream {stream}`; `sealift trust list` shows who may",
-                need.saturating_sub(*have)
+                "{} must sign: `sealift sign OUT --key OTHER --stream {stream}`; `sealift trust list` shows who may",
+                counted(need.saturating_sub(*have), "more owner")
             ));
             rejected.iter().fold(error, |error, one| error.because(format!("signature {} does not count: {}", one.position + 1, one.why)))
         }
@@ -200,7 +201,7 @@ mod tests {
             (
                 VerifyError::Threshold { stream: "ocp4".into(), have: 1, need: 3, signers: Vec::new(), rejected: Vec::new() },
                 Code::SignaturesTooFew,
-                "2 more owner(s)",
+                "2 more owners",
             ),
         ] {
             let error = verify(&error, "site");

@@ -18,7 +18,7 @@ pub use contents::{Blob, Commit, Contents, Frame, Image, ManifestData, Manifests
 pub use index::{ContentsRef, FileRef, Index, Missing, Producer, SCHEMA, VolumeRef, block_size};
 pub use ledger::{Fork, LedgerBook, SetId, Standing, Writer};
 pub use names::{Kind as FileKind, SetName, is_stream};
-pub use purpose::{Document, DocumentKind, Made, Role, SignatureName, image_signatures};
+pub use purpose::{Document, DocumentKind, Made, Role, SignatureName, check_documents, image_signatures, in_order};
 pub use receipt::{Brought, Completeness, Holding, Receipt, ReceiptImage, SkippedTag};
 pub use relations::referrers;
 

@@ -144,10 +144,31 @@ impl Document {
     }
 }
 
+/// Documents in the order they are written in, each once. What several have to say under one name stands in one note.
+pub fn in_order(mut documents: Vec<Document>) -> Vec<Document> {
+    documents.sort();
+    documents.dedup();
+    documents.dedup_by(|later, note| {
+        let together = note.kind == DocumentKind::Note && (later.kind, &later.name) == (note.kind, &note.name);
+        if together {
+            note.data = BASE64.encode([note.bytes().as_slice(), b"\n", later.bytes().as_slice()].concat());
+        }
+        together
+    });
+    documents
+}
+
 /// What must hold of a list of documents: in order, each once, decodable, not too many bytes.
-pub(super) fn check_documents(documents: &[Document]) -> Result<(), String> {
-    if !documents.is_sorted_by(|a, b| (a.kind, &a.name) < (b.kind, &b.name)) {
-        return Err("documents are not in order, or one is there twice".into());
+///
+/// # Errors
+/// What does not hold.
+pub fn check_documents(documents: &[Document]) -> Result<(), String> {
+    for pair in documents.windows(2) {
+        if let [a, b] = pair
+            && (a.kind, &a.name) >= (b.kind, &b.name)
+        {
+            return Err(format!("document {:?} is not in order, or there twice", b.name));
+        }
     }
     let mut total = 0u64;
     for document in documents {
@@ -212,6 +233,17 @@ mod tests {
         let of = |repository: &str| (repository.to_owned(), digest);
         let expected = [(of("team/app"), vec![b"a".to_vec(), b"b".to_vec()]), (of("team/other"), vec![b"d".to_vec()])];
         assert_eq!(found, BTreeMap::from(expected));
+    }
+
+    #[test]
+    fn notes_of_one_name_become_one_and_other_documents_of_one_name_stay_two() {
+        let note = |text: &str| Document::new(DocumentKind::Note, "release 00", text.as_bytes());
+        let mut documents = in_order(vec![note("by digest"), note("by channel"), note("by digest")]);
+        assert_eq!(check_documents(&documents), Ok(()));
+        let told = documents.pop().unwrap().bytes();
+        assert_eq!((documents.len(), String::from_utf8(told).unwrap().lines().count()), (0, 2));
+        let template = |bytes: &[u8]| Document::new(DocumentKind::CatalogTemplate, "a:1", bytes);
+        assert!(check_documents(&in_order(vec![template(b"x"), template(b"y")])).is_err());
     }
 
     #[test]

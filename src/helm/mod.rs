@@ -34,7 +34,7 @@ use crate::fs::{Dir, File};
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::limits;
-use crate::text::shown;
+use crate::text::{are, counted, shown};
 use archive::PackError;
 use chart::Chart;
 use found::Found;
@@ -187,7 +187,7 @@ impl Package {
     }
 
     fn told(&self, found: Found, way: &str, more: Vec<(&str, Vec<String>)>) -> Images {
-        let mut notes = vec![format!("chart {}: {} {way}", self.title(), counted(found.images.len()))];
+        let mut notes = vec![format!("chart {}: {} {way}", self.title(), counted(found.images.len(), "image"))];
         let list = |set: BTreeSet<String>| set.into_iter().collect::<Vec<_>>();
         let lists = [
             ("neither tag nor digest, or no image reference; not taken (name it under additionalImages)", list(found.refused)),
@@ -198,17 +198,14 @@ impl Package {
             notes.push(format!("chart {}: {why}: {}", self.title(), some(&names)));
         }
         if found.broken > 0 {
-            notes.push(format!("chart {}: {} documents are not YAML and were not looked into", self.title(), found.broken));
+            let broken = counted(found.broken, "document");
+            notes.push(format!("chart {}: {broken} {} not YAML and not looked into", self.title(), are(found.broken)));
         }
         if found.images.len() >= limits::CHART_IMAGES {
             notes.push(format!("chart {}: it names more images than the {} that are taken", self.title(), limits::CHART_IMAGES));
         }
         Images { sources: found.images.into_values().collect(), notes }
     }
-}
-
-fn counted(n: usize) -> String {
-    if n == 1 { "1 image".into() } else { format!("{n} images") }
 }
 
 /// A list for a person: all of it while it is short.

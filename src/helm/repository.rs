@@ -8,6 +8,7 @@ use crate::limits;
 use crate::oci::Reference;
 use crate::text::{bare_address, shown};
 use crate::web::{Get, Web};
+use crate::yaml::Bounds;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use url::Url;
@@ -53,6 +54,11 @@ struct Index {
 fn yaml_index(text: &str) -> Result<Index, String> {
     if !crate::yaml::brackets_are_few(text.as_bytes(), yaml::BRACKETS) {
         return Err("it is nested too deeply".into());
+    }
+    // Aliases multiply what the parser hands out. Nobody writes an index with them: they may double its text, and no more.
+    if text.contains('&') {
+        let bounds = Bounds { values: 4 * limits::CHART_VALUES, text: 2 * text.len(), brackets: yaml::BRACKETS, any_case: false };
+        crate::yaml::parse(text.as_bytes(), bounds).map_err(|e| e.to_string())?;
     }
     serde_yaml::from_str(text).map_err(|e| e.to_string())
 }
@@ -259,6 +265,16 @@ mod tests {
         let entry = repository.pick("chart7", None).unwrap();
         assert_eq!(entry.version, "1.0.999");
         assert_eq!(repository.place(entry).unwrap(), Place::Web("https://r.test/x/a-1.0.999.tgz".into()));
+    }
+
+    #[test]
+    fn an_index_whose_aliases_multiply_is_refused_and_one_with_an_ampersand_is_read() {
+        let long = "x".repeat(1 << 20);
+        let text = format!("entries:\n  a:\n  - {{version: &a {long}}}\n{}", "  - {version: *a}\n".repeat(100_000));
+        assert!(matches!(read(&text), Err(HelmError::Index { why, .. }) if why.contains("aliases")));
+        let text = "entries:\n  a:\n  - {version: 1.10, description: R&D, urls: &u [a.tgz]}\n  - {version: 1.9, urls: *u}\n";
+        let repository = read(text).unwrap();
+        assert_eq!(repository.pick("a", None).unwrap().version, "1.10");
     }
 
     #[test]

@@ -144,28 +144,50 @@ pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Resu
         let why = format!("it holds {} receipts, and {} are the most that are read", tags.len(), limits::RECEIPTS);
         return Err(InventoryError::Published { name: place, why });
     }
-    let mut receipts = Vec::new();
+    // All sizes before any content: what is announced is the most that is read.
+    let (mut documents, mut total) = (Vec::new(), 0u64);
     for tag in &tags {
         let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
         let Some(digest) = target.tag(&place, tag).map_err(about)? else { continue };
-        receipts.extend(read(target, &place, tag, &digest)?);
+        let Some(document) = document(target, &place, tag, &digest)? else { continue };
+        total = total.saturating_add(document.size);
+        documents.push((tag, document));
     }
-    Ok(in_order(receipts))
+    if total > limits::RECEIPTS_BYTES {
+        let why = format!("its receipts have {total} bytes, and {} are the most that are read", limits::RECEIPTS_BYTES);
+        return Err(InventoryError::Published { name: place, why });
+    }
+    let receipts = documents.iter().map(|(tag, document)| content(target, &place, tag, document));
+    Ok(in_order(receipts.collect::<Result<_, _>>()?))
 }
 
 /// One receipt; none when its manifest has gone.
 fn read(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Result<Option<Receipt>, InventoryError> {
+    document(target, place, tag, digest)?.map(|document| content(target, place, tag, &document)).transpose()
+}
+
+/// What a receipt's manifest says of the receipt; none when the manifest has gone.
+fn document(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Result<Option<Descriptor>, InventoryError> {
     let name = format!("{place}:{tag}");
     let about = |error| InventoryError::Target { subject: name.clone(), error };
     let bad = |why: String| InventoryError::Published { name: name.clone(), why };
     let Some(manifest) = target.manifest(place, digest).map_err(about)? else { return Ok(None) };
     let manifest = Manifest::parse(&manifest, None).map_err(|e| bad(e.to_string()))?;
-    let Some(document) = manifest.blobs().find(|b| b.media_type == TYPE) else { return Err(bad("it holds no receipt".into())) };
+    match manifest.blobs().find(|b| b.media_type == TYPE) {
+        Some(document) => Ok(Some(document.clone())),
+        None => Err(bad("it holds no receipt".into())),
+    }
+}
+
+fn content(target: &dyn Target, place: &str, tag: &str, document: &Descriptor) -> Result<Receipt, InventoryError> {
+    let name = format!("{place}:{tag}");
+    let about = |error| InventoryError::Target { subject: name.clone(), error };
+    let bad = |why: String| InventoryError::Published { name: name.clone(), why };
     let reader = target.open_blob(place, document).map_err(about)?;
     let bytes = read_small(reader, document.digest, document.size, limits::RECEIPT_BYTES).map_err(|e| bad(e.to_string()))?;
     let receipt = Receipt::parse(&bytes).map_err(|e| bad(e.to_string()))?;
     if tag_of(&receipt) != *tag {
         return Err(bad(format!("it is the receipt of {}", tag_of(&receipt))));
     }
-    Ok(Some(receipt))
+    Ok(receipt)
 }

@@ -302,6 +302,65 @@ fn what_an_index_that_cannot_be_read_may_need_is_not_deleted() {
     assert!(!registry.has_manifest("p/a", &member).unwrap(), "{both:?}");
 }
 
+/// Puts a document under a tag that only a registry of somebody else would take.
+fn put_theirs(registry: &Registry, tag: &str, kind: &str, document: &str) -> Digest {
+    let digest = Digest::sha256(document.as_bytes());
+    let mut inner = registry.inner.lock().unwrap();
+    inner.manifests.get_mut("p/a").unwrap().insert(digest, (kind.into(), document.as_bytes().to_vec()));
+    inner.tags.get_mut("p/a").unwrap().insert(tag.into(), digest);
+    digest
+}
+
+#[test]
+fn what_lies_deeper_than_is_looked_or_below_an_index_with_two_lists_is_not_deleted() {
+    let index = |children: &[&Digest]| {
+        let child = |digest: &&Digest| serde_json::json!({"mediaType": media::OCI_INDEX, "digest": digest, "size": 3});
+        let children: Vec<_> = children.iter().map(child).collect();
+        serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": children}).to_string()
+    };
+    for twice in [true, false] {
+        let registry = Registry::new();
+        let member = push(&registry, "p/a", "1", "member");
+        if twice {
+            let one = index(&[&member]);
+            let two = one.replacen("\"manifests\":", "\"manifests\":[],\"manifests\":", 1);
+            put_theirs(&registry, "theirs", media::OCI_INDEX, &two);
+        } else {
+            let mut below = member;
+            for n in 0..crate::limits::INDEX_DEPTH + 2 {
+                below = put_theirs(&registry, &format!("t{n}"), media::OCI_INDEX, &index(&[&below]));
+            }
+            let mut inner = registry.inner.lock().unwrap();
+            inner.tags.get_mut("p/a").unwrap().retain(|tag, digest| tag == "1" || *digest == below);
+        }
+        let receipts = [receipt(1, vec![ReceiptImage { digest: member, ..image("a:1", "q.test/a:1", Role::Image, &[]) }])];
+        let deletion = listed(&registry, &receipts, &["a:1"]);
+        assert!(matches!(&deletion.kept[..], [Kept { stay: Stay::NeededBy(_), .. }]), "{twice}: {deletion:?}");
+        delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+        assert!(registry.has_manifest("p/a", &member).unwrap(), "{twice}");
+    }
+}
+
+#[test]
+fn a_list_may_have_the_host_in_other_letters_but_no_other_host_or_prefix() {
+    let registry = Registry::new();
+    let app = push(&registry, "p/a", "1", "app");
+    let of = |name: &str| {
+        let item = DeleteItem { image_name: String::new(), image_reference: name.to_owned(), kind: String::new(), digest: None };
+        plan(&DeleteList::new(vec![item]), &[], &registry, "p", 0, 2, &Silent::new())
+    };
+    assert_eq!(of("docker://Registry.TEST/p/a:1").unwrap().images[0].digest, app);
+    for other in [
+        "docker://registry.test/P/a:1",
+        "docker://registry.tes/p/a:1",
+        "registry.test.x/p/a:1",
+        "registry.test/pa:1",
+        "r\u{e9}gistry.te/p/a:1",
+    ] {
+        assert!(matches!(of(other), Err(InventoryError::Elsewhere { .. })), "{other}");
+    }
+}
+
 #[test]
 fn a_list_of_oc_mirror_finds_what_is_called_by_its_digest() {
     let registry = Registry::new();
@@ -349,4 +408,21 @@ fn too_many_receipts_in_a_registry_are_refused_and_not_cut_off() {
     }
     let refused = fetch(&registry, "p", 0).unwrap_err();
     assert!(matches!(&refused, InventoryError::Published { why, .. } if why.contains("4096")), "{refused}");
+}
+
+#[test]
+fn receipts_that_would_fill_memory_together_are_refused_before_one_is_read() {
+    let registry = Registry::new();
+    for n in 0..=crate::limits::RECEIPTS_BYTES / crate::limits::RECEIPT_BYTES {
+        let blob = |kind: &str| crate::oci::Descriptor::new(kind, digest(&n.to_string()), crate::limits::RECEIPT_BYTES);
+        let receipt = blob("application/vnd.sealift.receipt.v1+json");
+        let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob("x"), "layers": [receipt]});
+        let manifest = manifest.to_string().into_bytes();
+        let name = Digest::sha256(&manifest);
+        let mut inner = registry.inner.lock().unwrap();
+        inner.manifests.entry("p/sealift/receipts".into()).or_default().insert(name, (media::OCI_MANIFEST.into(), manifest));
+        inner.tags.entry("p/sealift/receipts".into()).or_default().insert(format!("s-{n}"), name);
+    }
+    let refused = fetch(&registry, "p", 0).unwrap_err();
+    assert!(matches!(&refused, InventoryError::Published { why, .. } if why.contains("the most that are read")), "{refused}");
 }

@@ -7,6 +7,7 @@ use crate::digest::Digest;
 use crate::format::{Brought, Completeness, Receipt, SCHEMA, SetId};
 use crate::ledger::{Action, Entry};
 use crate::parallel::locked;
+use crate::text::{are, counted};
 use crate::unpack::{Arrived, Counts, DoneImage, PlannedImage};
 use std::collections::BTreeSet;
 
@@ -71,7 +72,7 @@ impl Run<'_> {
                 Phase::Waiting => {}
             }
         }
-        let outcome = format!("{} of {} images are in", done.len(), self.plan.images.len());
+        let outcome = format!("{} of {} {} in", done.len(), counted(self.plan.images.len(), "image"), are(done.len()));
         let set = SetId { stream: STREAM.into(), sequence: setting.options.sequence, identity };
         let subject = crate::text::shown(&self.plan.target).to_string();
         let entry = Entry { at: setting.options.now.clone(), action: Action::Mirror, set: Some(set), subject, outcome };

@@ -80,7 +80,7 @@ pub enum Error {
     #[error(transparent)]
     Collision(#[from] Box<Collision>),
     /// Some images could not be packed, and that was not allowed.
-    #[error("{} of {total} images cannot be packed: {}", .failures.len(), .failures.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "))]
+    #[error("{} of {} cannot be packed: {}", .failures.len(), crate::text::counted(*.total, "image"), .failures.iter().map(|f| f.name.as_str()).collect::<Vec<_>>().join(", "))]
     Failed {
         /// All of them.
         failures: Vec<Failure>,
@@ -105,6 +105,9 @@ pub enum Error {
         /// As chosen.
         sequence: u64,
     },
+    /// What travels beside the images would make a set that no reader takes.
+    #[error("the documents beside the images cannot be carried: {0}")]
+    Documents(String),
     /// The saved plan was made by another version or is not a plan.
     #[error("it is not a plan of this version: {0}")]
     Plan(String),

@@ -127,6 +127,7 @@ impl PackPlan {
         missing: Vec<Missing>,
         documents: Vec<Document>,
     ) -> Result<PackPlan, Error> {
+        crate::format::check_documents(&documents).map_err(Error::Documents)?;
         let mut builder = Builder::default();
         let mut images = Vec::new();
         for (image, tree) in trees {

@@ -63,9 +63,7 @@ pub fn plan(
     let trees = each_name_once(trees);
     let failed = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.told(&f.reason) });
     let missing = wish.missing.iter().cloned().chain(failed).collect();
-    let mut documents = wish.documents.clone();
-    documents.sort();
-    documents.dedup();
+    let documents = crate::format::in_order(wish.documents.clone());
     let plan = PackPlan::new(options, trees.into_iter().map(|r| (r.image, r.tree)).collect(), missing, documents)?;
     Ok((plan, failures))
 }

@@ -711,3 +711,11 @@ fn signatures_of_an_image_that_is_left_out_are_left_out() {
     assert_eq!(repositories(&smaller), ["team/a", "team/b"]);
     assert_eq!(PackPlan::parse(&smaller.to_bytes().unwrap()).unwrap(), smaller);
 }
+
+#[test]
+fn documents_that_no_reader_would_take_are_refused_when_planned() {
+    use crate::format::{Document, DocumentKind};
+    let template = |data: &[u8]| Document::new(DocumentKind::CatalogTemplate, "redhat/index:v1", data);
+    let refused = PackPlan::new(Options::default(), vec![], vec![], vec![template(b"x"), template(b"y")]).unwrap_err();
+    assert!(matches!(&refused, Error::Documents(why) if why.contains("redhat/index:v1")), "{refused}");
+}

@@ -10,6 +10,7 @@ use super::report::UnpackReport;
 use crate::format::{SetId, Standing};
 use crate::ledger::Ledger;
 use crate::progress::Level;
+use crate::text::{are, counted};
 use std::collections::BTreeSet;
 
 /// A run that ended early. What was pushed stays pushed; the next run goes on from there.
@@ -176,6 +177,6 @@ impl<'a> Run<'a> {
     pub(super) fn outcome(&self) -> String {
         let state = self.board.state();
         let done = state.images.iter().filter(|i| matches!(i.phase, Phase::Done(_))).count();
-        format!("{done} of {} images are in", state.images.len())
+        format!("{done} of {} {} in", counted(state.images.len(), "image"), are(done))
     }
 }

@@ -89,6 +89,10 @@ pub enum Trouble {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The parser's own words name the line.
+        if let Some(line) = self.line.filter(|_| !matches!(self.trouble, Trouble::Syntax(_))) {
+            write!(f, "line {line}: ")?;
+        }
         match &self.trouble {
             Trouble::TooDeep => f.write_str("it is nested too deeply"),
             Trouble::TooMuch => f.write_str("it has more values than any real document (aliases?)"),
@@ -247,6 +251,13 @@ mod tests {
         };
         assert_eq!((z(true), z(false)), ("Abc".to_owned(), "AabBc".to_owned()));
         assert_eq!(keys("<<: 1\n", false), ["<<"]);
+    }
+
+    #[test]
+    fn a_refusal_names_its_line_once() {
+        let told = |text: &str| parse(text.as_bytes(), BOUNDS).unwrap_err().to_string();
+        assert_eq!(told("a: 1\n[b]: 2\n"), "line 2: a key is not a text");
+        assert_eq!(told("a: 1\nb: [\n").matches("line ").count(), 1);
     }
 
     #[test]

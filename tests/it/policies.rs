@@ -91,7 +91,7 @@ fn a_good_signature_lets_the_image_through_on_both_sides() {
     let verified = world.user.run("verify OUT --policy policy.json --json").expect(0).json();
     assert_eq!(verified["sets"][0]["policy"], json!({"accepted": 1, "refused": 0, "made": 0}));
     let told = world.user.run("verify OUT --policy policy.json").expect(0);
-    assert!(told.out.contains("signature policy: 1 of 1 images accepted"), "{}", told.out);
+    assert!(told.out.contains("signature policy: 1 of 1 image accepted"), "{}", told.out);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::openshift::catalog::CatalogImage;
 use crate::openshift::fbc::{Catalog, Folder, Kept, Options, filter, write};
 use crate::openshift::files::Files;
 use crate::origin::Origins;
-use crate::text::nearest;
+use crate::text::{counted, nearest};
 use clap::ValueEnum;
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -149,7 +149,7 @@ fn one_catalog(path: &Path, reference: Option<&str>) -> Result<Operator, Error> 
             Err(Error::new(Code::Usage, format!("{} has no catalog {reference}", path.display()))
                 .remedy("give --catalog as the file names it, or an ImageSet with exactly one entry under mirror.operators"))
         }
-        Err(others) => Err(Error::new(Code::Usage, format!("{} has {} catalogs", path.display(), others.len()))
+        Err(others) => Err(Error::new(Code::Usage, format!("{} has {}", path.display(), counted(others.len(), "catalog")))
             .remedy("give an ImageSet with exactly one entry under mirror.operators, or --catalog with one of those it names")),
     }
 }
@@ -219,7 +219,7 @@ fn kept(args: &Args, files: &dyn Files, catalog: &Catalog, operator: &Operator, 
         dependencies(&kept, ctx);
     }
     let details = kept.left_out.iter().map(Into::into).collect();
-    let shortfall = Error::partial(format!("{} packages or images cannot be kept", kept.left_out.len()), details);
+    let shortfall = Error::partial(format!("{} of the packages and images cannot be kept", kept.left_out.len()), details);
     let outcome = Outcome::done().with("whole", kept.whole)?.with("packages", &kept.packages)?.with("images", kept.images())?;
     Ok(outcome.with("needs", &kept.needs)?.but(shortfall))
 }
@@ -265,7 +265,12 @@ fn table(kept: &Kept, ctx: &Context) {
     }
     ctx.output.table(&rows);
     let bundles: usize = kept.packages.iter().map(|package| package.bundles.len()).sum();
-    ctx.output.line(&format!("{} packages, {bundles} bundles, {} images", kept.packages.len(), kept.images().len()));
+    ctx.output.line(&format!(
+        "{}, {}, {}",
+        counted(kept.packages.len(), "package"),
+        counted(bundles, "bundle"),
+        counted(kept.images().len(), "image")
+    ));
 }
 
 fn dependencies(kept: &Kept, ctx: &Context) {

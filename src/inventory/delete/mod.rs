@@ -141,7 +141,7 @@ fn find(
 ) -> Result<Option<Meant>, InventoryError> {
     let elsewhere = || InventoryError::Elsewhere { item: item.image_reference.clone(), target: target.name() };
     let text = item.image_reference.strip_prefix("docker://").unwrap_or(&item.image_reference);
-    let rest = text.strip_prefix(&target.name()).and_then(|rest| rest.strip_prefix('/')).ok_or_else(elsewhere)?;
+    let rest = after_target(text, &target.name()).ok_or_else(elsewhere)?;
     let (name, digest) = match rest.split_once('@') {
         Some((name, digest)) => (name, Some(digest.parse::<Digest>().map_err(|_| elsewhere())?)),
         None => (rest, None),
@@ -177,6 +177,17 @@ fn find(
     let tag = tag.or_else(|| known.map(|image| image.tag.clone()));
     let root = known.map_or(digest, root_of);
     Ok(Some(Meant { place, tag, digest, root }))
+}
+
+/// What follows the name of the target. Lists of others have the host in any letter case (RFC 3986, 3.2.2).
+fn after_target<'a>(text: &'a str, target: &str) -> Option<&'a str> {
+    let host = target.split('/').next().unwrap_or(target).len();
+    let (named, rest) = text.split_at_checked(host)?;
+    let (own, path) = target.split_at_checked(host)?;
+    if target.starts_with("oci:") || !named.eq_ignore_ascii_case(own) {
+        return text.strip_prefix(target)?.strip_prefix('/');
+    }
+    rest.strip_prefix(path)?.strip_prefix('/')
 }
 
 /// `sha256-` and 64 digits: a tag that stands for a digest.

@@ -20,7 +20,7 @@ pub(super) struct Shelf {
     pub(super) manifests: BTreeMap<Digest, Manifest>,
     /// Asked for, and not there.
     pub(super) absent: BTreeSet<Digest>,
-    /// Indexes that are there and cannot be read, with their names: what they need is not known.
+    /// Indexes that are there and cannot be read, or lie too deep, with their names: what they need is not known.
     pub(super) unread: BTreeMap<Digest, String>,
     /// What a deletion that was cut off has left: manifests below an index that is gone. Indexes first.
     pub(super) orphans: Vec<Digest>,
@@ -75,7 +75,11 @@ impl Shelf {
         let mut pending: Vec<(Digest, usize)> = roots.iter().map(|d| (*d, 0)).collect();
         while let Some((digest, depth)) = pending.pop() {
             go_on(progress)?;
-            if self.manifests.contains_key(&digest) || self.absent.contains(&digest) || depth > limits::INDEX_DEPTH {
+            if self.manifests.contains_key(&digest) || self.absent.contains(&digest) {
+                continue;
+            }
+            if depth > limits::INDEX_DEPTH {
+                self.unread.insert(digest, format!("{place}@{digest}"));
                 continue;
             }
             let Some(bytes) = target.manifest(place, &digest).map_err(|error| about(place, '@', digest, error))? else {
@@ -89,18 +93,20 @@ impl Shelf {
                 continue;
             };
             pending.extend(manifest.children().iter().map(|c| (c.digest, depth + 1)));
+            // It may have been too deep below another root.
+            self.unread.remove(&digest);
             self.manifests.insert(digest, manifest);
         }
         Ok(())
     }
 }
 
-/// Whether a document that is no manifest for us names other manifests all the same. Docker's schema 1 and artifact manifests
-/// do not.
+/// Whether a document that is no manifest for us may name other manifests all the same. Docker's schema 1 and artifact manifests
+/// do not; of what cannot be read at all, or has the member twice, nobody knows.
 fn names_manifests(bytes: &[u8]) -> bool {
     #[derive(serde::Deserialize)]
     struct Names {
         manifests: Option<serde::de::IgnoredAny>,
     }
-    serde_json::from_slice::<Names>(bytes).is_ok_and(|names| names.manifests.is_some())
+    serde_json::from_slice::<Names>(bytes).map_or(true, |names| names.manifests.is_some())
 }
