@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 pub fn quick() -> Timing {
     Timing {
         connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
+        stall: Duration::from_secs(1),
         commit: Duration::from_secs(20),
         tries: 4,
         retry_base: Duration::from_millis(5),
@@ -714,7 +714,7 @@ fn every_request_passes_the_fault_point_without_secrets() {
 #[test]
 fn a_pause_the_host_asks_for_is_no_stall_of_an_upload() {
     let server = Lying::start(Guard::Open);
-    let timing = Timing { retry_after_cap: Duration::from_millis(1300), ..quick() };
+    let timing = Timing { retry_after_cap: quick().stall * 3, ..quick() };
     let repository = at(&server, Options { timing, ..options() });
     server.set_tags("a/b", &[Some("x")]);
     server.lie("GET", "/tags/", 1, Fault::Status(429, vec![("retry-after", "9".into())], String::new()));
@@ -887,6 +887,34 @@ fn counted_pulls_are_told_before_and_when_they_run_out() {
     assert!(start.elapsed() >= quick().pulls_base * 3, "{:?}", start.elapsed());
     let heard = heard.lock().unwrap();
     assert!(heard.len() == 2 && heard[1].contains("the limit of pulls is reached"), "{heard:?}");
+}
+
+/// What a list does not name is not asked for: it must not be old, cut, or of some tags only.
+#[test]
+fn a_list_of_tags_that_cannot_be_of_all_is_not_believed() {
+    // A hundred entries, of which some are no tags.
+    let hundred: Vec<_> = (0..97).map(|n| serde_json::Value::from(format!("t{n}"))).chain([serde_json::Value::Null, "t0".into(), "a b".into()]).collect();
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[Some("a")]);
+    server.lie("GET", "/tags/", 1, Fault::Body(serde_json::json!({ "tags": hundred }).to_string().into_bytes()));
+    assert!(repository.all_tags(3).unwrap().is_none());
+    // Without the tag that was just pulled.
+    for (listed, believed) in [(["t", "x"], true), (["s", "x"], false)] {
+        let (server, repository) = open(Guard::Open);
+        server.set_tags("a/b", &listed.map(Some));
+        server.add_manifest("a/b", "t", "{}", media::OCI_MANIFEST);
+        assert!(repository.head_manifest(&tag("t")).unwrap().is_some() && repository.head_manifest(&tag("none")).unwrap().is_none());
+        assert_eq!(repository.all_tags(3).unwrap().is_some(), believed, "{listed:?}");
+    }
+    // From a registry that keeps lists of what it proxies.
+    for name in ["Nexus/3.76.0-03 (OSS)", "Artifactory/7.98.9"] {
+        let (server, repository) = open(Guard::Open);
+        server.set_tags("a/b", &[Some("t")]);
+        server.lie("GET", "/v2/", 1, Fault::Header("server", Some(name.into())));
+        server.add_manifest("a/b", "t", "{}", media::OCI_MANIFEST);
+        assert!(repository.head_manifest(&tag("t")).unwrap().is_some() && repository.all_tags(3).unwrap().is_none());
+        assert_eq!(server.seen("GET", "/tags/").len(), 0, "{name}");
+    }
 }
 
 #[test]
