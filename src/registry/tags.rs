@@ -152,7 +152,8 @@ impl Repository {
 /// The next page, where an answer names one.
 pub(super) fn following(reply: &Reply, url: &Url, target: &Arc<Target>) -> Result<Option<Url>, Error> {
     let Some(link) = headers::next_page(reply.response.headers()) else { return Ok(None) };
-    let next = page(url, &link).ok_or_else(|| Error::Protocol { target: target.clone(), what: "a list whose next page has no address".to_owned() });
+    let next = page(url, &link)
+        .ok_or_else(|| Error::Protocol { target: target.clone(), what: "a list whose next page has no address".to_owned() });
     next.map(Some)
 }
 

@@ -286,7 +286,7 @@ fn a_list_whose_next_page_is_none_is_a_failure() {
     let (app, _) = shelf.image("1", false);
     let kind = "application/vnd.oci.image.index.v1+json";
     let body = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [shelf.artifact(&app, SPDX, "1")]}).to_string();
-    let link = format!("</v2/team/app/referrers/{app}?last=1>; rel="next"");
+    let link = format!("</v2/team/app/referrers/{app}?last=1>; rel=\"next\"");
     let first = || Fault::Status(200, vec![("content-type", kind.into()), ("link", link.clone())], body.clone());
     for next in [
         Fault::Status(404, vec![], error("MANIFEST_UNKNOWN")),

@@ -893,7 +893,8 @@ fn counted_pulls_are_told_before_and_when_they_run_out() {
 #[test]
 fn a_list_of_tags_that_cannot_be_of_all_is_not_believed() {
     // A hundred entries, of which some are no tags.
-    let hundred: Vec<_> = (0..97).map(|n| serde_json::Value::from(format!("t{n}"))).chain([serde_json::Value::Null, "t0".into(), "a b".into()]).collect();
+    let hundred: Vec<_> =
+        (0..97).map(|n| serde_json::Value::from(format!("t{n}"))).chain([serde_json::Value::Null, "t0".into(), "a b".into()]).collect();
     let (server, repository) = open(Guard::Open);
     server.set_tags("a/b", &[Some("a")]);
     server.lie("GET", "/tags/", 1, Fault::Body(serde_json::json!({ "tags": hundred }).to_string().into_bytes()));
