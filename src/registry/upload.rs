@@ -322,10 +322,11 @@ impl<'a> Upload<'a> {
         if self.no_resume {
             return Ok(());
         }
+        let own = self.session.as_ref().is_some_and(|session| session.own);
         match self.standing() {
             Ok(at) => self.stands_at = at,
-            // Nothing can be begun over such a line either.
-            Err(error @ Error::Unreachable { .. }) if self.looks < STILL_BROKEN => {
+            // Nothing can be begun over such a line either, unless it leads elsewhere.
+            Err(error @ Error::Unreachable { .. }) if own && self.looks < STILL_BROKEN => {
                 (self.unasked, self.looks) = (true, self.looks + 1);
                 return Err(error);
             }
