@@ -8,7 +8,7 @@ use super::options::Options;
 use super::tls::Pair;
 use crate::digest::Digest;
 use crate::text::shown;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -75,6 +75,7 @@ impl Client {
             writes: false,
             referrers_api: Arc::default(),
             listing: Arc::default(),
+            tags_there: Arc::default(),
         }
     }
 }
@@ -181,6 +182,8 @@ pub struct Repository {
     writes: bool,
     pub(super) referrers_api: Arc<super::referrers::Known>,
     pub(super) listing: Arc<super::tags::Listing>,
+    /// Tags something was found under.
+    pub(super) tags_there: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Repository {

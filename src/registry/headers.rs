@@ -1,7 +1,7 @@
 //! Headers whose values have a grammar of their own.
 
 use super::error::PullLimit;
-use reqwest::header::HeaderMap;
+use reqwest::header::{HeaderMap, LINK};
 use std::time::{Duration, SystemTime};
 
 /// `Retry-After`: seconds or an HTTP date (RFC 9110, section 10.2.3). A date in the past means now.
@@ -14,8 +14,13 @@ pub(super) fn retry_after(value: &str, now: SystemTime) -> Option<Duration> {
     Some(date.duration_since(now).unwrap_or(Duration::ZERO))
 }
 
+/// The next page, by whichever `Link` header of an answer names it: proxies and stores add some of their own.
+pub(super) fn next_page(headers: &HeaderMap) -> Option<String> {
+    headers.get_all(LINK).iter().filter_map(|value| value.to_str().ok()).find_map(next_link)
+}
+
 /// The target of `rel=next` in a `Link` header (RFC 8288), quoted or bare.
-pub(super) fn next_link(value: &str) -> Option<String> {
+fn next_link(value: &str) -> Option<String> {
     let mut rest = value;
     while let Some((_, behind)) = rest.split_once('<') {
         let (target, behind) = behind.split_once('>')?;
@@ -140,6 +145,15 @@ mod tests {
         for bad in ["", "<x", "<x>; rel=previous", "<x>", "rel=next", "<<<", "<>;rel"] {
             assert_eq!(next_link(bad), None, "{bad}");
         }
+    }
+
+    #[test]
+    fn the_next_page_may_be_in_any_link() {
+        let mut headers = HeaderMap::new();
+        headers.append("link", "</style.css>; rel=preload".parse().unwrap());
+        assert_eq!(next_page(&headers), None);
+        headers.append("link", "</v2/a/tags/list?last=b>; rel=next".parse().unwrap());
+        assert_eq!(next_page(&headers).as_deref(), Some("/v2/a/tags/list?last=b"));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 use tokio::sync::{OnceCell, Semaphore};
 
@@ -56,6 +56,10 @@ pub(super) struct Host {
     pub no_referrers: AtomicBool,
     /// Whether it was asked about it at all: until then one question at a time, for the answer may spare the others.
     pub referrers_asked: Mutex<bool>,
+    /// It has answered as the referrers API does: from then on no single answer says that it has none.
+    pub has_referrers: AtomicBool,
+    /// Which registry it says it is.
+    software: OnceLock<Software>,
     pub mended: AtomicBool,
 }
 
@@ -100,6 +104,8 @@ impl Host {
             no_pulls: AtomicBool::new(false),
             no_referrers: AtomicBool::new(false),
             referrers_asked: Mutex::default(),
+            has_referrers: AtomicBool::new(false),
+            software: OnceLock::new(),
             mended: AtomicBool::new(false),
         }
     }
@@ -159,10 +165,22 @@ impl Host {
 
     /// Fewer uploads where the host is known to stand no more, unless somebody said how many.
     fn suit(&self, core: &Core, software: Software) {
+        let _ = self.software.set(software);
         let mirror_registry = software == Software::Quay && self.api.ends_with(":8443");
         if mirror_registry && core.options.gentle && self.settings.uploads.is_none() {
             self.uploads.forget_permits(self.uploads.available_permits().saturating_sub(MIRROR_REGISTRY_UPLOADS));
         }
+    }
+
+    /// True when nothing of it knows the referrers API, as far as that was asked.
+    pub fn lacks_referrers(&self) -> bool {
+        self.no_referrers.load(Ordering::Relaxed) && !self.has_referrers.load(Ordering::Relaxed)
+    }
+
+    /// True where a list may be one that was kept for hours: Nexus keeps lists of what it proxies for a day ("Maximum metadata age"),
+    /// Artifactory for two hours ("Metadata Retrieval Cache Period"), while what is asked for by its tag is fetched.
+    pub fn caches_lists(&self) -> bool {
+        matches!(self.software.get(), Some(Software::Nexus | Software::Artifactory))
     }
 
     /// The largest body to send at once; none where nothing limits it.

@@ -91,6 +91,7 @@ impl Repository {
             })
         })?;
         if let Some(answer) = known {
+            answer.iter().for_each(|_| self.found_under(reference));
             return Ok(answer);
         }
         match self.manifest(reference) {
@@ -108,6 +109,7 @@ impl Repository {
     pub fn manifest(&self, reference: &ManifestRef) -> Result<FetchedManifest, Error> {
         self.wait(async {
             let (fetched, said) = self.fetch_manifest(reference).await?;
+            self.found_under(reference);
             let wrong = said.filter(|said| said.algorithm() == fetched.digest.algorithm() && *said != fetched.digest);
             match (reference, wrong) {
                 (_, None) | (ManifestRef::Digest(_), _) => Ok(fetched),

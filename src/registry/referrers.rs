@@ -9,13 +9,13 @@ use super::error::Error;
 use super::manifests::ManifestRef;
 use super::reply::Reply;
 use super::request::Call;
-use super::{headers, tags};
+use super::tags;
 use crate::digest::Digest;
 use crate::limits;
 use crate::oci::referrers::{fallback_tag, read_list};
 use crate::oci::{Descriptor, media};
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, LINK};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use std::collections::HashSet;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -23,18 +23,22 @@ use std::sync::{Mutex, PoisonError};
 /// Answers that say there is no such API here, in one way or another.
 const NO_API: &[u16] = &[200, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406, 410, 501];
 
+/// What distribution's own server puts into every answer, that of a path it does not know included.
+const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api-version");
+
 /// Whether a repository has the API; found out by the first question.
 pub(super) type Known = Mutex<Option<bool>>;
 
 impl Repository {
     /// What the referrers API lists for `subject`; `None` where there is no such API. The first question to a repository decides, and
-    /// others wait for it; after a no the API is not asked again, and of a server that does not know the path in no repository.
+    /// others wait for it; after a no the API is not asked again, and of a server that does not know the path in no repository. A
+    /// proxy may say so while its configuration changes: it is asked twice, and a server that has once shown a list has the API.
     /// Entries are not to be believed before they were fetched.
     ///
     /// # Errors
     /// As every request, as far as it says nothing about the API: unreachable, out of order; [`Error::Protocol`] for a list without end.
     pub fn referrers(&self, subject: &Digest) -> Result<Option<Vec<Descriptor>>, Error> {
-        if self.host.no_referrers.load(Ordering::Relaxed) {
+        if self.host.lacks_referrers() {
             return Ok(None);
         }
         let known = *self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
@@ -43,7 +47,7 @@ impl Repository {
             Some(true) => self.wait(self.ask_referrers(subject)),
             None => {
                 let mut known = self.referrers_api.lock().unwrap_or_else(PoisonError::into_inner);
-                if *known == Some(false) || self.host.no_referrers.load(Ordering::Relaxed) {
+                if *known == Some(false) || self.host.lacks_referrers() {
                     return Ok(None);
                 }
                 let answer = self.first_answer(subject)?;
@@ -62,7 +66,7 @@ impl Repository {
             return Ok(answer);
         }
         drop(asked);
-        match self.host.no_referrers.load(Ordering::Relaxed) {
+        match self.host.lacks_referrers() {
             true => Ok(None),
             false => self.wait(self.ask_referrers(subject)),
         }
@@ -88,6 +92,7 @@ impl Repository {
         let mut next = Some(self.host.enter(core).await?.url(&target, &self.path(&format!("referrers/{subject}")))?);
         let mut found = Vec::new();
         let mut pages = HashSet::new();
+        let mut sure = false;
         while let Some(url) = next.take() {
             if pages.len() >= limits::LIST_PAGES || found.len() > limits::REFERRERS || !pages.insert(url.to_string()) {
                 return Err(Error::Protocol { target, what: "a list of referrers without end".to_owned() });
@@ -95,16 +100,32 @@ impl Repository {
             let mut call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
             call.stays = true;
             let reply = core.request(&self.host, call.header(ACCEPT, media::OCI_INDEX), NO_API).await?;
+            let torn = || Error::Protocol { target: target.clone(), what: "a list of referrers whose next page is none".to_owned() };
             if !is_list(&reply) {
-                if self.knows_no_such_path(reply).await {
-                    self.host.no_referrers.store(true, Ordering::Relaxed);
+                if pages.len() > 1 {
+                    return Err(torn());
                 }
+                let itself = reply.response.headers().contains_key(API_VERSION);
+                if !self.knows_no_such_path(reply).await {
+                    return Ok(None);
+                }
+                if !itself && !std::mem::replace(&mut sure, true) {
+                    core.sleep(core.options.timing.retry_base).await?;
+                    pages.clear();
+                    next = Some(url);
+                    continue;
+                }
+                self.host.no_referrers.store(true, Ordering::Relaxed);
                 return Ok(None);
             }
-            next = reply.header(LINK).and_then(headers::next_link).and_then(|link| tags::page(&url, &link));
+            next = tags::following(&reply, &url, &target)?;
             let body = reply.body(core, &target, limits::LIST_BYTES).await?;
-            let Ok(list) = read_list(&body) else { return Ok(None) };
-            found.extend(list);
+            match read_list(&body) {
+                Ok(list) => found.extend(list),
+                Err(_) if pages.len() > 1 => return Err(torn()),
+                Err(_) => return Ok(None),
+            }
+            self.host.has_referrers.store(true, Ordering::Relaxed);
         }
         Ok(Some(found))
     }

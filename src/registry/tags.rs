@@ -2,13 +2,14 @@
 
 use super::answer::Asked;
 use super::client::Repository;
-use super::error::Error;
+use super::error::{Error, Target};
 use super::headers;
 use super::location;
+use super::manifests::ManifestRef;
+use super::reply::Reply;
 use super::request::Call;
 use crate::limits;
 use crate::oci;
-use reqwest::header::LINK;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use std::collections::HashSet;
@@ -45,15 +46,21 @@ pub(super) enum Reading {
 struct Page {
     tags: Vec<String>,
     next: Option<Url>,
+    /// Entries of it, what is no tag among them.
+    entries: usize,
 }
 
 impl Repository {
     /// The tags, where the registry lists all of them; read once, and remembered. A call reads at most `worth` pages, the number of
-    /// single questions the list would save; the next call goes on from there. `None` where there is no whole list (yet).
+    /// single questions the list would save; the next call goes on from there. `None` where there is no whole list (yet), or one
+    /// that must not be believed: what it does not name would be lost without a word.
     ///
     /// # Errors
     /// Only an interruption: what else goes wrong with a list, single questions tell better.
     pub fn all_tags(&self, worth: usize) -> Result<Option<Arc<HashSet<String>>>, Error> {
+        if self.host.caches_lists() {
+            return Ok(None);
+        }
         let mut reading = self.listing.lock().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..worth {
             let (mut tags, url, pages) = match std::mem::replace(&mut *reading, Reading::GivenUp) {
@@ -76,7 +83,8 @@ impl Repository {
                 // In a circle, or without end.
                 Some(_) if nothing_new || pages + 1 >= PAGES => Reading::GivenUp,
                 Some(next) => Reading::Begun { tags, next, pages: pages + 1 },
-                None if tags.len() % ROUND == 0 => Reading::GivenUp,
+                None if tags.len() % ROUND == 0 || page.entries % ROUND == 0 => Reading::GivenUp,
+                None if self.host.caches_lists() || !self.lists_what_is_there(&tags) => Reading::GivenUp,
                 None => Reading::Whole(Arc::new(tags)),
             };
         }
@@ -84,6 +92,18 @@ impl Repository {
             Reading::Whole(tags) => Some(tags.clone()),
             _ => None,
         })
+    }
+
+    /// A list without a tag that has just been pulled by is older than the tag, or not of all.
+    fn lists_what_is_there(&self, tags: &HashSet<String>) -> bool {
+        self.tags_there.lock().unwrap_or_else(PoisonError::into_inner).is_subset(tags)
+    }
+
+    /// Remembers that there is something under this tag.
+    pub(super) fn found_under(&self, reference: &ManifestRef) {
+        if let ManifestRef::Tag(tag) = reference {
+            self.tags_there.lock().unwrap_or_else(PoisonError::into_inner).insert(tag.clone());
+        }
     }
 
     async fn one_page(&self, url: Option<Url>) -> Result<Page, Error> {
@@ -95,12 +115,14 @@ impl Repository {
         };
         let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
         let reply = core.request(&self.host, call, &[200]).await?;
-        let next = reply.header(LINK).and_then(headers::next_link).and_then(|link| page(&url, &link));
+        let next = following(&reply, &url, &target)?;
         let body = reply.body(core, &target, limits::LIST_BYTES).await?;
         let list: TagList = serde_json::from_slice(&body)
             .map_err(|e| Error::Protocol { target: target.clone(), what: format!("the tag list is not JSON: {e}") })?;
-        let tags = list.tags.unwrap_or_default().into_iter().flatten().filter(|t| oci::is_tag(t)).collect();
-        Ok(Page { tags, next })
+        let listed = list.tags.unwrap_or_default();
+        let entries = listed.len();
+        let tags = listed.into_iter().flatten().filter(|t| oci::is_tag(t)).collect();
+        Ok(Page { tags, next, entries })
     }
 
     /// All tags, in the registry's order, each once. What is no tag (null, a digest) is left out.
@@ -125,6 +147,14 @@ impl Repository {
             Ok(tags)
         })
     }
+}
+
+/// The next page, where an answer names one.
+pub(super) fn following(reply: &Reply, url: &Url, target: &Arc<Target>) -> Result<Option<Url>, Error> {
+    let Some(link) = headers::next_page(reply.response.headers()) else { return Ok(None) };
+    let next = page(url, &link)
+        .ok_or_else(|| Error::Protocol { target: target.clone(), what: "a list whose next page has no address".to_owned() });
+    next.map(Some)
 }
 
 /// The next page: path and query of the link, scheme and host of the registry.

@@ -33,6 +33,8 @@ const PIECE: u64 = 4 << 20;
 const PIECE_MIN: u64 = 16 << 10;
 /// How often a body may break off before it goes in pieces.
 const BREAKS: u32 = 2;
+/// Questions over a broken line how much of an upload arrived, before it is begun anew.
+const STILL_BROKEN: u32 = 5;
 /// Looks at whether a blob arrived although the answer did not.
 const LOOKS: u32 = 3;
 const DOCKER_CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
@@ -114,11 +116,12 @@ impl Repository {
                 continue;
             }
             // As long as more of it arrives each time, it is worth going on.
-            if let Some(at) = upload.stands_at.filter(|at| *at > reached) {
+            let further = upload.stands_at.filter(|at| *at > reached);
+            if let Some(at) = further {
                 (attempt, reached) = (0, at);
             }
             attempt += 1;
-            upload.again(failure, attempt)?;
+            upload.again(failure, attempt, further.is_some())?;
         }
     }
 }
@@ -136,6 +139,14 @@ struct Upload<'a> {
     session: Option<Session>,
     /// Bytes the open session has, when it is to be gone on with.
     stands_at: Option<u64>,
+    /// It broke off, and how much of it arrived could not be asked yet: the line that broke it is still broken.
+    unasked: bool,
+    /// How often in a row.
+    looks: u32,
+    /// It is being gone on with.
+    resumed: bool,
+    /// Going on was refused once: what the registry says of where an upload stands does not hold.
+    no_resume: bool,
     /// How often it broke off.
     breaks: u32,
     /// Pieces were tried for that, and refused.
@@ -158,6 +169,10 @@ impl<'a> Upload<'a> {
             way,
             session: None,
             stands_at: None,
+            unasked: false,
+            looks: 0,
+            resumed: false,
+            no_resume: false,
             breaks: 0,
             no_pieces: false,
         }
@@ -165,11 +180,15 @@ impl<'a> Upload<'a> {
 
     /// One upload from the first byte to the last. A session left open by a failure is given back.
     fn once(&mut self) -> Result<(), Failure> {
+        if self.unasked {
+            self.look().map_err(at(Step::Send))?;
+        }
         let outcome = self.steps();
         if let Err(Failure { step: Step::Send, error: Error::Unreachable { .. } | Error::Stalled { .. } }) = &outcome {
             self.breaks += 1;
-            self.stands_at = self.standing();
-            if self.stands_at.is_some() {
+            // Why it cannot be asked is no better an explanation than why it broke off.
+            let _ = self.look();
+            if self.stands_at.is_some() || self.unasked {
                 return outcome;
             }
         }
@@ -184,6 +203,7 @@ impl<'a> Upload<'a> {
 
     fn steps(&mut self) -> Result<(), Failure> {
         let from = self.stands_at.take();
+        self.resumed = from.is_some();
         if from.is_none() {
             self.session = Some(self.start().map_err(at(Step::Start))?);
         }
@@ -295,16 +315,38 @@ impl<'a> Upload<'a> {
         shared.wait(task)?.map_err(|_| Error::Cancelled)?
     }
 
+    /// Asks how much of the broken upload the registry has. A line that is still broken is a failure, and the upload is kept: it is
+    /// asked for again after a while.
+    fn look(&mut self) -> Result<(), Error> {
+        (self.stands_at, self.unasked) = (None, false);
+        if self.no_resume {
+            return Ok(());
+        }
+        let own = self.session.as_ref().is_some_and(|session| session.own);
+        match self.standing() {
+            Ok(at) => self.stands_at = at,
+            // Nothing can be begun over such a line either, unless it leads elsewhere.
+            Err(error @ Error::Unreachable { .. }) if own && self.looks < STILL_BROKEN => {
+                (self.unasked, self.looks) = (true, self.looks + 1);
+                return Err(error);
+            }
+            Err(Error::Unreachable { .. }) => self.no_resume = true,
+            Err(_) => {}
+        }
+        self.looks = 0;
+        Ok(())
+    }
+
     /// How much of the broken upload the registry has (distribution specification, "Pushing a blob in chunks", status request). `None`
     /// where it has forgotten the upload, or does not say so that it can be believed. The digest at the end judges in any case.
-    fn standing(&self) -> Option<u64> {
-        let (url, own) = self.here().ok()?;
+    fn standing(&mut self) -> Result<Option<u64>, Error> {
+        let (url, own) = self.here()?;
         let mut call = self.call(Method::GET, url, own);
         call.headers.remove(CONTENT_TYPE);
-        let exchange = self.repository.wait(self.core.exchange(&self.repository.host, &mut call)).ok()?;
-        let Exchange::Reply(reply) = exchange else { return None };
-        let at = headers::upload_range(reply.header(RANGE)?).filter(|_| reply.response.status() == 204);
-        at.filter(|at| *at <= self.blob.size)
+        let reply = self.admitted(&mut call)?;
+        let at = reply.header(RANGE).and_then(headers::upload_range).filter(|_| reply.response.status() == 204);
+        self.go_on(reply)?;
+        Ok(at.filter(|at| *at <= self.blob.size))
     }
 
     /// Sends the bytes from `first` on in pieces (distribution specification, "Pushing a blob in chunks").
@@ -393,7 +435,9 @@ impl<'a> Upload<'a> {
             reply.drain(&self.core).await;
             if named { session.map(Some) } else { Ok(None) }
         })?;
-        if let Some(session) = session {
+        if let Some(mut session) = session {
+            // Said once, when the upload is opened.
+            session.min_piece = session.min_piece.max(self.session.as_ref().map_or(0, |old| old.min_piece));
             self.session = Some(session);
         }
         Ok(())
@@ -434,15 +478,21 @@ impl<'a> Upload<'a> {
     /// Chooses another way of sending where this one was refused; false where there is none.
     fn other_way(&mut self, failure: &Failure) -> bool {
         let sending = failure.step != Step::Start;
+        let refused = matches!(failure.error, Error::NotFound { .. } | Error::Unsupported { .. } | Error::Refused { .. });
+        // The upload was forgotten since, or is not where the registry said. This tells nothing about ways of sending.
+        if self.resumed && sending && refused && !self.no_resume {
+            self.no_resume = true;
+            return true;
+        }
         let next = match (&failure.error, self.way) {
             (Error::TooLarge { .. }, Way::Pieces(size)) if sending => Some(size / 2),
             (Error::TooLarge { .. }, _) if sending => Some(PIECE.min(self.blob.size.next_power_of_two() / 2)),
-            (Error::NotFound { .. } | Error::Unsupported { .. } | Error::Refused { .. }, Way::Patch) if failure.step == Step::Send => {
+            (_, Way::Patch) if refused && failure.step == Step::Send => {
                 self.way = Way::Put;
                 return true;
             }
             // Pieces were only an attempt to get through; this registry takes whole bodies or nothing.
-            (Error::NotFound { .. } | Error::Unsupported { .. } | Error::Refused { .. }, Way::Pieces(_)) if sending && self.breaks > 0 => {
+            (_, Way::Pieces(_)) if refused && sending && self.breaks > 0 => {
                 (self.way, self.stands_at) = (Way::Patch, None);
                 return !std::mem::replace(&mut self.no_pieces, true);
             }
@@ -454,8 +504,9 @@ impl<'a> Upload<'a> {
     }
 
     /// Waits for another try of the whole upload, or gives the failure back.
-    fn again(&mut self, failure: Failure, attempt: u32) -> Result<(), Error> {
-        if self.breaks >= BREAKS && self.stands_at.is_none() && !self.no_pieces && failure.step == Step::Send {
+    fn again(&mut self, failure: Failure, attempt: u32, further: bool) -> Result<(), Error> {
+        // Also where the upload is kept: some registries keep whole pieces only.
+        if self.breaks >= BREAKS && !further && !self.unasked && !self.no_pieces && failure.step == Step::Send {
             let half = match self.way {
                 Way::Pieces(size) => size / 2,
                 _ => PIECE.min(self.blob.size.next_power_of_two() / 2),

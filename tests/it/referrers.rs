@@ -143,7 +143,9 @@ fn answers_that_are_no_list_mean_no_api() {
         let set = user.run("inspect OUT --json").expect(0).json();
         let images = set["sets"][0]["images"].as_array().unwrap();
         assert!(images.iter().any(|i| i["digest"] == world.sbom.to_string() && i["subject"] == world.app.to_string()), "{name}");
-        assert_eq!(source.seen("GET", "/referrers/").len(), 1, "{name}");
+        // An error of a web server may be that of a proxy, for a moment.
+        let asked = if name == "hidden" { 2 } else { 1 };
+        assert_eq!(source.seen("GET", "/referrers/").len(), asked, "{name}");
     }
 }
 
@@ -255,6 +257,47 @@ fn pages_are_followed_to_their_end_and_not_in_circles() {
     source.lie("GET", "/referrers/", 100, page(format!("</v2/team/app/referrers/{app}>; rel=\"next\"")));
     let error = Shelf::new(&source.host(), "team/app").repository.referrers(&app).unwrap_err();
     assert!(error.to_string().contains("without end"), "{error}");
+}
+
+/// A proxy whose configuration changes answers with a page of its own: nothing is lost for that, in this repository or others.
+#[test]
+fn one_answer_of_a_proxy_does_not_hide_the_api() {
+    let gone = || Fault::Status(404, vec![("content-type", "text/plain".into())], "404 page not found".into());
+    let (source, user) = (Lying::start(Guard::Open), User::with_key());
+    source.list_referrers();
+    let world = lay_out(&Shelf::new(&source.host(), "team/app"), true);
+    source.lie("GET", "/referrers/", 1, gone());
+    assert!(pack(&user, &source.host(), "").expect(0).out.contains("7 images"));
+    // It has shown lists: one repository without says nothing about the others.
+    let client = sealift::registry::Client::new(Default::default()).unwrap();
+    let (app, lib) = (client.repository(&source.host(), "team/app"), client.repository(&source.host(), "team/lib"));
+    assert_eq!(app.referrers(&world.app).unwrap().map(|list| list.len()), Some(1));
+    source.lie("GET", "/referrers/", 2, gone());
+    assert_eq!(lib.referrers(&world.app).unwrap(), None);
+    assert_eq!(app.referrers(&world.index).unwrap().map(|list| list.len()), Some(1));
+}
+
+/// The rest of a list is not to be had: what was on it would be lost.
+#[test]
+fn a_list_whose_next_page_is_none_is_a_failure() {
+    let source = Lying::start(Guard::Open);
+    source.list_referrers();
+    let shelf = Shelf::new(&source.host(), "team/app");
+    let (app, _) = shelf.image("1", false);
+    let kind = "application/vnd.oci.image.index.v1+json";
+    let body = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [shelf.artifact(&app, SPDX, "1")]}).to_string();
+    let link = format!("</v2/team/app/referrers/{app}?last=1>; rel=\"next\"");
+    let first = || Fault::Status(200, vec![("content-type", kind.into()), ("link", link.clone())], body.clone());
+    for next in [
+        Fault::Status(404, vec![], error("MANIFEST_UNKNOWN")),
+        Fault::Status(404, vec![], "404 page not found".into()),
+        Fault::Status(200, vec![("content-type", kind.into())], "[".into()),
+    ] {
+        source.lie("GET", "/referrers/", 1, first());
+        source.lie("GET", "/referrers/", 1, next);
+        let error = Shelf::new(&source.host(), "team/app").repository.referrers(&app).unwrap_err();
+        assert!(error.to_string().contains("next page is none"), "{error}");
+    }
 }
 
 /// Without the API: one question about it for the whole host, one list of tags for each repository, and what the list does not name

@@ -17,7 +17,8 @@ use zeroize::Zeroizing;
 pub fn quick() -> Timing {
     Timing {
         connect: Duration::from_secs(5),
-        stall: Duration::from_millis(400),
+        // Far longer than a busy machine keeps a server from answering: a request given up for that would be one too many.
+        stall: Duration::from_secs(10),
         commit: Duration::from_secs(20),
         tries: 4,
         retry_base: Duration::from_millis(5),
@@ -25,6 +26,11 @@ pub fn quick() -> Timing {
         retry_after_cap: Duration::from_millis(300),
         pulls_base: Duration::from_millis(200),
     }
+}
+
+/// As [`quick`], for tests that wait for silence to be given up, after so many seconds.
+fn impatient(seconds: u64) -> Timing {
+    Timing { stall: Duration::from_secs(seconds), ..quick() }
 }
 
 /// One login for everything.
@@ -129,7 +135,8 @@ fn no_progress_ends() {
 
 #[test]
 fn a_silent_connection_is_given_up() {
-    let (server, repository) = open(Guard::Open);
+    let server = Lying::start(Guard::Open);
+    let repository = at(&server, Options { timing: impatient(1), ..options() });
     let content = bytes(5, 300_000);
     server.add_blob(&content);
     server.lie("GET", "/blobs/", 1, Fault::Hang(100_000));
@@ -400,7 +407,8 @@ fn a_broken_upload_starts_again_from_the_first_byte() {
 
 #[test]
 fn an_upload_nobody_reads_is_given_up_and_begun_again() {
-    let (server, repository) = open(Guard::Open);
+    let server = Lying::start(Guard::Open);
+    let repository = at(&server, Options { timing: impatient(5), ..options() });
     let content = bytes(33, 24_000_000);
     server.lie("PATCH", "/uploads/", 1, Fault::Silence);
     put(&repository, &blob(&content), &content).unwrap();
@@ -414,12 +422,13 @@ fn a_slow_disc_is_no_stall_of_the_network() {
         fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
             if self.0.position() > 1_000_000 && !std::mem::replace(&mut self.1, true) {
                 // Longer than the network may be silent.
-                std::thread::sleep(quick().stall * 3);
+                std::thread::sleep(impatient(3).stall * 2);
             }
             self.0.read(buf)
         }
     }
-    let (server, repository) = open(Guard::Open);
+    let server = Lying::start(Guard::Open);
+    let repository = at(&server, Options { timing: impatient(3), ..options() });
     let content = bytes(34, 3_000_000);
     repository.put(&blob(&content), &mut || Ok(Box::new(Slow(std::io::Cursor::new(content.clone()), false)))).unwrap();
     assert_eq!(server.seen("PATCH", "/uploads/").len(), 1);
@@ -710,11 +719,11 @@ fn every_request_passes_the_fault_point_without_secrets() {
     assert!(seen.iter().all(|line| !line.contains('?')));
 }
 
-/// The clock that finds silent connections does not run while the host wants a pause: here the pause is three times as long.
+/// The clock that finds silent connections does not run while the host wants a pause: here the pause is twice as long.
 #[test]
 fn a_pause_the_host_asks_for_is_no_stall_of_an_upload() {
     let server = Lying::start(Guard::Open);
-    let timing = Timing { retry_after_cap: Duration::from_millis(1300), ..quick() };
+    let timing = Timing { retry_after_cap: impatient(3).stall * 2, ..impatient(3) };
     let repository = at(&server, Options { timing, ..options() });
     server.set_tags("a/b", &[Some("x")]);
     server.lie("GET", "/tags/", 1, Fault::Status(429, vec![("retry-after", "9".into())], String::new()));
@@ -887,6 +896,35 @@ fn counted_pulls_are_told_before_and_when_they_run_out() {
     assert!(start.elapsed() >= quick().pulls_base * 3, "{:?}", start.elapsed());
     let heard = heard.lock().unwrap();
     assert!(heard.len() == 2 && heard[1].contains("the limit of pulls is reached"), "{heard:?}");
+}
+
+/// What a list does not name is not asked for: it must not be old, cut, or of some tags only.
+#[test]
+fn a_list_of_tags_that_cannot_be_of_all_is_not_believed() {
+    // A hundred entries, of which some are no tags.
+    let hundred: Vec<_> =
+        (0..97).map(|n| serde_json::Value::from(format!("t{n}"))).chain([serde_json::Value::Null, "t0".into(), "a b".into()]).collect();
+    let (server, repository) = open(Guard::Open);
+    server.set_tags("a/b", &[Some("a")]);
+    server.lie("GET", "/tags/", 1, Fault::Body(serde_json::json!({ "tags": hundred }).to_string().into_bytes()));
+    assert!(repository.all_tags(3).unwrap().is_none());
+    // Without the tag that was just pulled.
+    for (listed, believed) in [(["t", "x"], true), (["s", "x"], false)] {
+        let (server, repository) = open(Guard::Open);
+        server.set_tags("a/b", &listed.map(Some));
+        server.add_manifest("a/b", "t", "{}", media::OCI_MANIFEST);
+        assert!(repository.head_manifest(&tag("t")).unwrap().is_some() && repository.head_manifest(&tag("none")).unwrap().is_none());
+        assert_eq!(repository.all_tags(3).unwrap().is_some(), believed, "{listed:?}");
+    }
+    // From a registry that keeps lists of what it proxies.
+    for name in ["Nexus/3.76.0-03 (OSS)", "Artifactory/7.98.9"] {
+        let (server, repository) = open(Guard::Open);
+        server.set_tags("a/b", &[Some("t")]);
+        server.lie("GET", "/v2/", 1, Fault::Header("server", Some(name.into())));
+        server.add_manifest("a/b", "t", "{}", media::OCI_MANIFEST);
+        assert!(repository.head_manifest(&tag("t")).unwrap().is_some() && repository.all_tags(3).unwrap().is_none());
+        assert_eq!(server.seen("GET", "/tags/").len(), 0, "{name}");
+    }
 }
 
 #[test]

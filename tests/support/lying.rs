@@ -407,7 +407,8 @@ impl State {
         let Some(content) = self.uploads.get_mut(session) else { return refuse(404, &[], &error("BLOB_UPLOAD_UNKNOWN")) };
         if seen.method == "GET" {
             let range = format!("0-{}", content.len().saturating_sub(1));
-            return reply(204, &[("range", range.as_str())], Bytes::new());
+            let location = format!("/v2/{repository}/blobs/uploads/{session}?_state=a%2Fb%3D&asked={}", content.len());
+            return reply(204, &[("range", range.as_str()), ("location", location.as_str())], Bytes::new());
         }
         content.extend_from_slice(body);
         if seen.method == "PATCH" {
