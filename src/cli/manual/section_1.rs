@@ -66,15 +66,35 @@ fn source(command: &Command, name: &str) -> String {
 
 fn synopsis(roff: &mut Roff, command: &Command) {
     roff.request("SH", &["SYNOPSIS"]);
-    let mut line = vec![bold(command.get_bin_name().unwrap_or_else(|| command.get_name())), roman(" ")];
-    let (required, optional): (Vec<&Arg>, Vec<&Arg>) = named(command.get_arguments()).into_iter().partition(|a| a.is_required_set());
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name());
+    if let Some(usage) = command.get_overridden_usage().map(ToString::to_string) {
+        let rest = usage.strip_prefix(name).unwrap_or(&usage);
+        roff.text([bold(name), roman(rest)]);
+        return;
+    }
+    let choices = choices(command);
+    let chosen = |argument: &&Arg| choices.iter().flatten().any(|one| one.get_id() == argument.get_id());
+    let mut line = vec![bold(name), roman(" ")];
+    let alone = named(command.get_arguments().filter(|argument| !chosen(argument)));
+    let (required, optional): (Vec<&Arg>, Vec<&Arg>) = alone.into_iter().partition(|argument| argument.is_required_set());
     for argument in optional.into_iter().chain(required) {
         let (open, close) = brackets(argument.is_required_set());
         line.push(roman(open));
         line.extend(names(argument, "|"));
         line.extend([roman(close), roman(" ")]);
     }
-    for argument in command.get_positionals().filter(|argument| !argument.is_hide_set()) {
+    for choice in &choices {
+        line.push(roman("<"));
+        for (i, argument) in choice.iter().enumerate() {
+            line.extend((i > 0).then(|| roman("|")));
+            match argument.get_long() {
+                Some(long) => line.push(bold(format!("--{long}"))),
+                None => line.push(italic(value_name(argument))),
+            }
+        }
+        line.push(roman("> "));
+    }
+    for argument in command.get_positionals().filter(|argument| !argument.is_hide_set() && !chosen(argument)) {
         line.extend(position(argument));
         line.push(roman(" "));
     }
@@ -83,6 +103,13 @@ fn synopsis(roff: &mut Roff, command: &Command) {
         line.extend([roman(open), italic("subcommands"), roman(close)]);
     }
     roff.text(line);
+}
+
+/// Of each of these one must be given.
+fn choices(command: &Command) -> Vec<Vec<&Arg>> {
+    let required = command.get_groups().filter(|group| group.is_required_set());
+    let of = |id| command.get_arguments().find(|argument| argument.get_id() == id);
+    required.map(|group| group.get_args().filter_map(of).collect::<Vec<&Arg>>()).filter(|choice| !choice.is_empty()).collect()
 }
 
 fn description(roff: &mut Roff, command: &Command) {
@@ -170,8 +197,11 @@ fn names(argument: &Arg, between: &'static str) -> impl Iterator<Item = Piece> {
 
 fn position(argument: &Arg) -> [Piece; 3] {
     let (open, close) = brackets(argument.is_required_set());
-    let name = argument.get_value_names().map_or(argument.get_id().to_string(), |names| names.join(" "));
-    [roman(open), italic(name), roman(close)]
+    [roman(open), italic(value_name(argument)), roman(close)]
+}
+
+fn value_name(argument: &Arg) -> String {
+    argument.get_value_names().map_or(argument.get_id().to_string(), |names| names.join(" "))
 }
 
 fn brackets(required: bool) -> (&'static str, &'static str) {
