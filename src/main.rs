@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         out: Box::new(stdout()),
         err: Box::new(stderr()),
         terminal: stderr().is_terminal(),
+        columns: rustix::termios::tcgetwinsize(stdout()).ok().map(|size| size.ws_col.into()).filter(|columns| *columns > 0),
         ask: stdin().is_terminal().then_some(ask),
         cancel,
         clock: Box::new(move || began.elapsed()),

@@ -38,6 +38,10 @@ pub const TABLE: &[(&str, &[Example])] = &[
         &[
             ("All volumes of a set", "sealift verify OUT"),
             ("One disc of several, and every blob", "sealift verify /media/disc --this-medium --deep"),
+            (
+                "An OpenShift release, without network",
+                "sealift verify release:sha256:0d...63 --signature signature-1 --release-key key.asc",
+            ),
         ],
     ),
     ("inspect", &[("What is on the disc", "sealift inspect /media/disc")]),
@@ -89,7 +93,16 @@ pub const TABLE: &[(&str, &[Example])] = &[
             ),
         ],
     ),
-    ("explain", &[("A code, or an exit number", "sealift explain CONTENT_DAMAGED"), ("", "sealift explain 13")]),
+    (
+        "explain",
+        &[
+            ("A code, or an exit number", "sealift explain CONTENT_DAMAGED"),
+            ("", "sealift explain 13"),
+            ("A page of the manual", "sealift explain oc-mirror"),
+            ("The same as man reads it", "sealift explain oc-mirror --man"),
+            ("All pages, to be installed", "sealift explain -o /usr/local/share/man"),
+        ],
+    ),
 ];
 
 /// Those of a command, which is named without the program: `trust add`.

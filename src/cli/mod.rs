@@ -21,6 +21,7 @@ pub mod faults;
 pub mod inspect;
 pub mod key;
 pub mod list;
+pub mod manual;
 pub mod mirror;
 mod oc_mirror;
 pub mod openshift;
@@ -47,6 +48,7 @@ mod unpack_told;
 mod usage;
 pub mod values;
 pub mod verify;
+pub mod verify_release;
 pub mod where_;
 pub mod wishes;
 
@@ -78,6 +80,8 @@ pub struct Context {
     pub ask: Option<Ask>,
     /// Lists are printed whole, however long.
     pub verbose: bool,
+    /// Columns of the terminal that text goes to; `None` when it goes elsewhere.
+    pub columns: Option<usize>,
 }
 
 impl Context {
@@ -117,6 +121,8 @@ pub struct World {
     pub err: Sink,
     /// Standard error is a terminal.
     pub terminal: bool,
+    /// Columns of standard output; `None` when it is no terminal.
+    pub columns: Option<usize>,
     /// Asks for a passphrase; `None` without a terminal.
     pub ask: Option<Ask>,
     /// Set by a signal.
@@ -140,7 +146,8 @@ pub fn run(argv: impl IntoIterator<Item = OsString>, world: World) -> u8 {
         let terminal = world.terminal && !environment.plain;
         let watch = Watch::new(output.clone(), verbosity(arguments.global), terminal, world.cancel.clone(), world.clock);
         let (progress, verbose) = (Arc::new(watch), arguments.global.verbose);
-        let ctx = Context { environment, output: output.clone(), progress, cancel: world.cancel, ask: world.ask, verbose };
+        let (cancel, ask, columns) = (world.cancel, world.ask, world.columns);
+        let ctx = Context { environment, output: output.clone(), progress, cancel, ask, verbose, columns };
         prepare(&ctx)?;
         crate::fault::point("cli.begin", "").map_err(|e| Error::new(Code::Unclassified, "the command could not begin").because(e))?;
         ctx.go_on()?;

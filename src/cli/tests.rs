@@ -33,6 +33,7 @@ pub(crate) fn context() -> Context {
         cancel: Arc::default(),
         ask: None,
         verbose: false,
+        columns: None,
     }
 }
 

@@ -1,6 +1,6 @@
-//! `sealift verify`: is this medium good, ours, and meant for us?
+//! `sealift verify`: is this medium good, ours, and meant for us? Or: is this release signed?
 
-use super::{Context, Outcome, now, options, sets, values};
+use super::{Context, Outcome, now, options, sets, values, verify_release};
 use crate::archive::{self, OpenSet};
 use crate::digest::Digest;
 use crate::error::{Code, Detail, Error, Side};
@@ -20,10 +20,13 @@ const NONE_IN_THE_SET: &str = "no OpenPGP signature of it lies in the set";
 /// The signature is checked first, against the keys this side trusts; then every byte of the volumes that are there against
 /// the signed index, in one reading per file. Nothing is written. A volume file can be given instead of a folder: it is
 /// checked alone, with the index beside it; the path of an index means its set.
+///
+/// release:sha256:HEX in place of a path asks whether this OpenShift release is signed: by the signatures in files (--signature),
+/// without any network, or by those in the signature stores. Who signed it, when and as what is told. Exit 18 when none holds.
 #[derive(clap::Args, Debug)]
 pub struct Args {
-    /// Folders, volume files or indexes of sets
-    #[arg(value_name = "PATH", required = true, num_args = 1.., value_parser = values::local())]
+    /// Folders, volume files or indexes of sets; or one release, as release:sha256:HEX or release:REFERENCE@sha256:HEX
+    #[arg(value_name = "PATH|RELEASE", required = true, num_args = 1.., value_parser = values::local())]
     pub paths: Vec<PathBuf>,
     /// Decode everything as well, and prove the digest of every blob
     #[arg(long)]
@@ -37,10 +40,17 @@ pub struct Args {
     /// Which stream, where the paths hold sets of several
     #[arg(long, value_parser = values::stream)]
     pub stream: Option<String>,
+    /// By what a release is verified.
+    #[command(flatten)]
+    pub release: verify_release::Options,
 }
 
 /// Runs the command.
 pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    let about_media = args.deep || args.this_medium || args.policy.is_some() || args.stream.is_some();
+    if let Some(digest) = verify_release::asked(&args.paths, &args.release, about_media)? {
+        return verify_release::run(&digest, &args.release, ctx);
+    }
     // A document stands for its set, a volume for itself.
     let one_file = args.paths.iter().all(|path| path.is_file() && archive::set_named(path).is_none());
     let policy = args.policy.as_deref().map(options::policy).transpose()?;

@@ -21,6 +21,8 @@ pub(super) struct Certificate {
     statements: Vec<Statement>,
     revoked: bool,
     subkeys: Vec<Subkey>,
+    /// What the owner calls himself, signed by the key itself and not taken back.
+    names: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -90,7 +92,7 @@ pub(super) fn read(packets: &[Packet]) -> Result<Vec<Certificate>, KeyProblem> {
 
 impl Certificate {
     fn read(primary: PublicKey, weak: Option<&'static str>, parts: &[Packet]) -> Certificate {
-        let mut certificate = Certificate { primary, weak, statements: Vec::new(), revoked: false, subkeys: Vec::new() };
+        let mut certificate = Certificate { primary, weak, statements: Vec::new(), revoked: false, subkeys: Vec::new(), names: Vec::new() };
         let mut rest = parts;
         certificate.about_primary(signatures(&mut rest));
         while let Some((first, after)) = rest.split_first() {
@@ -124,6 +126,9 @@ impl Certificate {
         let ended = ended.iter().filter_map(|s| s.created()).map(|at| u64::from(at.as_secs())).max();
         let said = said.into_iter().filter_map(Statement::of).filter(|s| ended.is_none_or(|ended| s.created > ended));
         let said: Vec<Statement> = said.collect();
+        if !said.is_empty() {
+            self.names.push(String::from_utf8_lossy(user.id()).into_owned());
+        }
         self.statements.extend(said);
     }
 
@@ -155,10 +160,18 @@ impl Certificate {
         hex(self.primary.fingerprint().as_bytes()).to_uppercase()
     }
 
+    /// What the owner calls himself: no proof of who that is.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Takes over what another copy of the same key says: a revocation counts wherever it lies.
     pub fn merge(&mut self, other: Certificate) {
         self.revoked |= other.revoked;
         self.statements.extend(other.statements);
+        let new = other.names.into_iter().filter(|name| !self.names.contains(name));
+        let new: Vec<String> = new.collect();
+        self.names.extend(new);
         for theirs in other.subkeys {
             match self.subkeys.iter_mut().find(|ours| ours.key.fingerprint() == theirs.key.fingerprint()) {
                 Some(ours) => {
@@ -198,6 +211,17 @@ impl Signer<'_> {
     /// When the key was made, in seconds since 1970.
     pub fn created(&self) -> u64 {
         self.subkey.map_or_else(|| created(&self.certificate.primary), |subkey| created(&subkey.key))
+    }
+
+    /// When it ends, as its owner says it at the time `now`: a subkey not after its primary key. `None` for a key without end.
+    pub fn ends(&self, now: u64) -> Option<u64> {
+        let end = |statement: Statement, created: u64| statement.life.map(|life| created + life);
+        let primary = self.certificate.standing(now).ok().and_then(|said| end(said, created(&self.certificate.primary)));
+        let subkey = self.subkey.and_then(|subkey| {
+            let made = created(&subkey.key);
+            standing(subkey.revoked, subkey.weak, &subkey.statements, made, now).ok().and_then(|said| end(said, made))
+        });
+        primary.into_iter().chain(subkey).min()
     }
 
     /// Whether it may sign at the time `now`. A subkey counts as long as its primary key does.

@@ -38,7 +38,10 @@ pub struct ImageSignature {
     digest: Digest,
     docker_reference: String,
     signer: String,
+    signer_names: Vec<String>,
     created: u64,
+    expires: Option<u64>,
+    key_expires: Option<u64>,
     raw: Vec<u8>,
 }
 
@@ -59,9 +62,25 @@ impl ImageSignature {
         &self.signer
     }
 
+    /// What the owner of the key calls himself, each signed by the key; may be none. Anybody can make a key with any name: only the
+    /// fingerprint says whose it is. To be shown through [`crate::text::shown`].
+    pub fn signer_names(&self) -> &[String] {
+        &self.signer_names
+    }
+
     /// When it was made, in seconds since 1970.
     pub fn created(&self) -> u64 {
         self.created
+    }
+
+    /// Until when it holds, in seconds since 1970; `None`: for ever.
+    pub fn expires(&self) -> Option<u64> {
+        self.expires
+    }
+
+    /// When the key ends that made it, in seconds since 1970, as its owner says; `None`: never.
+    pub fn key_expires(&self) -> Option<u64> {
+        self.key_expires
     }
 
     /// The message as it came, for whoever checks it again.
@@ -94,9 +113,19 @@ pub fn verify(message: &[u8], digest: &Digest, keyring: &Keyring, now: u64) -> R
         Standing::Expired(at) => return Err(SignatureError::KeyExpired { fingerprint, at }),
         Standing::Unfit(why) => return Err(SignatureError::KeyUnfit { fingerprint, why }),
     }
-    let created = in_time(&signature, signer.created(), now)?;
+    let (created, expires) = in_time(&signature, signer.created(), now)?;
     let docker_reference = claim::read(&parts.literal, digest)?;
-    Ok(ImageSignature { digest: *digest, docker_reference, signer: fingerprint, created, raw: message.to_vec() })
+    let (signer_names, key_expires) = (signer.certificate.names().to_vec(), signer.ends(now));
+    Ok(ImageSignature {
+        digest: *digest,
+        docker_reference,
+        signer: fingerprint,
+        signer_names,
+        created,
+        expires,
+        key_expires,
+        raw: message.to_vec(),
+    })
 }
 
 /// Reads the signature packet; refuses kinds and hashes that no image is signed with.
@@ -131,8 +160,8 @@ fn acceptable(parts: &message::Parts) -> Result<Signature, SignatureError> {
     Ok(signature)
 }
 
-/// When the signature was made; refused before its key was, too far in the future, or after its end.
-fn in_time(signature: &Signature, key_created: u64, now: u64) -> Result<u64, SignatureError> {
+/// When the signature was made, and until when it holds; refused before its key was, too far in the future, or after its end.
+fn in_time(signature: &Signature, key_created: u64, now: u64) -> Result<(u64, Option<u64>), SignatureError> {
     let Some(created) = signature.created().map(|at| u64::from(at.as_secs())) else {
         return Err(SignatureError::Damaged("its signature does not say when it was made"));
     };
@@ -142,9 +171,10 @@ fn in_time(signature: &Signature, key_created: u64, now: u64) -> Result<u64, Sig
     if created > now.saturating_add(CLOCK_SKEW) {
         return Err(SignatureError::FromTheFuture { created, now });
     }
-    match signature.signature_expiration_time().map(|span| u64::from(span.as_secs())) {
-        Some(span) if span > 0 && created + span <= now => Err(SignatureError::Expired { at: created + span }),
-        _ => Ok(created),
+    let span = signature.signature_expiration_time().map(|span| u64::from(span.as_secs())).filter(|span| *span > 0);
+    match span.map(|span| created + span) {
+        Some(at) if at <= now => Err(SignatureError::Expired { at }),
+        expires => Ok((created, expires)),
     }
 }
 

@@ -91,6 +91,11 @@ fn every_line_of_the_manual_is_understood() {
         "sealift unpack a --to r.lan --client-cert c --client-key k --ca-file ca --authfile a.json --max-nested-paths 2 --key site",
         "sealift explain 13",
         "sealift explain VOLUME_MISSING",
+        "sealift explain sealift-archive(5) --man",
+        "sealift explain trust add",
+        "sealift explain -o man",
+        "sealift verify release:sha256:0d --signature a --signature b --release-key k",
+        "sealift verify release:quay.io/x/y@sha256:0d --signature-store DIR --signature-store https://s --ca-file ca",
         "sealift demo",
         "sealift demo --keep DIR",
         "sealift -v demo",
@@ -111,6 +116,11 @@ fn lines_that_contradict_themselves_are_refused() {
         "sealift pack a OUT --compression max",
         "sealift pack a OUT --passphrase secret",
         "sealift pack",
+        "sealift verify",
+        "sealift verify OUT --signature s",
+        "sealift verify OUT release:sha256:0d",
+        "sealift verify release:sha256:0d --signature s --signature-store d",
+        "sealift explain --man",
         "sealift unpack OUT",
         "sealift unpack --to r.lan",
         "sealift unpack OUT --to user:pw@r.lan",
@@ -209,7 +219,7 @@ fn an_error_is_told_exactly_so() {
     let ran = run("sealift explain NOTHING");
     assert_eq!(
         ran.err,
-        "error: there is no code or exit number NOTHING\n\
+        "error: there is no code, exit number or page NOTHING\n\
          remedy: `sealift explain` lists all of them\n\
          code: USAGE (2), see sealift-errors(7)\n"
     );

@@ -52,4 +52,5 @@ mod unpack_refusals;
 mod unpack_target;
 mod unpack_volumes;
 mod unpack_whole;
+mod verify_release;
 mod web_documents;

@@ -1,23 +1,16 @@
-//! The manual is made from the program: `man/` must be what this test would write.
+//! The manual is made from the program: `man/` must be what the program says.
 //!
 //! `SEALIFT_UPDATE_MANUAL=1 cargo test --test it manual` rewrites the generated pages.
 
-use clap_mangen::Man;
-use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
-use sealift::cli::environment::VARIABLES;
-use sealift::error::{Code, FAMILIES, family};
-use std::collections::BTreeMap;
+use crate::support::run::in_process;
+use sealift::cli::manual::{self, Page};
+use sealift::error::{Code, family};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-const MANUAL: &str = "Sealift Manual";
+use std::process::Command;
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
-}
-
-fn source() -> String {
-    format!("sealift {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// `sealift-help` explains itself.
@@ -25,175 +18,172 @@ fn without_help(command: clap::Command) -> clap::Command {
     command.disable_help_subcommand(true).mut_subcommands(without_help)
 }
 
-fn generated() -> BTreeMap<String, String> {
-    let mut command = without_help(sealift::cli::definition());
-    command.build();
-    let mut pages = BTreeMap::new();
-    section_1(&command, "sealift", &mut pages);
-    pages.insert("sealift-errors.7".to_owned(), errors());
-    pages
-}
-
-fn section_1(command: &clap::Command, name: &str, pages: &mut BTreeMap<String, String>) {
-    let man = Man::new(command.clone().display_name(name.to_owned())).title(name.to_uppercase()).source(source()).manual(MANUAL);
-    let mut page = Vec::new();
-    man.render(&mut page).unwrap();
-    let mut more = Roff::new();
-    if name == "sealift" {
-        environment(&mut more);
-        exit_status(&mut more);
-    }
-    examples(&mut more, name);
-    see_also(&mut more, command, name);
-    more.to_writer(&mut page).unwrap();
-    pages.insert(format!("{name}.1"), String::from_utf8(page).unwrap());
-    for below in command.get_subcommands() {
-        section_1(below, &format!("{name}-{}", below.get_name()), pages);
-    }
-}
-
-fn environment(roff: &mut Roff) {
-    roff.control("SH", ["ENVIRONMENT"]);
-    for (name, text) in VARIABLES {
-        entry(roff, name, text);
-    }
-}
-
-fn exit_status(roff: &mut Roff) {
-    roff.control("SH", ["EXIT STATUS"]);
-    for (exit, title) in FAMILIES {
-        entry(roff, &exit.to_string(), title);
-    }
-}
-
-fn examples(roff: &mut Roff, name: &str) {
-    let command = name.trim_start_matches("sealift").trim_start_matches('-').replacen('-', " ", 1);
-    let examples = sealift::cli::examples::of(&command);
-    if !examples.is_empty() {
-        roff.control("SH", ["EXAMPLES"]);
-    }
-    for (what, line) in examples {
-        if !what.is_empty() {
-            roff.control("PP", []);
-            roff.text([roman(format!("{what}:"))]);
-        }
-        roff.control("RS", ["4"]);
-        roff.control("nf", []);
-        roff.text([bold(*line)]);
-        roff.control("fi", []);
-        roff.control("RE", []);
-    }
-}
-
-fn entry(roff: &mut Roff, name: &str, text: &str) {
-    roff.control("TP", []);
-    roff.text([bold(name)]);
-    roff.text([roman(text)]);
-}
-
-fn see_also(roff: &mut Roff, command: &clap::Command, name: &str) {
-    let mut pages: Vec<(String, &str)> = Vec::new();
-    if let Some((above, _)) = name.rsplit_once('-').filter(|_| name != "sealift") {
-        // `sealift-trust-min-signatures` has a dash of its own.
-        let above = above.strip_suffix("-min").unwrap_or(above);
-        pages.push((above.to_owned(), "1"));
-    }
-    pages.extend(command.get_subcommands().map(|below| (format!("{name}-{}", below.get_name()), "1")));
-    pages.extend(
-        [("sealift-archive", "5"), ("sealift-hosts", "5"), ("sealift-imageset", "5"), ("sealift-errors", "7"), ("sealift-security", "7")]
-            .map(|(n, s)| (n.to_owned(), s)),
-    );
-    roff.control("SH", ["SEE ALSO"]);
-    let mut line: Vec<Inline> = Vec::new();
-    for (i, (page, section)) in pages.iter().enumerate() {
-        line.extend((i > 0).then(|| roman(", ")));
-        line.extend([bold(page.as_str()), roman(format!("({section})"))]);
-    }
-    roff.text(line);
-}
-
-fn errors() -> String {
-    let mut roff = Roff::new();
-    let source = source();
-    roff.control("TH", ["SEALIFT-ERRORS", "7", "", &source, MANUAL]);
-    roff.control("SH", ["NAME"]);
-    roff.text([roman("sealift-errors - codes and exit numbers of sealift, and what to do")]);
-    roff.control("SH", ["DESCRIPTION"]);
-    roff.text([roman(
-        "Every failure ends with a code and an exit number. Codes are stable: scripts may rely on names and numbers. Several \
-         codes may share a number, which then stands for their family; a number that is not listed is a failure as well. With ",
-    )]);
-    roff.text([bold("--json"), roman(" the final object has code, exit, error, causes, remedy and details. ")]);
-    roff.text([bold("sealift explain"), roman(" "), italic("CODE"), roman(" prints these pages from the binary.")]);
-    for (exit, title) in FAMILIES {
-        roff.control("SH", [format!("{exit}: {title}").as_str()]);
-        Code::of_exit(*exit).into_iter().for_each(|code| error(&mut roff, code));
-    }
-    roff.control("SH", ["SEE ALSO"]);
-    roff.text([bold("sealift"), roman("(1), "), bold("sealift-archive"), roman("(5), "), bold("sealift-security"), roman("(7)")]);
-    roff.to_roff()
-}
-
-fn error(roff: &mut Roff, code: Code) {
-    let page = code.entry();
-    roff.control("SS", [page.name]);
-    roff.text([roman(page.means)]);
-    for why in page.why {
-        roff.control("IP", [r"\(bu", "2"]);
-        roff.text([roman(*why)]);
-    }
-    if !page.steps.is_empty() {
-        roff.control("PP", []);
-        roff.text([italic("What to do:")]);
-    }
-    for step in page.steps {
-        match step.strip_prefix("$ ") {
-            Some(command) => {
-                roff.control("PP", []);
-                roff.control("RS", ["4"]);
-                roff.control("nf", []);
-                roff.text([bold(command)]);
-                roff.control("fi", []);
-                roff.control("RE", []);
-            }
-            None => {
-                roff.control("PP", []);
-                roff.text([roman(*step)]);
-            }
-        }
-    }
+fn file(page: &Page) -> String {
+    page.file().1
 }
 
 #[test]
 fn the_pages_are_what_the_program_says() {
     let update = std::env::var_os("SEALIFT_UPDATE_MANUAL").is_some_and(|value| value == "1");
-    for (name, page) in generated() {
+    for page in manual::generated() {
+        let name = file(&page);
         let path = folder().join(&name);
         if update {
-            fs::write(&path, &page).unwrap();
+            fs::write(&path, &page.source).unwrap();
         }
         let found = fs::read_to_string(&path).unwrap_or_default();
-        assert!(found == page, "man/{name} is not what the program says; run: SEALIFT_UPDATE_MANUAL=1 cargo test --test it manual");
+        assert!(found == page.source, "man/{name} is not what the program says; run: SEALIFT_UPDATE_MANUAL=1 cargo test --test it manual");
     }
 }
 
-/// Pages that are written by hand.
-const BY_HAND: &[&str] =
-    &["sealift-archive.5", "sealift-hosts.5", "sealift-imageset.5", "sealift-kubernetes.7", "sealift-oc-mirror.7", "sealift-security.7"];
+#[test]
+fn every_page_is_in_the_program_and_none_is_left_over() {
+    let mut there: Vec<String> = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut pages: Vec<String> = manual::pages().iter().map(file).collect();
+    there.sort();
+    pages.sort();
+    assert_eq!(there, pages, "a page written by hand belongs into src/cli/manual; a generated one describes a command");
+    for page in manual::pages() {
+        assert_eq!(fs::read_to_string(folder().join(file(&page))).unwrap(), page.source, "{page}");
+        assert!(page.source.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)), "{page}: man pages are ASCII");
+        assert!(!page.about().is_empty(), "{page}");
+    }
+}
+
+fn read(page: &str, section: &str) -> String {
+    let (exit, out, err) = in_process(&[], &["sealift", "explain", &format!("sealift-{page}({section})")]);
+    assert_eq!((exit, err.as_str()), (0, ""), "{page}");
+    out
+}
 
 #[test]
-fn no_page_is_left_over() {
-    let pages = generated();
-    for entry in fs::read_dir(folder()).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let by_hand = BY_HAND.contains(&name.as_str());
-        assert!(by_hand || pages.contains_key(&name), "man/{name} describes a command that does not exist");
+fn every_page_is_readable_without_man() {
+    for page in manual::pages() {
+        let text = page.text(80).unwrap_or_else(|e| panic!("{page}: {e}"));
+        assert!(!text.contains("\\f") && !text.contains("\\-") && !text.contains("\n\n\n"), "{page}");
+        assert!(text.lines().any(|line| line == "NAME") && text.starts_with(&page.to_string().to_uppercase()), "{page}");
+        let (exit, out, _) = in_process(&[], &["sealift", "explain", &page.to_string()]);
+        assert_eq!((exit, out), (0, text), "{page}");
+    }
+    let page = read("oc-mirror", "7");
+    for name in ["oc-mirror", "sealift-oc-mirror", "sealift-oc-mirror.7", "OC-MIRROR(7)", "oc mirror"] {
+        assert_eq!(in_process(&[], &["sealift", "explain", name]).1, page, "{name}");
+    }
+    assert_eq!(in_process(&[], &["sealift", "explain", "trust", "min-signatures"]).1, read("trust-min-signatures", "1"));
+    assert_eq!(in_process(&[], &["sealift", "explain", "sealift"]).1, manual::find("sealift(1)").unwrap().text(80).unwrap());
+    for wrong in ["oc-mirror(5)", "sealift-sealift", "oc-mirror(7", "", "."] {
+        assert_eq!(in_process(&[], &["sealift", "explain", wrong]).0, 2, "{wrong}");
+    }
+}
+
+#[test]
+fn the_list_names_every_page_and_what_it_is_about() {
+    let (exit, out, _) = in_process(&[], &["sealift", "explain"]);
+    assert_eq!(exit, 0);
+    for page in manual::pages() {
+        let mut lines = out.lines().filter(|line| line.trim_start().starts_with(&format!("{page} ")));
+        assert!(lines.next().unwrap().ends_with(&page.about()) && lines.next().is_none(), "{page}");
+        let named = |word: &str| Code::from_name(word).is_some() || word.parse::<u8>().is_ok();
+        assert!(!named(page.name.trim_start_matches("sealift-")), "{page} would be hidden by a code");
+    }
+}
+
+#[test]
+fn the_sources_can_be_installed() {
+    let (exit, out, _) = in_process(&[], &["sealift", "explain", "security", "--man"]);
+    assert_eq!((exit, out), (0, fs::read_to_string(folder().join("sealift-security.7")).unwrap()));
+    let temp = tempfile::tempdir().unwrap();
+    let to = temp.path().join("share/man");
+    let (exit, out, err) = in_process(&[], &["sealift", "explain", "-o", to.to_str().unwrap()]);
+    assert_eq!((exit, err.as_str()), (0, ""), "{out}");
+    for page in manual::pages() {
+        let path = to.join(format!("man{}", page.section)).join(file(&page));
+        assert_eq!(fs::read_to_string(&path).unwrap(), page.source, "{}", path.display());
+    }
+    let one = temp.path().join("one");
+    assert_eq!(in_process(&[], &["sealift", "explain", "archive", "-o", one.to_str().unwrap()]).0, 0);
+    assert!(one.join("man5/sealift-archive.5").is_file() && !one.join("man7").exists());
+    for words in [&["sealift", "explain", "13", "--man"][..], &["sealift", "explain", "BUG", "-o", "x"], &["sealift", "explain", "--man"]] {
+        assert_eq!(in_process(&[], words).0, 2, "{words:?}");
+    }
+}
+
+/// What groff sets, in the characters that this program uses.
+fn by_groff(page: &Page) -> Vec<String> {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join(file(page));
+    fs::write(&path, &page.source).unwrap();
+    // Lines so long that no word is divided; no colours, no overstriking.
+    let output = Command::new("groff")
+        .args(["-man", "-Tutf8", "-rLL=2000n", "-rHY=0", "-rcR=1", "-P-c", "-P-b", "-P-o", "-P-u"])
+        .arg(&path)
+        .env("LC_ALL", "C.UTF-8")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{page}: {}", String::from_utf8_lossy(&output.stderr));
+    let text: String = String::from_utf8(output.stdout).unwrap().chars().map(plain).collect();
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    // What stands above and below is made from the same words in another way.
+    lines[1..lines.len() - 1].iter().flat_map(|line| line.split_whitespace()).map(str::to_owned).collect()
+}
+
+fn plain(c: char) -> char {
+    match c {
+        '\u{2010}' | '\u{2212}' | '\u{2011}' => '-',
+        '\u{2018}' => '`',
+        '\u{2019}' => '\'',
+        '\u{201c}' | '\u{201d}' => '"',
+        '\u{2022}' | '\u{b7}' => '*',
+        '\u{2c6}' => '^',
+        '\u{2dc}' => '~',
+        '\u{a0}' => ' ',
+        other => other,
+    }
+}
+
+#[test]
+fn every_page_has_the_words_that_groff_sets() {
+    if Command::new("groff").arg("--version").output().is_err() {
+        // Not what a machine that builds this must have.
+        return eprintln!("skipped: no groff");
+    }
+    for page in manual::pages() {
+        let ours = page.text(80).unwrap();
+        let ours: Vec<&str> = ours.lines().skip(1).flat_map(str::split_whitespace).collect();
+        let theirs = by_groff(&page);
+        let at = ours.iter().zip(&theirs).position(|(ours, theirs)| ours != theirs).unwrap_or(ours.len().min(theirs.len()));
+        let around = |words: &[String]| words[at.saturating_sub(3)..(at + 4).min(words.len())].join(" ");
+        let owned: Vec<String> = ours.iter().map(|word| (*word).to_owned()).collect();
+        assert!(ours.len() == theirs.len() && at == ours.len(), "{page}:\nhere:  {}\ngroff: {}", around(&owned), around(&theirs));
+    }
+}
+
+/// Names of pages with their sections, wherever they stand in a text.
+fn mentioned(text: &str) -> Vec<String> {
+    let names = regex::Regex::new(r"\bsealift[a-z-]*\([0-9]\)").unwrap();
+    names.find_iter(text).map(|found| found.as_str().to_owned()).collect()
+}
+
+#[test]
+fn every_page_that_is_mentioned_is_there() {
+    let mut texts: Vec<String> = manual::pages().iter().map(|page| page.text(2000).unwrap()).collect();
+    for entry in walkdir::WalkDir::new(folder().join("../src")) {
+        let path = entry.unwrap().into_path();
+        if path.extension().is_some_and(|ending| ending == "rs") && !path.ends_with("paper.rs") {
+            texts.push(fs::read_to_string(path).unwrap());
+        }
+    }
+    texts.push(fs::read_to_string(folder().join("../README.md")).unwrap());
+    let mentioned: Vec<String> = texts.iter().flat_map(|text| mentioned(text)).collect();
+    assert!(mentioned.len() > 100);
+    for name in mentioned {
+        assert!(manual::find(&name).is_some(), "{name} is no page");
     }
 }
 
 #[test]
 fn every_code_has_its_section() {
-    let page = errors();
+    let page = manual::find("errors").unwrap().source;
     for code in Code::ALL {
         assert!(page.contains(&format!(".SS {}\n", code.name())), "{code}");
         assert!(family(code.exit()).is_some());

@@ -274,6 +274,7 @@ pub fn in_process(variables: &[(&str, &str)], words: &[&str]) -> (u8, String, St
         out: Box::new(out.clone()),
         err: Box::new(err.clone()),
         terminal: false,
+        columns: None,
         ask: None,
         cancel: Arc::default(),
         clock: Box::new(|| Duration::ZERO),
