@@ -94,6 +94,9 @@ pub fn sources(ctx: &Context, source: &options::Source, workspace: Layout) -> Re
 
 /// The plan with the OpenPGP signatures of its images. One that cannot be had is told; whether it is needed, a policy says.
 fn with_signatures(plan: PackPlan, lookasides: &Lookasides, sources: &Sources, parallel: usize, ctx: &Context) -> Result<PackPlan, Error> {
+    if lookasides.is_empty() {
+        return Ok(plan);
+    }
     ctx.progress.begin("asking for signatures", 0);
     let carried = pack::carry_signatures(plan, lookasides, sources.client(), parallel, ctx.progress.as_ref());
     ctx.progress.end();

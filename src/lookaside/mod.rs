@@ -79,6 +79,11 @@ impl Lookasides {
         Lookasides { named, files }
     }
 
+    /// True when nobody has said of any image where its signatures lie.
+    pub fn is_empty(&self) -> bool {
+        [&self.named, &self.files].iter().all(|scopes| scopes.default.is_none() && scopes.by_scope.is_empty())
+    }
+
     /// The store for an image; `None` where nobody has said where its signatures lie.
     pub fn store(&self, image: &Reference) -> Option<&Store> {
         self.named.find(image).or_else(|| self.files.find(image))
