@@ -391,7 +391,7 @@ fn a_blob_that_fails_late_takes_only_its_image_along() {
     source.lie("GET", path, 1000, Fault::Body(vec![7; bad.blobs[1].len()]));
     let what = format!("{host}/c/d:1 {host}/a/b:1", host = source.host());
     let ran = pack(&user, &format!("{what} --keep-going")).refused(3, "PARTIAL", &["c/d:1", "SOURCE_WRONG"]);
-    assert!(ran.out.contains("1 images"), "{}", ran.out);
+    assert!(ran.out.contains(": 1 image, "), "{}", ran.out);
     let set = user.run("inspect OUT --json").expect(0).json()["sets"][0].clone();
     assert_eq!((&set["missing"][0]["code"], set["images"].as_array().unwrap().len()), (&"SOURCE_WRONG".into(), 1));
     assert!(user.run("inspect OUT").expect(0).out.contains("NOT in the set: "), "a person is told as well");
