@@ -17,7 +17,7 @@
 //!
 //! | layer | modules | may use |
 //! |---|---|---|
-//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`parallel`], [`x509`] | std, hash crates |
+//! | 0 | [`digest`], [`limits`], [`progress`], [`text`], [`fault`], [`parallel`], [`buffers`], [`x509`] | std, hash crates, `bytes` |
 //! | 1 | [`oci`], [`blob`], [`web`], [`yaml`] | 0 |
 //! | 2 | [`sign`], [`codec`], [`image_set`], [`mod@format`] (which uses `sign` and `codec`), [`openpgp`], [`policy`] (which uses `format`, `image_set` and `openpgp`) | 0, 1; no files, sockets, clock |
 //! | 3 | [`fs`]; [`keystore`], [`ledger`], [`registry`], [`layout`], [`archive`], [`lookaside`] | 0 to 2 and `fs`, never each other |
@@ -37,6 +37,7 @@
 
 pub mod archive;
 pub mod blob;
+pub mod buffers;
 pub mod cli;
 pub mod cluster;
 pub mod codec;

@@ -4,11 +4,11 @@ use super::client::Core;
 use super::error::{Error, Target};
 use super::host::Host;
 use super::request::{Call, Exchange};
+use crate::buffers::Buffers;
 use bytes::Bytes;
 use futures_util::stream;
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::Sender;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -93,35 +93,13 @@ pub(super) fn pipe(length: u64) -> Pipe {
     Pipe { body: reqwest::Body::wrap_stream(chunks), flow, input }
 }
 
-/// A chunk on its way; its buffer comes back when the network is done with it. Made anew for each chunk, buffers of this size cost
-/// a mapping, the page faults of it and its end every time (musl: always; glibc: until it has learnt).
-struct Lent {
-    buffer: Vec<u8>,
-    back: Sender<Vec<u8>>,
-}
-
-impl AsRef<[u8]> for Lent {
-    fn as_ref(&self) -> &[u8] {
-        &self.buffer
-    }
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        // Nobody waits for it when all was read.
-        let _ = self.back.send(std::mem::take(&mut self.buffer));
-    }
-}
-
 /// Reads everything into the pipe. Stops quietly when the network end is gone: its answer tells why.
 pub(super) fn feed(mut reader: impl Read, mut length: u64, flow: &Flow, input: mpsc::Sender<io::Result<Bytes>>) -> io::Result<()> {
-    // As many as are under way at once: no more than the pipe and the connection hold.
-    let (back, spare) = std::sync::mpsc::channel::<Vec<u8>>();
+    let buffers = Buffers::new();
     while length > 0 {
         let size = usize::try_from(length).unwrap_or(usize::MAX).min(CHUNK);
-        let mut chunk = spare.try_recv().unwrap_or_default();
-        chunk.resize(size, 0);
-        if let Err(error) = reader.read_exact(&mut chunk) {
+        let mut chunk = buffers.take(size);
+        if let Err(error) = reader.read_exact(chunk.as_mut()) {
             // The network end must fail too: a body that merely ends early could look like an answer awaited.
             let _ = input.blocking_send(Err(io::Error::from(error.kind())));
             return Err(error);
@@ -129,7 +107,7 @@ pub(super) fn feed(mut reader: impl Read, mut length: u64, flow: &Flow, input: m
         length -= size as u64;
         // Counted before it is sent: a full channel is the network's affair.
         flow.fed.fetch_add(1, Ordering::Relaxed);
-        if input.blocking_send(Ok(Bytes::from_owner(Lent { buffer: chunk, back: back.clone() }))).is_err() {
+        if input.blocking_send(Ok(chunk.lend())).is_err() {
             return Ok(());
         }
     }

@@ -1,6 +1,7 @@
 //! Bodies between the asynchronous side and the threads that read and write.
 
 use super::store::{Content, StoreError};
+use crate::buffers::{Buffer, Buffers};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::io::{self, Read};
@@ -61,35 +62,36 @@ impl Body for Answered {
 /// A reader whose first piece has come, so that what fails at once is answered as an error and not by a broken connection.
 pub(super) struct Begun {
     reader: Box<dyn Content>,
+    buffers: Buffers,
     first: Bytes,
     left: u64,
 }
 
 /// Reads the first piece of `length` bytes.
 pub(super) fn begin(mut reader: Box<dyn Content>, length: u64) -> Result<Begun, StoreError> {
-    let first = filled(&mut *reader, buffer(length)).map_err(StoreError::Medium)?;
+    let buffers = Buffers::new();
+    let first = filled(&mut *reader, buffers.take(piece_of(length))).map_err(StoreError::Medium)?;
     let left = length - first.len() as u64;
-    Ok(Begun { reader, first, left })
+    Ok(Begun { reader, buffers, first, left })
 }
 
-/// Room for the next piece of what is left.
-fn buffer(left: u64) -> Vec<u8> {
-    vec![0; usize::try_from(left).unwrap_or(PIECE).min(PIECE)]
+/// How much is read at once of what is left.
+fn piece_of(left: u64) -> usize {
+    usize::try_from(left).unwrap_or(PIECE).min(PIECE)
 }
 
-fn filled(reader: &mut dyn Content, mut buffer: Vec<u8>) -> io::Result<Bytes> {
-    reader.read_exact(&mut buffer)?;
-    Ok(Bytes::from(buffer))
+fn filled(reader: &mut dyn Content, mut buffer: Buffer) -> io::Result<Bytes> {
+    reader.read_exact(buffer.as_mut())?;
+    Ok(buffer.lend())
 }
 
 /// The next piece. What is in memory is copied here: handing it to a thread and back costs more than the copy. `None` when the
 /// server is being stopped.
-async fn next_piece(mut reader: Box<dyn Content>, left: u64) -> Option<(Box<dyn Content>, io::Result<Bytes>)> {
-    let mut buffer = buffer(left);
-    match reader.read_at_hand(&mut buffer) {
+async fn next_piece(mut reader: Box<dyn Content>, mut buffer: Buffer) -> Option<(Box<dyn Content>, io::Result<Bytes>)> {
+    match reader.read_at_hand(buffer.as_mut()) {
         Ok(Some(n)) => {
             buffer.truncate(n);
-            return Some((reader, Ok(Bytes::from(buffer))));
+            return Some((reader, Ok(buffer.lend())));
         }
         Err(e) => return Some((reader, Err(e))),
         Ok(None) => {}
@@ -103,7 +105,7 @@ async fn next_piece(mut reader: Box<dyn Content>, left: u64) -> Option<(Box<dyn 
 
 /// Streams what was begun. `told` hears why a body broke off. `_place` is held until the end.
 pub(super) fn stream(begun: Begun, place: Option<OwnedSemaphorePermit>, told: impl Fn(&io::Error) + Send + 'static) -> Answered {
-    let Begun { mut reader, first, mut left } = begun;
+    let Begun { mut reader, buffers, first, mut left } = begun;
     let total = left + first.len() as u64;
     let (send, pieces) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -118,7 +120,7 @@ pub(super) fn stream(begun: Begun, place: Option<OwnedSemaphorePermit>, told: im
             if failed || left == 0 || !matches!(taken, Ok(Ok(()))) {
                 return;
             }
-            let Some((again, bytes)) = next_piece(reader, left).await else { return };
+            let Some((again, bytes)) = next_piece(reader, buffers.take(piece_of(left))).await else { return };
             reader = again;
             left -= bytes.as_ref().map_or(0, |bytes| bytes.len() as u64);
             next = bytes;

@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Layer 0: values that know nothing else of this program.
-const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault", "parallel", "x509"];
+const BASE: &[&str] = &["digest", "limits", "progress", "text", "fault", "parallel", "buffers", "x509"];
 /// Layers 1 and 2, pure: no file, socket, environment or clock.
 const PURE: &[&str] = &["oci", "blob", "web", "yaml", "sign", "codec", "image_set", "format", "openpgp", "policy"];
 /// Layer 3: each adapts one piece of the world and knows no sibling.
