@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 /// What is read of a blob at once. Some of these are in memory per connection.
-const PIECE: usize = 128 << 10;
+const PIECE: usize = 64 << 10;
 /// A client that takes nothing for so long is let go: it holds a place others wait for.
 const STALLED: Duration = Duration::from_secs(300);
 /// A client that sends nothing for so long is let go; its session stays.

@@ -36,7 +36,7 @@ const HEADERS: Duration = Duration::from_secs(60);
 /// A client that takes nothing of its answer for so long is let go: it holds a place others wait for.
 const STALLED: Duration = Duration::from_secs(300);
 /// What hyper may hold back of one answer.
-const WRITE_BUFFER: usize = 256 << 10;
+const WRITE_BUFFER: usize = 128 << 10;
 /// Between two calls of [`Options::hourly`].
 const HOUR: Duration = Duration::from_secs(3600);
 
