@@ -25,8 +25,10 @@ pub(super) struct Running {
 impl Running {
     /// Serves the layout in `folder`, which everybody may pull from; with `pushes` they may push too, and it is made where there is none.
     pub fn start(folder: &Path, pushes: bool) -> Result<Running, Error> {
-        let opened = if pushes { LayoutStore::open(folder, false, super::now()) } else { LayoutStore::open_read_only(folder) };
-        let store = opened.map_err(serve::Error::Store)?;
+        let store = match pushes {
+            true => LayoutStore::open(folder, false, super::now())?,
+            false => LayoutStore::open_read_only(folder).map_err(serve::Error::Store)?,
+        };
         let ended = Arc::new(AtomicBool::new(false));
         let asked = ended.clone();
         let options = serve::Options {

@@ -36,6 +36,8 @@ impl From<&ServeError> for Error {
                 told(Code::FileMissing).remedy(format!("bring the key back, or remove {} to have both made anew", certificate.display()))
             }
             ServeError::NotEmpty(_) => told(Code::NotEmpty).remedy("give an empty folder, or one that --init made before"),
+            ServeError::TakesPushes(_) => told(Code::InUse)
+                .remedy("end the other one (`pgrep -a sealift`), or give --read-only: beside it any number may serve the folder so"),
             ServeError::Settings { path: _, why: _ } => {
                 told(Code::BadDocument).remedy("restore the file, or prepare another folder with `sealift serve --init`")
             }
@@ -82,6 +84,7 @@ mod tests {
             (ServeError::Users { path: path(), line: 2, why: "x" }, Code::BadDocument, "htpasswd -B /d/x USER"),
             (ServeError::KeyAway { key: path(), certificate: "/d/x.crt".into() }, Code::FileMissing, "remove /d/x.crt"),
             (ServeError::NotEmpty(path()), Code::NotEmpty, "--init"),
+            (ServeError::TakesPushes(path()), Code::InUse, "--read-only"),
             (ServeError::Settings { path: path(), why: "x".into() }, Code::BadDocument, "--init"),
             (StoreError::Medium(io::ErrorKind::Other.into()).into(), Code::MediumUnreadable, ""),
         ] {

@@ -1,13 +1,12 @@
 //! Who may do what: users of an htpasswd file (bcrypt only), and what everybody may.
 
 use super::error::Error;
-use crate::fs::{File, FsError, Stamp};
+use crate::fs::{File, Stamp};
 use crate::limits;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::Digest as _;
 use std::collections::HashMap;
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -200,9 +199,9 @@ impl Users {
 fn read(path: &Path) -> Result<(Stamp, HashMap<String, String>), Error> {
     let file = File::open_path(path)?;
     let stamp = file.stamp()?;
-    let mut text = String::new();
-    let read = |e: io::Error| FsError::from_io(e, "read", path);
-    file.take(limits::CONFIG_BYTES).read_to_string(&mut text).map_err(read)?;
+    // A line that is no text is no user: it is named below.
+    let bytes = file.read_whole(limits::CONFIG_BYTES)?;
+    let text = String::from_utf8_lossy(&bytes);
     let mut hashes = HashMap::new();
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#')) {
         let bad = |why| Error::Users { path: path.to_owned(), line: number + 1, why };
@@ -282,6 +281,15 @@ mod tests {
         assert!(!Access::new(Anonymous::Nothing, None).unwrap().is_decided());
     }
 
+    /// Cut off at the limit, the users behind it would be gone without a word.
+    #[test]
+    fn a_file_that_is_too_large_is_refused() {
+        let file = file(&[("alice", "secret")]);
+        let line = std::fs::read_to_string(file.path()).unwrap();
+        std::fs::write(file.path(), line.repeat(usize::try_from(limits::CONFIG_BYTES).unwrap() / line.len() + 1)).unwrap();
+        assert!(matches!(Access::new(Anonymous::Nothing, Some(file.path())), Err(Error::Fs(_))));
+    }
+
     #[test]
     fn a_hash_that_computes_for_minutes_is_refused() {
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -290,5 +298,7 @@ mod tests {
         std::fs::write(file.path(), format!("a:{}", NOBODY.replace("$10$", "$31$"))).unwrap();
         assert!(matches!(Access::new(Anonymous::Nothing, Some(file.path())), Err(Error::Users { line: 1, .. })));
         assert_eq!(NOBODY.parse::<bcrypt::HashParts>().unwrap().get_cost(), 10);
+        // One that cannot be computed would be answered at once, and so tell who is a user.
+        assert!(!bcrypt::verify("x", NOBODY).unwrap());
     }
 }

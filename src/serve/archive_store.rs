@@ -1,6 +1,6 @@
 //! Verified volumes as a registry that is only read.
 
-use super::layout_store::referrer;
+use super::attached::referrer;
 use super::store::{Content, Manifest, Reference, Store, StoreError};
 use crate::archive::OpenSet;
 use crate::blob::Verified;

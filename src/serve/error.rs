@@ -63,6 +63,9 @@ pub enum Error {
     /// The folder to prepare holds something else.
     #[error("{} is neither empty nor prepared for a registry", .0.display())]
     NotEmpty(PathBuf),
+    /// Two that take pushes into one folder would not know of each other's uploads.
+    #[error("another registry takes pushes into {}", .0.display())]
+    TakesPushes(PathBuf),
     /// The settings of a prepared folder cannot be read.
     #[error("{} cannot be read: {why}", .path.display())]
     Settings {

@@ -1,19 +1,23 @@
 //! An OCI layout as a registry.
 
+use super::attached::Known;
 use super::deleted::{Deleted, OURS};
+use super::error::Error;
 use super::names::{Names, Remembered};
 use super::store::{Content, Manifest, Reference, Store, StoreError, Writer};
 use super::uploads::{SESSION_SECONDS, Uploads};
 use crate::digest::Digest;
-use crate::fs::Dir;
+use crate::fs::{Dir, Lock, Trouble};
 use crate::layout::{self, Layout};
 use crate::oci::{self, Descriptor};
-use serde::Deserialize;
-use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use serde_json::Value;
+use std::collections::HashSet;
 use std::io::{Seek, SeekFrom};
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+
+/// The file in [`OURS`] that the registry which takes pushes holds. It is never removed; the system lets go of it with the process.
+const LOCK: &str = "lock";
 
 /// A layout served as a registry.
 ///
@@ -27,28 +31,28 @@ pub struct LayoutStore {
     pub(super) uploads: Option<Uploads>,
     /// Whether indexes may have members that are not here.
     pub(super) sparse: bool,
-    /// What is known of listed manifests: whether they are attached to something.
-    attached: Mutex<HashMap<Digest, Option<Attached>>>,
-}
-
-/// A manifest with a subject, as a referrers list shows it.
-#[derive(Clone)]
-struct Attached {
-    subject: Digest,
-    shown: Value,
+    pub(super) attached: Known,
+    /// Keeps every other writing registry away while this one lives.
+    _alone: Option<Lock>,
 }
 
 impl LayoutStore {
-    /// Serves a layout, making it where there is none. Upload sessions that nobody has touched for a week before `now` (seconds
-    /// since 1970) are removed.
+    /// Serves a layout, making it where there is none, and takes pushes into it, as the only registry that does. Removed are upload
+    /// sessions that nobody has touched for a week before `now` (seconds since 1970), and those that nobody can come back for.
     ///
     /// # Errors
-    /// Those of the layout.
-    pub fn open(path: &Path, sparse: bool, now: u64) -> Result<LayoutStore, StoreError> {
-        let layout = Layout::create(path)?;
+    /// Another registry that takes pushes into this layout; those of the layout.
+    pub fn open(path: &Path, sparse: bool, now: u64) -> Result<LayoutStore, Error> {
+        let layout = Layout::create(path).map_err(StoreError::from)?;
         let root = Dir::open(path)?;
-        let uploads = Uploads::new(root.make_sub(OURS)?.make_sub("uploads")?);
-        let store = LayoutStore { uploads: Some(uploads), ..LayoutStore::of(layout, root, sparse) };
+        let ours = root.make_sub(OURS)?;
+        let alone = ours.lock(LOCK).map_err(|e| match e.trouble() {
+            Trouble::InUse => Error::TakesPushes(path.to_owned()),
+            _ => Error::Fs(e),
+        })?;
+        let uploads = Uploads::new(ours.make_sub("uploads")?);
+        uploads.forget_single()?;
+        let store = LayoutStore { uploads: Some(uploads), _alone: Some(alone), ..LayoutStore::of(layout, root, sparse) };
         store.expire_uploads(now)?;
         Ok(store)
     }
@@ -63,7 +67,7 @@ impl LayoutStore {
 
     fn of(layout: Layout, root: Dir, sparse: bool) -> LayoutStore {
         let (names, deleted) = (Remembered::default(), Deleted::new(root));
-        LayoutStore { layout, names, deleted, uploads: None, sparse, attached: Mutex::default() }
+        LayoutStore { layout, names, deleted, uploads: None, sparse, attached: Known::default(), _alone: None }
     }
 
     /// Removes upload sessions nobody has written to for a week; gives how many there were.
@@ -137,55 +141,6 @@ impl LayoutStore {
         }
         false
     }
-
-    /// What a listed manifest is attached to; read once, for a digest means the same bytes for ever.
-    fn attached(&self, digest: &Digest) -> Option<Attached> {
-        let known = self.attached.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
-        known.unwrap_or_else(|| {
-            let found = self.layout.manifest(digest).ok().and_then(|bytes| attached(digest, &bytes));
-            self.attached.lock().unwrap_or_else(PoisonError::into_inner).insert(*digest, found.clone());
-            found
-        })
-    }
-
-    pub(super) fn forget_attached(&self, digest: &Digest) {
-        self.attached.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-    }
-}
-
-/// The members a referrers list shows beside the descriptor (distribution specification, "Listing Referrers").
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Shown {
-    artifact_type: Option<String>,
-    #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
-}
-
-fn attached(digest: &Digest, bytes: &[u8]) -> Option<Attached> {
-    let manifest = oci::Manifest::parse_any_digest(bytes, None).ok()?;
-    let subject = manifest.subject.as_ref()?.digest;
-    let shown = referrer(digest, &manifest, bytes)?;
-    Some(Attached { subject, shown })
-}
-
-/// The entry of a manifest in a referrers list.
-pub(super) fn referrer(digest: &Digest, manifest: &oci::Manifest, bytes: &[u8]) -> Option<Value> {
-    let shown: Shown = serde_json::from_slice(bytes).ok()?;
-    let config = manifest.blobs().next().map(|config| config.media_type.clone());
-    let mut entry = Map::new();
-    entry.insert("mediaType".into(), json!(manifest.media_type));
-    entry.insert("digest".into(), json!(digest));
-    entry.insert("size".into(), json!(bytes.len()));
-    // An image without a type of its own has that of its configuration.
-    let kind = shown.artifact_type.filter(|kind| !kind.is_empty()).or(config.filter(|kind| !kind.is_empty()));
-    if let Some(kind) = kind {
-        entry.insert("artifactType".into(), json!(kind));
-    }
-    if let Some(annotations) = shown.annotations.filter(|annotations| !annotations.is_empty()) {
-        entry.insert("annotations".into(), json!(annotations));
-    }
-    Some(Value::Object(entry))
 }
 
 impl Store for LayoutStore {
@@ -240,7 +195,7 @@ impl Store for LayoutStore {
         listed.sort();
         let mut found = Vec::new();
         for digest in listed {
-            if let Some(attached) = self.attached(digest).filter(|attached| attached.subject == *subject)
+            if let Some(attached) = self.attached.of(&self.layout, digest)?.filter(|attached| attached.subject == *subject)
                 && self.visible(repository, digest)?.is_some()
             {
                 found.push(attached.shown);

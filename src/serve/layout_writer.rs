@@ -58,8 +58,8 @@ fn is_foreign(media_type: &str) -> bool {
 }
 
 impl Writer for LayoutStore {
-    fn begin(&self, repository: &str) -> Result<String, StoreError> {
-        self.sessions()?.begin(repository)
+    fn begin(&self, repository: &str, single: bool) -> Result<String, StoreError> {
+        self.sessions()?.begin(repository, single)
     }
 
     fn offset(&self, repository: &str, session: &str) -> Result<u64, StoreError> {
@@ -158,7 +158,7 @@ impl Writer for LayoutStore {
         if !names.is_empty() {
             held.tag_all(&names.iter().map(|name| (name.as_str(), &descriptor)).collect())?;
         }
-        self.forget_attached(&digest);
+        self.attached.forget(&digest);
         Ok((digest, manifest.subject.map(|subject| subject.digest)))
     }
 
@@ -185,8 +185,11 @@ impl Writer for LayoutStore {
                 if let Some(tag) = self.needed_by(repository, digest, true)? {
                     return Err(StoreError::Needed { tag });
                 }
+                let stays = self.is_attached_elsewhere(repository, digest)?;
                 held.remove(|name, _| name.is_some_and(|name| own.iter().any(|own| own == name)))?;
-                held.remove(|name, listed| name.is_none() && listed == digest)?;
+                if !stays {
+                    held.remove(|name, listed| name.is_none() && listed == digest)?;
+                }
                 self.deleted.change(repository, &[*digest], &[])
             }
         }

@@ -11,6 +11,7 @@
 mod access;
 mod answer;
 mod archive_store;
+mod attached;
 mod body;
 mod deleted;
 mod error;

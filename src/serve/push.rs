@@ -35,7 +35,8 @@ pub(super) async fn begin(state: &Arc<State>, repository: &str, asked: &mut Aske
     }
     let whole = asked.query("digest").map(|text| digest_of(&text)).transpose()?;
     let name = repository.to_owned();
-    let session = tell(state, move |store| store.begin(&name)).await?;
+    let single = whole.is_some();
+    let session = tell(state, move |store| store.begin(&name, single)).await?;
     match whole {
         Some(digest) => {
             let mut untold = Untold { state: state.clone(), repository: repository.to_owned(), session: Some(session.clone()) };

@@ -129,8 +129,9 @@ impl<S: Store + ?Sized> Store for Arc<S> {
 
 /// The side of a store that takes content in.
 pub trait Writer {
-    /// Opens an upload session and gives its name.
-    fn begin(&self, repository: &str) -> Result<String, StoreError>;
+    /// Opens an upload session and gives its name. A `single` one is for one request, and its client is told of none: what is left of
+    /// it when the process dies is nobody's.
+    fn begin(&self, repository: &str, single: bool) -> Result<String, StoreError>;
 
     /// Bytes a session has.
     fn offset(&self, repository: &str, session: &str) -> Result<u64, StoreError>;

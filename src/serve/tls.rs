@@ -1,13 +1,12 @@
 //! The certificate a registry shows, and how long it holds.
 
 use super::error::Error;
-use crate::fs::{File, FsError};
+use crate::fs::File;
 use crate::limits;
 use crate::x509;
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,8 +42,5 @@ impl Tls {
 }
 
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, Error> {
-    let mut bytes = Vec::new();
-    let file = File::open_path(path)?;
-    file.take(limits::KEY_BYTES * 4).read_to_end(&mut bytes).map_err(|e| FsError::from_io(e, "read", path))?;
-    Ok(bytes)
+    Ok(File::open_path(path)?.read_whole(limits::KEY_BYTES * 4)?)
 }

@@ -14,6 +14,8 @@ pub(super) const SESSION_SECONDS: u64 = 7 * 24 * 3600;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Hashes kept between the requests of sessions. One more is not kept, but its session read again at its end.
 const HASHES: usize = 1024;
+/// How the name of a session begins that lives as long as one request.
+const SINGLE: &str = "single-";
 /// What is written at once.
 const PIECE: usize = 256 << 10;
 
@@ -38,6 +40,15 @@ impl Uploads {
         Uploads { dir, busy: Mutex::default(), freed: Condvar::new(), hashes: Mutex::default() }
     }
 
+    /// Removes the sessions of single requests. For who has just begun, and is the only one to write here: the requests ended with
+    /// the process before.
+    pub fn forget_single(&self) -> Result<(), FsError> {
+        for entry in self.dir.list()?.iter().filter(|entry| entry.name.starts_with(SINGLE) && entry.name.ends_with(INCOMPLETE)) {
+            self.dir.remove(&entry.name)?;
+        }
+        Ok(())
+    }
+
     /// Removes sessions nobody has written to since `before`; gives how many there were.
     pub fn expire(&self, before: u64) -> Result<usize, FsError> {
         let mut removed = 0;
@@ -51,17 +62,18 @@ impl Uploads {
         Ok(removed)
     }
 
-    pub fn begin(&self, repository: &str) -> Result<String, StoreError> {
+    pub fn begin(&self, repository: &str, single: bool) -> Result<String, StoreError> {
         let mut random = [0u8; 16];
         getrandom::fill(&mut random).map_err(|e| FsError::new("name an upload in", self.dir.path(), io::Error::other(e.to_string())))?;
-        let session = crate::digest::hex(&random);
+        let session = format!("{}{}", if single { SINGLE } else { "" }, crate::digest::hex(&random));
         self.dir.open_held(&file_name(repository, &session))?;
         Ok(session)
     }
 
     /// Takes a session for one request.
     pub fn take(&self, repository: &str, session: &str) -> Result<Session<'_>, StoreError> {
-        let is_ours = session.len() == 32 && session.bytes().all(|b| b.is_ascii_hexdigit());
+        let random = session.strip_prefix(SINGLE).unwrap_or(session);
+        let is_ours = random.len() == 32 && random.bytes().all(|b| b.is_ascii_hexdigit());
         let name = file_name(repository, session);
         if !is_ours || self.dir.size_of(&name)?.is_none() {
             return Err(StoreError::UploadUnknown);
@@ -200,7 +212,7 @@ mod tests {
     fn a_session_survives_a_cut_and_a_restart() {
         let temp = tempfile::tempdir().unwrap();
         let first = uploads(&temp);
-        let session = first.begin("a").unwrap();
+        let session = first.begin("a", false).unwrap();
         struct Broken;
         impl Read for Broken {
             fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
@@ -226,7 +238,7 @@ mod tests {
     fn a_session_is_its_repositorys_and_ends_with_a_wrong_digest() {
         let temp = tempfile::tempdir().unwrap();
         let uploads = uploads(&temp);
-        let session = uploads.begin("a").unwrap();
+        let session = uploads.begin("a", false).unwrap();
         assert!(matches!(uploads.take("b", &session), Err(StoreError::UploadUnknown)));
         assert!(matches!(uploads.take("a", "../../etc/passwd"), Err(StoreError::UploadUnknown)));
         let wrong = uploads.take("a", &session).unwrap().finish(&Digest::sha256(b"x"), |_, _, _| Ok(()));
@@ -238,7 +250,7 @@ mod tests {
     fn old_sessions_go_and_young_ones_stay() {
         let temp = tempfile::tempdir().unwrap();
         let uploads = uploads(&temp);
-        let session = uploads.begin("a").unwrap();
+        let session = uploads.begin("a", false).unwrap();
         assert_eq!(uploads.expire(1).unwrap(), 0);
         assert!(uploads.take("a", &session).is_ok());
         assert_eq!(uploads.expire(u64::MAX).unwrap(), 1);

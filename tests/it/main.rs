@@ -40,6 +40,7 @@ mod resources;
 mod serve;
 mod serve_access;
 mod serve_push;
+mod serve_starts;
 mod sick_lines;
 mod ssh;
 mod static_binary;
