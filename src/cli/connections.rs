@@ -100,7 +100,7 @@ pub fn client(
     let parallel = access.parallel.map(usize::from);
     let defaults = Options::default();
     let hosts = hosts(ctx, access)?;
-    let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
+    let (cancel, finishing, progress, notes) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
         credentials: Arc::new(Telling { files: AuthFiles::new(files, helper_path), progress: ctx.progress.clone() }),
@@ -110,7 +110,9 @@ pub fn client(
         gentle: parallel.is_none(),
         hosts,
         cancelled: Arc::new(move || cancel.load(Ordering::Relaxed) && !finishing.load(Ordering::Relaxed)),
+        timing: super::timing(ctx),
         warn: Arc::new(move |line| progress.say(Level::Warning, line)),
+        note: Arc::new(move |line| notes.say(Level::Info, line)),
         ..defaults
     };
     Client::new(options).map_err(|e| crate::error::source(&e))

@@ -10,6 +10,7 @@ use super::host::{Entrance, Host, is_loopback};
 use super::location;
 use super::reply::Reply;
 use super::tls::{self, Pair};
+use crate::text::{sentence, shown};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, WARNING};
 use reqwest::{Method, Response, Url};
@@ -19,6 +20,12 @@ use std::time::{Duration, Instant};
 
 /// Below this fraction of a registry's limit of pulls the person is told.
 const FEW_PULLS: u64 = 5;
+/// From this failure on a person is told what is waited for ...
+const TOLD_FAILURE: u32 = 3;
+/// ... and before a wait of this length.
+const TOLD_WAIT: Duration = Duration::from_secs(10);
+/// How often a wait looks whether the host is given up meanwhile.
+const TICK: Duration = Duration::from_millis(100);
 /// Redirects followed for one request.
 const HOPS: usize = 10;
 
@@ -153,9 +160,14 @@ impl Core {
     }
 
     /// A whole request: sent until an answer in `accept` comes, or a failure that is final.
-    pub async fn request(&self, host: &Host, mut call: Call, accept: &[u16]) -> Result<Reply, Error> {
+    pub async fn request(&self, host: &Host, call: Call, accept: &[u16]) -> Result<Reply, Error> {
+        self.request_after(0, host, call, accept).await
+    }
+
+    /// [`Core::request`] after so many tries have failed already.
+    pub async fn request_after(&self, failed: u32, host: &Host, mut call: Call, accept: &[u16]) -> Result<Reply, Error> {
         let tries = self.options.timing.tries;
-        let mut attempt = 0;
+        let mut attempt = failed;
         loop {
             let failure = match self.exchange(host, &mut call).await {
                 Ok(Exchange::Again) => continue,
@@ -185,7 +197,11 @@ impl Core {
 
     /// After the `attempt`-th failure: waits if another try makes sense, else gives the failure back.
     pub async fn after(&self, host: &Host, failure: Error, attempt: u32, tries: u32) -> Result<(), Error> {
-        if !failure.is_transient() || attempt >= tries {
+        let silence = host.silence(&failure);
+        if !failure.is_transient() || attempt >= tries || silence.is_some() && host.outage.is_gone() {
+            if let Some(reason) = silence.filter(|_| attempt >= self.options.timing.tries) {
+                host.outage.give_up(reason.clone());
+            }
             return Err(failure);
         }
         let timing = &self.options.timing;
@@ -204,6 +220,11 @@ impl Core {
             let more = "more pulls are allowed to who is logged in";
             self.warn(&host.name, &format!("the limit of pulls is reached{left}: waiting {} s and more; {more}", wait.as_secs().max(1)));
         }
+        if (attempt >= TOLD_FAILURE || wait >= TOLD_WAIT) && host.outage.tell(silence.is_some()) {
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            let line = format!("{failure}; waiting {seconds:.0} s, then try {} of {tries}", attempt + 1);
+            (self.options.note)(&sentence(&line).to_string());
+        }
         if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
             // The host is asked for a pause by one request; all others pause as well.
             let mut gate = host.not_before.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +232,17 @@ impl Core {
             *gate = Some(gate.map_or(until, |old| old.max(until)));
             return Ok(());
         }
-        self.sleep(wait).await
+        if silence.is_none() {
+            return self.sleep(wait).await;
+        }
+        let until = Instant::now() + wait;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if host.outage.is_gone() {
+                return Err(failure);
+            }
+            self.sleep(left.min(TICK)).await?;
+        }
+        Ok(())
     }
 
     /// Waits while the host wants a pause.
@@ -270,11 +301,15 @@ impl Core {
         login: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
         let lost = |reason| Error::Unreachable { host: location::authority(url), reason };
+        let own = location::same_origin(url, &entrance.base);
+        if let Some(reason) = host.outage.refuses(self.options.timing.retry_cap).filter(|_| own) {
+            return Err(lost(reason));
+        }
         crate::fault::point("http", &format!("{} {}", call.method, location::bare(url))).map_err(|e| lost(Reason::Lost(e.to_string())))?;
         let pair = self.pair_for(host, entrance, url)?;
         let client = if call.blob { &pair.blob } else { &pair.api };
         let mut request = client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
-        if location::same_origin(url, &entrance.base) {
+        if own {
             request = request.headers(host.settings.headers.clone());
         }
         if let Some(login) = login {
@@ -286,6 +321,9 @@ impl Core {
             request = request.header(CONTENT_LENGTH, length).body(body);
         }
         let answer = self.watched(call.patience, request.send()).await.map_err(|halt| call.halted(halt, call.patience))?;
+        if answer.is_ok() && own && host.outage.answered() {
+            (self.options.note)(&format!("{} answers again", shown(&host.name)));
+        }
         answer.map_err(|e| lost(tls::reason(&e)))
     }
 

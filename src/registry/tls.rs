@@ -128,12 +128,10 @@ fn is_of_proxy(words: &str) -> bool {
 fn of_io(error: &io::Error) -> Option<Reason> {
     match error.kind() {
         ErrorKind::ConnectionRefused => Some(Reason::Refused),
-        ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe
-        | ErrorKind::NetworkUnreachable
-        | ErrorKind::HostUnreachable
-        | ErrorKind::NotConnected => Some(Reason::Lost(error.kind().to_string())),
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Some(Reason::NoRoute),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::NotConnected => {
+            Some(Reason::Lost(error.kind().to_string()))
+        }
         // HTTP/2 keeps only the words of what its connection failed with.
         ErrorKind::InvalidData if error.get_ref().is_none_or(|e| e.downcast_ref::<rustls::Error>().is_none()) => {
             of_alert(&error.to_string())

@@ -103,7 +103,7 @@ impl Repository {
         let place = self.shared.wait(core.watched(Duration::MAX, self.host.uploads.acquire()))?;
         let _place = place.ok().and_then(Result::ok).ok_or(Error::Cancelled)?;
         let mut upload = Upload { proven, ..Upload::new(self, blob, open) };
-        let (mut attempt, mut reached) = (0, 0);
+        let mut reached = 0;
         loop {
             let failure = match upload.once() {
                 Ok(()) => return Ok(()),
@@ -118,10 +118,10 @@ impl Repository {
             // As long as more of it arrives each time, it is worth going on.
             let further = upload.stands_at.filter(|at| *at > reached);
             if let Some(at) = further {
-                (attempt, reached) = (0, at);
+                (upload.failed, reached) = (0, at);
             }
-            attempt += 1;
-            upload.again(failure, attempt, further.is_some())?;
+            upload.failed += 1;
+            upload.again(failure, further.is_some())?;
         }
     }
 }
@@ -147,6 +147,8 @@ struct Upload<'a> {
     resumed: bool,
     /// Going on was refused once: what the registry says of where an upload stands does not hold.
     no_resume: bool,
+    /// Tries that failed since it came further.
+    failed: u32,
     /// How often it broke off.
     breaks: u32,
     /// Pieces were tried for that, and refused.
@@ -173,6 +175,7 @@ impl<'a> Upload<'a> {
             looks: 0,
             resumed: false,
             no_resume: false,
+            failed: 0,
             breaks: 0,
             no_pieces: false,
         }
@@ -232,7 +235,8 @@ impl<'a> Upload<'a> {
             let path = self.repository.path("blobs/uploads/");
             let url = self.repository.host.enter(&self.core).await?.url(&self.target, &path)?;
             let call = self.call(Method::POST, url, true);
-            let reply = self.core.request(&self.repository.host, call, &[202, 201]).await?;
+            // The tries of a blob count together: after a line that stayed broken another full round would be minutes.
+            let reply = self.core.request_after(self.failed, &self.repository.host, call, &[202, 201]).await?;
             let session = Session::of(&reply, &self.core, &self.repository.host, &self.target).await;
             reply.drain(&self.core).await;
             session
@@ -504,7 +508,7 @@ impl<'a> Upload<'a> {
     }
 
     /// Waits for another try of the whole upload, or gives the failure back.
-    fn again(&mut self, failure: Failure, attempt: u32, further: bool) -> Result<(), Error> {
+    fn again(&mut self, failure: Failure, further: bool) -> Result<(), Error> {
         // Also where the upload is kept: some registries keep whole pieces only.
         if self.breaks >= BREAKS && !further && !self.unasked && !self.no_pieces && failure.step == Step::Send {
             let half = match self.way {
@@ -521,10 +525,10 @@ impl<'a> Upload<'a> {
         let code = failure.error.answer().and_then(|a| a.code.as_deref()).unwrap_or_default();
         // Sessions are lost by restarts and by replicas that do not share them; bytes are damaged on the way.
         let session_lost = matches!(code, "BLOB_UPLOAD_INVALID" | "BLOB_UPLOAD_UNKNOWN" | "DIGEST_INVALID");
-        if session_lost && attempt < tries.min(3) {
+        if session_lost && self.failed < tries.min(3) {
             return self.repository.wait(self.core.sleep(self.core.options.timing.retry_base));
         }
-        self.repository.wait(self.core.after(&self.repository.host, failure.error, attempt, tries))
+        self.repository.wait(self.core.after(&self.repository.host, failure.error, self.failed, tries))
     }
 }
 
