@@ -8,6 +8,7 @@ use super::error::{Error, Reason, Target};
 use super::headers;
 use super::host::{Entrance, Host, is_loopback};
 use super::location;
+use super::options::Timing;
 use super::reply::Reply;
 use super::tls::{self, Pair};
 use crate::text::{sentence, shown};
@@ -205,13 +206,12 @@ impl Core {
             return Err(failure);
         }
         let timing = &self.options.timing;
-        let asked = failure.answer().and_then(|a| a.retry_after).map(|wait| wait.min(timing.retry_after_cap));
-        let doubled = |base: Duration| base.saturating_mul(1 << attempt.min(16).saturating_sub(1));
+        let asked = failure.answer().and_then(|a| a.retry_after).and_then(|wait| asked_for(timing, wait));
         let counted = failure.answer().filter(|answer| answer.status == 429 && host.counts_pulls(answer));
         let wait = match (asked, counted) {
             (Some(asked), _) => asked,
-            (None, Some(_)) => doubled(timing.pulls_base).min(timing.retry_after_cap),
-            (None, None) => jitter(doubled(timing.retry_base).min(timing.retry_cap)),
+            (None, Some(_)) => doubled(timing.pulls_base, attempt).min(timing.retry_after_cap),
+            (None, None) => jitter(doubled(timing.retry_base, attempt).min(timing.retry_cap)),
         };
         if let Some(answer) = counted
             && !host.no_pulls.swap(true, Ordering::Relaxed)
@@ -220,10 +220,9 @@ impl Core {
             let more = "more pulls are allowed to who is logged in";
             self.warn(&host.name, &format!("the limit of pulls is reached{left}: waiting {} s and more; {more}", wait.as_secs().max(1)));
         }
-        if (attempt >= TOLD_FAILURE || wait >= TOLD_WAIT) && host.outage.tell(silence.is_some()) {
+        if attempt >= TOLD_FAILURE || wait >= TOLD_WAIT {
             let seconds = wait.as_secs_f64().ceil().max(1.0);
-            let line = format!("{failure}; waiting {seconds:.0} s, then try {} of {tries}", attempt + 1);
-            (self.options.note)(&sentence(&line).to_string());
+            self.tell(host, silence.is_some(), || format!("{failure}; waiting {seconds:.0} s, then try {} of {tries}", attempt + 1));
         }
         if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
             // The host is asked for a pause by one request; all others pause as well.
@@ -243,6 +242,13 @@ impl Core {
             self.sleep(left.min(TICK)).await?;
         }
         Ok(())
+    }
+
+    /// Tells what is waited for, at most once a minute and host.
+    pub fn tell(&self, host: &Host, silence: bool, line: impl FnOnce() -> String) {
+        if host.outage.tell(silence) {
+            (self.options.note)(&sentence(&line()).to_string());
+        }
     }
 
     /// Waits while the host wants a pause.
@@ -364,8 +370,33 @@ impl Core {
     }
 }
 
+/// A wait the host asked for. `Retry-After: 0`, or a date that a clock behind ours calls the future, would use all tries up at once: what
+/// is shorter than the first wait of our own is not asked for.
+fn asked_for(timing: &Timing, wait: Duration) -> Option<Duration> {
+    (wait >= timing.retry_base).then(|| wait.min(timing.retry_after_cap))
+}
+
+fn doubled(base: Duration, attempt: u32) -> Duration {
+    base.saturating_mul(1 << attempt.min(16).saturating_sub(1))
+}
+
 /// Full jitter: anything up to `wait`, so that those who failed together do not come back together.
 fn jitter(wait: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     wait.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_nothing_is_no_pause_asked_for() {
+        let timing = Timing::default();
+        assert_eq!(asked_for(&timing, Duration::ZERO), None);
+        assert_eq!(asked_for(&timing, Duration::from_secs(1)), Some(Duration::from_secs(1)));
+        assert_eq!(asked_for(&timing, Duration::from_secs(86_400)), Some(timing.retry_after_cap));
+        let waits: Vec<u64> = (1..=4).map(|attempt| doubled(Duration::from_secs(1), attempt).as_secs()).collect();
+        assert_eq!((waits, doubled(Duration::MAX, u32::MAX)), (vec![1, 2, 4, 8], Duration::MAX));
+    }
 }

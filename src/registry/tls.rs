@@ -193,3 +193,21 @@ pub(super) fn deepest(error: &(dyn StdError + 'static)) -> String {
         None => crate::text::shown(&at.to_string()).to_string(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_switched_off_is_no_broken_connection() {
+        for (kind, silence) in [
+            (ErrorKind::HostUnreachable, true),
+            (ErrorKind::NetworkUnreachable, true),
+            (ErrorKind::ConnectionRefused, true),
+            (ErrorKind::ConnectionReset, false),
+            (ErrorKind::BrokenPipe, false),
+        ] {
+            assert_eq!(of_io(&kind.into()).unwrap().is_silence(), silence, "{kind}");
+        }
+    }
+}

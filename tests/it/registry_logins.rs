@@ -126,3 +126,20 @@ fn a_refusal_in_spite_of_a_login_is_no_matter_of_logins() {
     server.lie("GET", "/tags/", 1, Fault::Status(403, vec![], error("DENIED")));
     assert!(matches!(anonymous.tags(), Err(Error::LoginRefused { credentials_sent: false, .. })));
 }
+
+/// Whoever has pushed reads with the same token. Once that one is refused the new one is shown, and no longer the old one first.
+#[test]
+fn a_refused_token_is_not_shown_again() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    server.set_tags("a/b", &[Some("x")]);
+    let content = bytes(46, 1000);
+    put(&repository, &blob(&content), &content).unwrap();
+    repository.tags().unwrap();
+    assert_eq!((server.seen("GET", "/token").len(), server.seen("GET", "/tags/").len()), (1, 1));
+    server.expire_tokens();
+    for _ in 0..3 {
+        repository.tags().unwrap();
+    }
+    assert_eq!((server.seen("GET", "/token").len(), server.seen("GET", "/tags/").len()), (2, 5));
+}

@@ -158,3 +158,15 @@ fn a_list_of_tags_is_read_as_far_as_it_pays() {
     server.lie("GET", "/tags/", usize::MAX, Fault::Header("link", Some("</v2/a/b/tags/list?from=0>; rel=\"next\"".into())));
     assert!(repository.all_tags(50).unwrap().is_none() && server.seen("GET", "/tags/").len() < 4, "in circles");
 }
+
+/// A server that fails says nothing about what it can.
+#[test]
+fn whether_there_is_a_referrers_api_is_not_read_from_a_failure() {
+    let (server, repository) = open(Guard::Open);
+    let subject = Digest::sha256(b"x");
+    assert!(!repository.has_referrers_api(&subject).unwrap());
+    server.list_referrers();
+    assert!(repository.has_referrers_api(&subject).unwrap());
+    server.lie("GET", "/referrers/", usize::MAX, Fault::Status(503, vec![], String::new()));
+    assert!(matches!(repository.has_referrers_api(&subject), Err(Error::Server { .. })));
+}

@@ -1,13 +1,14 @@
 //! Blobs on their way to a registry that lies.
 
-use crate::registry_client::{at, impatient, open, options, with_login};
+use crate::registry_client::{at, impatient, open, options, quick, with_login};
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::store_suite::{blob, bytes, put};
 use sealift::blob::{BlobSink, Wrong};
 use sealift::digest::Digest;
-use sealift::registry::{Error, Options};
+use sealift::registry::{Error, Options, Timing};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 #[test]
 fn uploads_take_the_way_every_vendor_tests() {
@@ -178,4 +179,34 @@ fn a_host_with_a_chunk_size_gets_pieces_from_the_start() {
         assert_eq!(server.seen("PATCH", "/uploads/").len() - before, pieces);
     }
     assert_eq!(repository.body_limit(), None, "nothing was refused");
+}
+
+/// A front loses its patience while the registry still moves the blob: the upload is neither taken from it nor sent again.
+#[test]
+fn a_registry_that_is_still_at_it_is_left_alone() {
+    let server = Lying::start(Guard::Open);
+    let repository = at(&server, Options { timing: Timing { commit: Duration::from_secs(36_000), ..quick() }, ..options() });
+    let content = bytes(43, 6_000_000);
+    server.add_blob(&content);
+    server.lie("PUT", "/uploads/", 1, Fault::Status(504, vec![], String::new()));
+    server.lie("HEAD", "/blobs/", 6, Fault::Status(404, vec![], error("BLOB_UNKNOWN")));
+    put(&repository, &blob(&content), &content).unwrap();
+    let count = |method: &str| server.seen(method, "/").len();
+    assert_eq!((count("POST"), count("PATCH"), count("PUT"), count("HEAD"), count("DELETE")), (1, 1, 1, 7, 0));
+    // One that never comes is given back and begun again.
+    let other = bytes(44, 1000);
+    server.lie("PUT", "/uploads/", 1, Fault::Status(504, vec![], String::new()));
+    put(&repository, &blob(&other), &other).unwrap();
+    assert_eq!((count("POST"), count("DELETE"), server.blob(&blob(&other).digest).unwrap().len()), (3, 1, 1000));
+}
+
+/// What is streamed cannot be sent twice: that it was refused with a fresh token as well is still the registry's own answer.
+#[test]
+fn a_body_refused_with_a_fresh_token_is_a_refused_login() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    server.lie("PATCH", "/uploads/", usize::MAX, Fault::Status(401, vec![], error("DENIED")));
+    let content = bytes(45, 3_000_000);
+    let refused = put(&repository, &blob(&content), &content).unwrap_err();
+    assert!(matches!(&refused, Error::LoginRefused { credentials_sent: true, answer, .. } if answer.message == "as told"), "{refused}");
 }
