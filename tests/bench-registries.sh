@@ -42,6 +42,16 @@ EOF
     await "$port"
 }
 
+# both_at NAME: the layout $run/NAME as we serve it ($ours), and its first ten images in a docker-registry ($port).
+both_at() {
+    sealift_at "$run/$1" --read-only
+    ours=$port
+    registry_at "$run/$1.registry"
+    for ((i = 0; i < 10; i++)); do
+        skopeo copy -q --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://127.0.0.1:$ours/small/$i:v1" "docker://127.0.0.1:$port/small/$i:v1"
+    done
+}
+
 # took NAME COMMAND...: runs it measured; NAME collects one line per round.
 took() {
     local name=$1; shift
@@ -78,12 +88,7 @@ pack() { # pack NAME PORT IMAGES
 
 if wanted pull; then
     python3 "$tools" layout "$run/ten" 10 8 1000000 2
-    sealift_at "$run/ten" --read-only
-    from=$port
-    registry_at "$run/ten.registry"
-    for ((i = 0; i < 10; i++)); do
-        skopeo copy -q --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://127.0.0.1:$from/small/$i:v1" "docker://127.0.0.1:$port/small/$i:v1"
-    done
+    both_at ten
     background python3 "$tools" latency "127.0.0.1:$port" 100 "$run/slow"
     slow=$(written "$run/slow")
     { printf '"127.0.0.1:%s":\n  tls-verify: false\n  images:\n' "$slow"; for ((i = 0; i < 10; i++)); do echo "    small/$i: [v1]"; done; } >"$run/sync.yml"
@@ -127,12 +132,7 @@ hammer() {
 
 if wanted small; then
     python3 "$tools" layout "$run/tiny" 200 10 2048
-    sealift_at "$run/tiny" --read-only
-    ours=$port
-    registry_at "$run/tiny.registry"
-    for ((i = 0; i < 10; i++)); do
-        skopeo copy -q --preserve-digests --src-tls-verify=false --dest-tls-verify=false "docker://127.0.0.1:$ours/small/$i:v1" "docker://127.0.0.1:$port/small/$i:v1"
-    done
+    both_at tiny
     blob=$(curl -s "http://127.0.0.1:$ours/v2/small/1/manifests/v1" | python3 -c 'import json, sys; print(json.load(sys.stdin)["layers"][0]["digest"])')
     digest=$(curl -sI "http://127.0.0.1:$ours/v2/small/1/manifests/v1" | tr -d '\r' | awk -F': ' 'tolower($1) == "docker-content-digest" {print $2}')
     for ((round = 0; round < rounds; round++)); do

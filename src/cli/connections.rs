@@ -2,6 +2,7 @@
 
 use super::{Context, options, values};
 use crate::error::{Code, Error, Side};
+use crate::fs::Loaded;
 use crate::image_set::Source;
 use crate::layout::Layout;
 use crate::lookaside::{Folders, Lookasides, Scopes};
@@ -35,12 +36,16 @@ pub fn registries(ctx: &Context, access: &options::Access) -> Result<Conf, Error
         system: SYSTEM_CONF.map(PathBuf::from).to_vec(),
         last,
     };
-    let loaded = files.load()?;
+    Ok(told(ctx, "registries.conf", files.load()?))
+}
+
+/// What files of configuration say, once the person knows which they are and what is odd in them.
+fn told<T>(ctx: &Context, what: &str, loaded: Loaded<T>) -> T {
     loaded.notices.iter().for_each(|notice| ctx.output.warn(notice));
     for file in loaded.files {
-        ctx.progress.say(Level::Detail, &format!("registries.conf: {}", shown(&file.display().to_string())));
+        ctx.progress.say(Level::Detail, &format!("{what}: {}", shown(&file.display().to_string())));
     }
-    Ok(loaded.conf)
+    loaded.content
 }
 
 /// Folders of `registries.d` that do not belong to a user.
@@ -61,11 +66,7 @@ pub fn lookasides(ctx: &Context, selection: &options::Selection) -> Result<Looka
     let own = ctx.environment.user_config.iter().map(|config| config.join("containers/registries.d"));
     let usual = own.chain(SYSTEM_REGISTRIES_D.map(PathBuf::from)).collect();
     let loaded = Folders { named: selection.registries_d.clone(), usual }.load()?;
-    loaded.notices.iter().for_each(|notice| ctx.output.warn(notice));
-    for file in loaded.files {
-        ctx.progress.say(Level::Detail, &format!("registries.d: {}", shown(&file.display().to_string())));
-    }
-    Ok(Lookasides::new(named, loaded.scopes))
+    Ok(Lookasides::new(named, told(ctx, "registries.d", loaded)))
 }
 
 /// A client for one side. `verify` is what `--src-tls-verify` or `--dest-tls-verify` says.
@@ -100,7 +101,7 @@ pub fn client(
     let parallel = access.parallel.map(usize::from);
     let defaults = Options::default();
     let hosts = hosts(ctx, access)?;
-    let (cancel, finishing, progress) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone());
+    let (cancel, finishing, progress, notes) = (ctx.cancel.clone(), finishing.clone(), ctx.progress.clone(), ctx.progress.clone());
     let options = Options {
         tls: Arc::new(tls),
         credentials: Arc::new(Telling { files: AuthFiles::new(files, helper_path), progress: ctx.progress.clone() }),
@@ -110,7 +111,9 @@ pub fn client(
         gentle: parallel.is_none(),
         hosts,
         cancelled: Arc::new(move || cancel.load(Ordering::Relaxed) && !finishing.load(Ordering::Relaxed)),
+        timing: super::timing(ctx),
         warn: Arc::new(move |line| progress.say(Level::Warning, line)),
+        note: Arc::new(move |line| notes.say(Level::Info, line)),
         ..defaults
     };
     Client::new(options).map_err(|e| crate::error::source(&e))

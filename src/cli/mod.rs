@@ -192,6 +192,17 @@ fn prepare(ctx: &Context) -> Result<(), Error> {
     Ok(())
 }
 
+/// The waits of registries' clients: a test may shorten them.
+#[cfg(debug_assertions)]
+fn timing(ctx: &Context) -> crate::registry::Timing {
+    faults::timing(ctx.environment.fault.as_deref())
+}
+
+#[cfg(not(debug_assertions))]
+fn timing(_: &Context) -> crate::registry::Timing {
+    crate::registry::Timing::default()
+}
+
 fn dispatch(command: Command, ctx: &Context) -> Result<Outcome, Error> {
     match command {
         Command::Key(args) => key::run(args, ctx),

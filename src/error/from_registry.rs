@@ -114,6 +114,7 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         Reason::Refused => {
             silent(format!("check the port and that the registry runs: `curl -v https://{host}/v2/`; then run the same command again"))
         }
+        Reason::NoRoute => silent(format!("check that {host} is switched on, and the routes to it; then run the same command again")),
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
         Reason::Lost(_) | Reason::Other(_) => Error::new(Code::RegistryUnreachable, error.to_string()),

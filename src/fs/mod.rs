@@ -8,6 +8,7 @@ mod change;
 mod dir;
 mod error;
 mod file;
+mod loaded;
 mod lock;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub use change::{Parked, Staged};
 pub use dir::Dir;
 pub use error::{FsError, Trouble};
 pub use file::File;
+pub use loaded::Loaded;
 pub use lock::Lock;
 
 use crate::limits;

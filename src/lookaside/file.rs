@@ -1,7 +1,7 @@
 //! The files of `registries.d`, read and joined.
 
 use super::{Scopes, Store};
-use crate::fs::{Dir, FsError, Trouble, read_user_file};
+use crate::fs::{Dir, FsError, Loaded, Trouble, read_user_file};
 use crate::limits::REGISTRIES_D_FILES;
 use crate::text::{bare_address, shown, without_userinfo};
 use serde::Deserialize;
@@ -47,17 +47,6 @@ pub struct Folders {
     pub named: Option<PathBuf>,
     /// The usual ones, the user's own first: the first that is there is read.
     pub usual: Vec<PathBuf>,
-}
-
-/// What the files say.
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// The stores that are read from.
-    pub scopes: Scopes,
-    /// What should be looked at, one line each.
-    pub notices: Vec<String>,
-    /// The files that were read.
-    pub files: Vec<PathBuf>,
 }
 
 #[derive(Default, Deserialize)]
@@ -122,7 +111,7 @@ impl Folders {
     ///
     /// # Errors
     /// [`ConfigError`] for the first file that cannot be used.
-    pub fn load(&self) -> Result<Loaded, ConfigError> {
+    pub fn load(&self) -> Result<Loaded<Scopes>, ConfigError> {
         let mut loaded = Loaded::default();
         if let Some(folder) = &self.named {
             loaded.add_folder(&Dir::open(folder)?)?;
@@ -142,10 +131,9 @@ impl Folders {
     }
 }
 
-impl Loaded {
+impl Loaded<Scopes> {
     fn add_folder(&mut self, dir: &Dir) -> Result<(), ConfigError> {
-        let mut names: Vec<String> = dir.list()?.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".yaml")).collect();
-        names.sort();
+        let names = dir.names_ending(".yaml")?;
         if names.len() > REGISTRIES_D_FILES {
             let why = format!("there are {} files in its folder, at most {REGISTRIES_D_FILES} are read", names.len());
             return Err(ConfigError::Content { path: dir.path().to_owned(), fault: Fault::Syntax(why) });
@@ -171,7 +159,7 @@ impl Loaded {
             foreign.extend(section.rest.into_keys());
             let filled = |text: Option<String>| text.filter(|text| !text.is_empty());
             if let Some(text) = filled(section.lookaside).or(filled(section.sigstore)) {
-                self.scopes.set(scope.as_deref(), store(&text)?);
+                self.content.set(scope.as_deref(), store(&text)?);
             }
             if known.insert(scope.clone(), ()).is_some() {
                 return Err(Fault::Twice(scope.map_or("default-docker".to_owned(), |scope| shown(&scope).to_string())));

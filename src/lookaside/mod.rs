@@ -9,7 +9,7 @@ mod store;
 #[cfg(test)]
 mod tests;
 
-pub use file::{ConfigError, Fault, Folders, Loaded};
+pub use file::{ConfigError, Fault, Folders};
 pub use store::{Entry, Store, StoreFailure, entry};
 
 use crate::digest::Digest;

@@ -1,11 +1,12 @@
 //! Which store is asked, and what it may answer.
 
 use super::*;
+use crate::fs::Loaded;
 use crate::web::{Get, WebError};
 use std::collections::BTreeMap;
 use std::path::Path;
 
-fn loaded(texts: &[&str]) -> Result<Loaded, Fault> {
+fn loaded(texts: &[&str]) -> Result<Loaded<Scopes>, Fault> {
     let (mut loaded, mut known) = (Loaded::default(), BTreeMap::new());
     for text in texts {
         loaded.add(Path::new("x.yaml"), text.as_bytes(), &mut known)?;
@@ -29,7 +30,7 @@ fn the_most_specific_scope_with_a_store_is_asked() {
     assert!(files.notices.is_empty(), "{:?}", files.notices);
     let mut named = Scopes::default();
     named.set(Some("quay.io/named"), Store::parse("/srv/named"));
-    let all = Lookasides::new(named, files.scopes);
+    let all = Lookasides::new(named, files.content);
     for (name, store) in [
         ("docker.io/library/nginx:1", "https://all.test"),
         ("quay.io/other/app:1", "https://quay.test/s"),

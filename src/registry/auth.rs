@@ -67,6 +67,7 @@ impl Party<'_> {
             let login = plain(credential.as_deref());
             return Ok(Some(login).filter(|l| refused.header.is_none() && l.header.is_some()));
         }
+        self.forget(refused);
         let scopes = challenge::union(self.scopes, challenge.scopes());
         let slot = self.host.tokens.slot(self.repository, self.scopes);
         let mut kept = slot.lock().await;
@@ -80,6 +81,14 @@ impl Party<'_> {
             }
         };
         Ok(Some(Login { header: Some(header), credentials: credential.is_some(), bearer: true }))
+    }
+
+    /// What was refused may be the token of a push, which was shown for less: it is not shown again.
+    fn forget(&self, refused: &Login) {
+        let slot = self.host.tokens.slot(self.repository, &self.wider());
+        if let Ok(mut kept) = slot.try_lock() {
+            kept.take_if(|token| refused.header.as_ref() == Some(&token.header));
+        }
     }
 
     async fn fetch(&self, challenge: &Challenge, scopes: &[Scope], credential: Option<&Credential>) -> Result<Token, Error> {

@@ -108,6 +108,9 @@ pub enum Reason {
     /// Nothing listens there.
     #[error("connection refused")]
     Refused,
+    /// The network knows no way there, or nobody at its end: a machine that is switched off.
+    #[error("no route to it")]
+    NoRoute,
     /// No answer to the attempt to connect.
     #[error("no connection within the time limit")]
     ConnectTimeout,
@@ -154,6 +157,13 @@ pub enum Reason {
     /// Anything else.
     #[error("{0}")]
     Other(String),
+}
+
+impl Reason {
+    /// True when no connection came about: nobody is there, or the way is blocked.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Reason::Dns | Reason::Refused | Reason::NoRoute | Reason::ConnectTimeout | Reason::Proxy(_))
+    }
 }
 
 /// What was not there.
@@ -450,9 +460,7 @@ impl Error {
     /// the request itself is at fault.
     pub fn is_transient(&self) -> bool {
         match self {
-            Error::Unreachable { reason, .. } => {
-                matches!(reason, Reason::Dns | Reason::Refused | Reason::ConnectTimeout | Reason::Lost(_) | Reason::Proxy(_))
-            }
+            Error::Unreachable { reason, .. } => reason.is_silence() || matches!(reason, Reason::Lost(_)),
             Error::RateLimited { .. } | Error::Stalled { .. } | Error::ShortBody { .. } => true,
             // 501 and 505 are about the request. distribution answers 500 to layers with `urls` it does not
             // allow; asking again changes nothing.

@@ -7,7 +7,9 @@ use super::client::Core;
 use super::credentials::Credential;
 use super::error::{Answer, Error, Reason, Target};
 use super::hosts::HostSettings;
+use super::location;
 use super::options::Options;
+use super::outage::Outage;
 use super::reply::Reply;
 use super::request::Call;
 use super::software::{self, Software};
@@ -43,6 +45,7 @@ pub(super) struct Host {
     pub tokens: Tokens,
     /// No request before this moment: the host asked for a pause.
     pub not_before: Mutex<Option<Instant>>,
+    pub outage: Outage,
     pub downloads: Semaphore,
     pub uploads: Semaphore,
     pub settings: HostSettings,
@@ -95,6 +98,7 @@ impl Host {
             logins: Mutex::default(),
             tokens: Tokens::default(),
             not_before: Mutex::default(),
+            outage: Outage::default(),
             downloads: Semaphore::new(settings.downloads.unwrap_or(options.downloads).max(1)),
             uploads: Semaphore::new(settings.uploads.unwrap_or(options.uploads).max(1)),
             settings,
@@ -112,7 +116,26 @@ impl Host {
 
     /// The way in; pings at the first call, and again only as long as pings fail.
     pub async fn enter(&self, core: &Core) -> Result<&Entrance, Error> {
-        self.entrance.get_or_try_init(|| self.discover(core)).await
+        self.entrance.get_or_try_init(|| self.first_contact(core)).await
+    }
+
+    /// Whoever comes after a failure need not find out anew that nobody is there.
+    async fn first_contact(&self, core: &Core) -> Result<Entrance, Error> {
+        let found = self.discover(core).await;
+        if let Some(reason) = found.as_ref().err().and_then(|failure| self.silence(failure)) {
+            self.outage.give_up(reason.clone());
+        }
+        found
+    }
+
+    /// Why this host, and none that it sends to, could not be connected to, where the failure is that.
+    pub fn silence<'a>(&self, failure: &'a Error) -> Option<&'a Reason> {
+        let Error::Unreachable { host, reason } = failure else { return None };
+        let own = match self.entrance.get() {
+            Some(entrance) => location::authority(&entrance.base) == *host,
+            None => self.api == *host || Url::parse(&format!("https://{}/", self.api)).is_ok_and(|url| location::authority(&url) == *host),
+        };
+        Some(reason).filter(|reason| own && reason.is_silence())
     }
 
     async fn discover(&self, core: &Core) -> Result<Entrance, Error> {

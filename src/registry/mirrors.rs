@@ -7,7 +7,7 @@ mod file;
 mod read;
 
 pub use file::{ConfError, Fault};
-pub use read::{ConfFiles, Loaded};
+pub use read::ConfFiles;
 
 use crate::oci::Reference;
 

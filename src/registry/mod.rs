@@ -25,6 +25,7 @@ mod location;
 mod manifests;
 pub mod mirrors;
 mod options;
+mod outage;
 mod pinned;
 mod probe;
 mod projects;

@@ -32,6 +32,8 @@ pub struct Options {
     /// Hears one line, already escaped, about what a person should know: a registry's `Warning` header (once per
     /// host), a proxy that hides the scheme.
     pub warn: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Hears one line, already escaped, about what is being waited for when that takes long: at most one a minute and host.
+    pub note: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 /// Every span of time the client knows.
@@ -86,6 +88,7 @@ impl Default for Options {
             user_agent: concat!("sealift/", env!("CARGO_PKG_VERSION")).to_owned(),
             cancelled: Arc::new(|| false),
             warn: Arc::new(|_| {}),
+            note: Arc::new(|_| {}),
         }
     }
 }

@@ -105,7 +105,13 @@ impl Repository {
             let call = Call::new(Method::GET, url, target.clone(), Asked::Tags, core).scopes(self.pull());
             let reply = match core.request(&self.host, call, &[200]).await {
                 Ok(reply) => reply,
-                Err(error @ (Error::Unreachable { .. } | Error::Stalled { .. } | Error::Cancelled | Error::RateLimited { .. })) => {
+                Err(
+                    error @ (Error::Unreachable { .. }
+                    | Error::Stalled { .. }
+                    | Error::Cancelled
+                    | Error::RateLimited { .. }
+                    | Error::Server { .. }),
+                ) => {
                     return Err(error);
                 }
                 Err(_) => return Ok(false),

@@ -8,8 +8,10 @@ use super::error::{Error, Reason, Target};
 use super::headers;
 use super::host::{Entrance, Host, is_loopback};
 use super::location;
+use super::options::Timing;
 use super::reply::Reply;
 use super::tls::{self, Pair};
+use crate::text::{sentence, shown};
 use bytes::Bytes;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION, WARNING};
 use reqwest::{Method, Response, Url};
@@ -19,6 +21,12 @@ use std::time::{Duration, Instant};
 
 /// Below this fraction of a registry's limit of pulls the person is told.
 const FEW_PULLS: u64 = 5;
+/// From this failure on a person is told what is waited for ...
+const TOLD_FAILURE: u32 = 3;
+/// ... and before a wait of this length.
+const TOLD_WAIT: Duration = Duration::from_secs(10);
+/// How often a wait looks whether the host is given up meanwhile.
+const TICK: Duration = Duration::from_millis(100);
 /// Redirects followed for one request.
 const HOPS: usize = 10;
 
@@ -153,9 +161,14 @@ impl Core {
     }
 
     /// A whole request: sent until an answer in `accept` comes, or a failure that is final.
-    pub async fn request(&self, host: &Host, mut call: Call, accept: &[u16]) -> Result<Reply, Error> {
+    pub async fn request(&self, host: &Host, call: Call, accept: &[u16]) -> Result<Reply, Error> {
+        self.request_after(0, host, call, accept).await
+    }
+
+    /// [`Core::request`] after so many tries have failed already.
+    pub async fn request_after(&self, failed: u32, host: &Host, mut call: Call, accept: &[u16]) -> Result<Reply, Error> {
         let tries = self.options.timing.tries;
-        let mut attempt = 0;
+        let mut attempt = failed;
         loop {
             let failure = match self.exchange(host, &mut call).await {
                 Ok(Exchange::Again) => continue,
@@ -185,17 +198,20 @@ impl Core {
 
     /// After the `attempt`-th failure: waits if another try makes sense, else gives the failure back.
     pub async fn after(&self, host: &Host, failure: Error, attempt: u32, tries: u32) -> Result<(), Error> {
-        if !failure.is_transient() || attempt >= tries {
+        let silence = host.silence(&failure);
+        if !failure.is_transient() || attempt >= tries || silence.is_some() && host.outage.is_gone() {
+            if let Some(reason) = silence.filter(|_| attempt >= self.options.timing.tries) {
+                host.outage.give_up(reason.clone());
+            }
             return Err(failure);
         }
         let timing = &self.options.timing;
-        let asked = failure.answer().and_then(|a| a.retry_after).map(|wait| wait.min(timing.retry_after_cap));
-        let doubled = |base: Duration| base.saturating_mul(1 << attempt.min(16).saturating_sub(1));
+        let asked = failure.answer().and_then(|a| a.retry_after).and_then(|wait| asked_for(timing, wait));
         let counted = failure.answer().filter(|answer| answer.status == 429 && host.counts_pulls(answer));
         let wait = match (asked, counted) {
             (Some(asked), _) => asked,
-            (None, Some(_)) => doubled(timing.pulls_base).min(timing.retry_after_cap),
-            (None, None) => jitter(doubled(timing.retry_base).min(timing.retry_cap)),
+            (None, Some(_)) => doubled(timing.pulls_base, attempt).min(timing.retry_after_cap),
+            (None, None) => jitter(doubled(timing.retry_base, attempt).min(timing.retry_cap)),
         };
         if let Some(answer) = counted
             && !host.no_pulls.swap(true, Ordering::Relaxed)
@@ -204,6 +220,10 @@ impl Core {
             let more = "more pulls are allowed to who is logged in";
             self.warn(&host.name, &format!("the limit of pulls is reached{left}: waiting {} s and more; {more}", wait.as_secs().max(1)));
         }
+        if attempt >= TOLD_FAILURE || wait >= TOLD_WAIT {
+            let seconds = wait.as_secs_f64().ceil().max(1.0);
+            self.tell(host, silence.is_some(), || format!("{failure}; waiting {seconds:.0} s, then try {} of {tries}", attempt + 1));
+        }
         if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
             // The host is asked for a pause by one request; all others pause as well.
             let mut gate = host.not_before.lock().unwrap_or_else(PoisonError::into_inner);
@@ -211,7 +231,24 @@ impl Core {
             *gate = Some(gate.map_or(until, |old| old.max(until)));
             return Ok(());
         }
-        self.sleep(wait).await
+        if silence.is_none() {
+            return self.sleep(wait).await;
+        }
+        let until = Instant::now() + wait;
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            if host.outage.is_gone() {
+                return Err(failure);
+            }
+            self.sleep(left.min(TICK)).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells what is waited for, at most once a minute and host.
+    pub fn tell(&self, host: &Host, silence: bool, line: impl FnOnce() -> String) {
+        if host.outage.tell(silence) {
+            (self.options.note)(&sentence(&line()).to_string());
+        }
     }
 
     /// Waits while the host wants a pause.
@@ -270,11 +307,15 @@ impl Core {
         login: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
         let lost = |reason| Error::Unreachable { host: location::authority(url), reason };
+        let own = location::same_origin(url, &entrance.base);
+        if let Some(reason) = host.outage.refuses(self.options.timing.retry_cap).filter(|_| own) {
+            return Err(lost(reason));
+        }
         crate::fault::point("http", &format!("{} {}", call.method, location::bare(url))).map_err(|e| lost(Reason::Lost(e.to_string())))?;
         let pair = self.pair_for(host, entrance, url)?;
         let client = if call.blob { &pair.blob } else { &pair.api };
         let mut request = client.request(call.method.clone(), url.clone()).headers(call.headers.clone());
-        if location::same_origin(url, &entrance.base) {
+        if own {
             request = request.headers(host.settings.headers.clone());
         }
         if let Some(login) = login {
@@ -286,6 +327,9 @@ impl Core {
             request = request.header(CONTENT_LENGTH, length).body(body);
         }
         let answer = self.watched(call.patience, request.send()).await.map_err(|halt| call.halted(halt, call.patience))?;
+        if answer.is_ok() && own && host.outage.answered() {
+            (self.options.note)(&format!("{} answers again", shown(&host.name)));
+        }
         answer.map_err(|e| lost(tls::reason(&e)))
     }
 
@@ -326,8 +370,33 @@ impl Core {
     }
 }
 
+/// A wait the host asked for. `Retry-After: 0`, or a date that a clock behind ours calls the future, would use all tries up at once: what
+/// is shorter than the first wait of our own is not asked for.
+fn asked_for(timing: &Timing, wait: Duration) -> Option<Duration> {
+    (wait >= timing.retry_base).then(|| wait.min(timing.retry_after_cap))
+}
+
+fn doubled(base: Duration, attempt: u32) -> Duration {
+    base.saturating_mul(1 << attempt.min(16).saturating_sub(1))
+}
+
 /// Full jitter: anything up to `wait`, so that those who failed together do not come back together.
 fn jitter(wait: Duration) -> Duration {
     let random = getrandom::u32().unwrap_or(u32::MAX / 2);
     wait.mul_f64(f64::from(random) / f64::from(u32::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pause_of_nothing_is_no_pause_asked_for() {
+        let timing = Timing::default();
+        assert_eq!(asked_for(&timing, Duration::ZERO), None);
+        assert_eq!(asked_for(&timing, Duration::from_secs(1)), Some(Duration::from_secs(1)));
+        assert_eq!(asked_for(&timing, Duration::from_secs(86_400)), Some(timing.retry_after_cap));
+        let waits: Vec<u64> = (1..=4).map(|attempt| doubled(Duration::from_secs(1), attempt).as_secs()).collect();
+        assert_eq!((waits, doubled(Duration::MAX, u32::MAX)), (vec![1, 2, 4, 8], Duration::MAX));
+    }
 }

@@ -128,12 +128,10 @@ fn is_of_proxy(words: &str) -> bool {
 fn of_io(error: &io::Error) -> Option<Reason> {
     match error.kind() {
         ErrorKind::ConnectionRefused => Some(Reason::Refused),
-        ErrorKind::ConnectionReset
-        | ErrorKind::ConnectionAborted
-        | ErrorKind::BrokenPipe
-        | ErrorKind::NetworkUnreachable
-        | ErrorKind::HostUnreachable
-        | ErrorKind::NotConnected => Some(Reason::Lost(error.kind().to_string())),
+        ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable => Some(Reason::NoRoute),
+        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::NotConnected => {
+            Some(Reason::Lost(error.kind().to_string()))
+        }
         // HTTP/2 keeps only the words of what its connection failed with.
         ErrorKind::InvalidData if error.get_ref().is_none_or(|e| e.downcast_ref::<rustls::Error>().is_none()) => {
             of_alert(&error.to_string())
@@ -193,5 +191,23 @@ pub(super) fn deepest(error: &(dyn StdError + 'static)) -> String {
         // Its display may carry the URL with a signed query.
         Some(_) => "request failed".to_owned(),
         None => crate::text::shown(&at.to_string()).to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_is_switched_off_is_no_broken_connection() {
+        for (kind, silence) in [
+            (ErrorKind::HostUnreachable, true),
+            (ErrorKind::NetworkUnreachable, true),
+            (ErrorKind::ConnectionRefused, true),
+            (ErrorKind::ConnectionReset, false),
+            (ErrorKind::BrokenPipe, false),
+        ] {
+            assert_eq!(of_io(&kind.into()).unwrap().is_silence(), silence, "{kind}");
+        }
     }
 }

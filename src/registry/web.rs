@@ -58,7 +58,10 @@ impl Core {
                 Err(failure) => failure,
             };
             attempt += 1;
-            heard |= !matches!(failure, Error::Unreachable { reason: Reason::Dns | Reason::Refused | Reason::ConnectTimeout, .. });
+            heard |= !matches!(
+                &failure,
+                Error::Unreachable { reason: Reason::Dns | Reason::Refused | Reason::NoRoute | Reason::ConnectTimeout, .. }
+            );
             let tries = self.options.timing.tries;
             self.after(&host, failure, attempt, if heard { tries } else { tries.min(FIRST_TRIES) }).await?;
         }

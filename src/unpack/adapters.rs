@@ -281,6 +281,7 @@ mod tests {
             (E::RateLimited { target: at("t"), answer: answer(429, None) }, true, TargetTrouble::Failing),
             (lost(Reason::Lost("reset".into())), true, TargetTrouble::Failing),
             (lost(Reason::Refused), true, TargetTrouble::Unreachable),
+            (lost(Reason::NoRoute), true, TargetTrouble::Unreachable),
             (E::Cancelled, true, TargetTrouble::Cancelled),
         ] {
             assert_eq!(meaning(&error, tokens), trouble, "{error}");

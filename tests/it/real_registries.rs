@@ -64,10 +64,20 @@ impl Round {
 
     /// Both directions, without TLS.
     fn around(&self, registry: &DockerRegistry, front: SocketAddr) {
+        self.around_with(registry, front, &[]);
+    }
+
+    /// As [`Round::around`], logged in.
+    fn around_as_alice(&self, registry: &DockerRegistry, front: SocketAddr) {
+        let login = authfile(self.outside.home.path(), &front.to_string(), "alice", "secret");
+        self.around_with(registry, front, &["--authfile", text(&login)]);
+    }
+
+    fn around_with(&self, registry: &DockerRegistry, front: SocketAddr, more: &[&str]) {
         let to = format!("{front}/x");
-        self.bring(&self.outside.inside(), &to, &["--dest-tls-verify=false"]);
+        self.bring(&self.outside.inside(), &to, &[&["--dest-tls-verify=false"], more].concat());
         self.is_in(registry, "x");
-        self.fetch(&to, &["--src-tls-verify=false"]);
+        self.fetch(&to, &[&["--src-tls-verify=false"], more].concat());
     }
 }
 
@@ -127,14 +137,9 @@ fn one_that_wants_tokens() {
     let Some(registry) = DockerRegistry::start(Server { delete: true, auth, ..Server::default() }) else { return };
     service.issue_with(Box::new(move |user, scopes| signer.token(user, scopes)));
     let round = Round::new();
-    let inside = round.outside.inside();
-    let login = authfile(inside.path(), &registry.host(), "alice", "secret");
-    let to = format!("{}/x", registry.host());
-    round.bring(&inside, &to, &["--dest-tls-verify=false", "--authfile", text(&login)]);
-    round.is_in(&registry, "x");
-    round.fetch(&to, &["--src-tls-verify=false", "--authfile", text(&login)]);
-    let image = format!("{to}/legacy:v1");
-    inside.run(&["plan", &image, "--src-tls-verify=false"]).exits(21).says(&["LOGIN_REFUSED", "podman login"]);
+    round.around_as_alice(&registry, registry.addr);
+    let image = format!("{}/x/legacy:v1", registry.host());
+    round.outside.inside().run(&["plan", &image, "--src-tls-verify=false"]).exits(21).says(&["LOGIN_REFUSED", "podman login"]);
 }
 
 /// Read-only, it serves what it has; a push ends at its first question, and says which setting it is.
@@ -286,13 +291,7 @@ fn behind_a_front_that_sends_to_a_store_of_blobs() {
          {{ return 307 http://{to}/cdn/sha256/$2/$2$3/data?sig=abc; }} proxy_pass http://{upstream}; proxy_set_header Host $http_host; }}"
     );
     let Some(nginx) = front(upstream, "", &redirect) else { return };
-    let round = Round::new();
-    let inside = round.outside.inside();
-    let login = authfile(inside.path(), &nginx.host(), "alice", "secret");
-    let to = format!("{}/x", nginx.host());
-    round.bring(&inside, &to, &["--dest-tls-verify=false", "--authfile", text(&login)]);
-    round.is_in(&registry, "x");
-    round.fetch(&to, &["--src-tls-verify=false", "--authfile", text(&login)]);
+    Round::new().around_as_alice(&registry, nginx.addr);
 }
 
 /// Everything is there already: heads of manifests, few for each image, and nothing else but the receipt's own.

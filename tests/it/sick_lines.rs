@@ -4,7 +4,7 @@
 use crate::registry_client::quick;
 use crate::support::inside::{Home, Outside, authfile, text};
 use crate::support::link::{End, Fate, Link};
-use crate::support::lying::{Fault, Guard, Lying, error};
+use crate::support::lying::{Fault, Guard, Lying, Seen, error};
 use crate::support::raw::Served;
 use crate::support::servers::{Auth, DockerRegistry, Options as Server, TokenSigner};
 use crate::support::store_suite::{blob, bytes, get, put};
@@ -22,6 +22,15 @@ const NAMES: [&str; 4] = ["team/app:1", "deep/er/web:1", "legacy:v1", "art/sbom:
 fn at(host: &str, stall: u64) -> Repository {
     let timing = Timing { stall: Duration::from_secs(stall), tries: 12, retry_after_cap: Duration::from_secs(5), ..quick() };
     Client::new(Options { timing, ..Options::default() }).unwrap().repository(host, "a/b")
+}
+
+/// Brings a blob of 6 MB to a registry that must have it then; how its bytes were sent so far.
+#[track_caller]
+fn arrives(server: &Lying, seed: u64) -> Vec<Seen> {
+    let content = bytes(seed, 6_000_000);
+    put(&at(&server.host(), 20), &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+    server.seen("PATCH", "/uploads/")
 }
 
 fn line<'a>(set: &'a Path, to: &'a str) -> [&'a str; 6] {
@@ -109,32 +118,25 @@ fn a_registry_that_lies_about_how_much_arrived_gets_the_right_bytes() {
 #[test]
 fn how_much_arrived_is_asked_until_the_line_is_back() {
     let server = Lying::start(Guard::Open);
-    let content = bytes(68, 6_000_000);
     server.lie("PATCH", "/uploads/", 1, Fault::TakePart(2_000_000));
     server.lie("GET", "/uploads/", 3, Fault::Close);
-    put(&at(&server.host(), 20), &blob(&content), &content).unwrap();
-    let patches = server.seen("PATCH", "/uploads/");
+    let patches = arrives(&server, 68);
     assert_eq!(patches[1].content_range.as_deref(), Some("2000000-5999999"), "{patches:?}");
     assert!(patches[1].query.ends_with("&asked=2000000"), "{patches:?}");
     assert_eq!((patches.len(), server.seen("POST", "/uploads/").len(), server.seen("GET", "/uploads/").len()), (2, 1, 4));
     // One that never answers it is asked a few times only.
-    let other = bytes(69, 6_000_000);
     server.lie("PATCH", "/uploads/", 1, Fault::TakePart(2_000_000));
     server.lie("GET", "/uploads/", usize::MAX, Fault::Close);
-    put(&at(&server.host(), 20), &blob(&other), &other).unwrap();
-    assert_eq!(server.blob(&blob(&other).digest).unwrap(), other);
+    arrives(&server, 69);
 }
 
 /// Quay keeps whole pieces only: an upload that stands where it stood needs smaller ones.
 #[test]
 fn pieces_get_smaller_where_an_upload_is_kept_and_gets_no_further() {
     let server = Lying::start(Guard::Open);
-    let content = bytes(70, 6_000_000);
     server.lie("PATCH", "/uploads/", 1, Fault::TakePart(2_000_000));
     server.lie("PATCH", "/uploads/", 3, Fault::Close);
-    put(&at(&server.host(), 20), &blob(&content), &content).unwrap();
-    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
-    let patches = server.seen("PATCH", "/uploads/");
+    let patches = arrives(&server, 70);
     let ranges: Vec<_> = patches.iter().filter_map(|seen| seen.content_range.as_deref()).collect();
     assert_eq!(ranges[..4], ["2000000-5999999", "2000000-5999999", "2000000-4097151", "2000000-3048575"], "{ranges:?}");
     assert_eq!(server.seen("POST", "/uploads/").len(), 1);
@@ -144,19 +146,15 @@ fn pieces_get_smaller_where_an_upload_is_kept_and_gets_no_further() {
 #[test]
 fn where_going_on_is_refused_it_begins_anew_as_before() {
     let server = Lying::start(Guard::Open);
-    let content = bytes(71, 6_000_000);
     server.lie("PATCH", "/uploads/", 1, Fault::TakePart(2_000_000));
     server.lie("PATCH", "/uploads/", 1, Fault::Status(416, vec![], error("BLOB_UPLOAD_INVALID")));
-    put(&at(&server.host(), 20), &blob(&content), &content).unwrap();
-    let patches = server.seen("PATCH", "/uploads/");
+    let patches = arrives(&server, 71);
     assert_eq!((patches.len(), patches[2].content_length), (3, Some(6_000_000)), "{patches:?}");
     // One byte too many, always, and whatever is sent is appended: only the digest tells.
-    let other = bytes(72, 6_000_000);
     server.lie("GET", "/uploads/", usize::MAX, Fault::Header("range", Some("0-2000000".into())));
     server.lie("PATCH", "/uploads/", 1, Fault::TakePart(2_000_000));
     server.lie_after(1, "PATCH", "/uploads/", 3, Fault::TakePart(2_000_000));
-    put(&at(&server.host(), 20), &blob(&other), &other).unwrap();
-    assert_eq!(server.blob(&blob(&other).digest).unwrap(), other);
+    arrives(&server, 72);
     assert_eq!(server.seen("GET", "/uploads/").len(), 2, "once for each");
 }
 
@@ -164,11 +162,9 @@ fn where_going_on_is_refused_it_begins_anew_as_before() {
 #[test]
 fn where_pieces_are_refused_the_whole_body_is_tried_again() {
     let server = Lying::start(Guard::Open);
-    let content = bytes(67, 6_000_000);
     server.lie("PATCH", "/uploads/", 2, Fault::Close);
     server.lie("PATCH", "/uploads/", 1, Fault::Status(416, vec![], error("BLOB_UPLOAD_INVALID")));
-    put(&at(&server.host(), 20), &blob(&content), &content).unwrap();
-    let patches = server.seen("PATCH", "/uploads/");
+    let patches = arrives(&server, 67);
     assert!(patches[2].content_range.is_some() && patches[3].content_length == Some(6_000_000), "{patches:?}");
 }
 

@@ -96,7 +96,8 @@ fn a_registry_that_goes_in_the_middle_is_gone_on_with_later() {
     let inside = outside.inside();
     let wire = Wire::to(registry.addr, 700_000);
     let to = format!("{}/m", wire.addr);
-    let ran = inside.run(&line(&set, &to)).exits(20).says(&["REGISTRY_UNREACHABLE"]);
+    // As patient as ever, in less time.
+    let ran = inside.run_with("hurry", &line(&set, &to)).exits(20).says(&["REGISTRY_UNREACHABLE", "; waiting 1 s, then try "]);
     registry.stop();
     registry.start_again();
     let found = registry.inventory("m");

@@ -25,6 +25,7 @@ fn silence_and_distrust_differ() {
     for (reason, code, remedy) in [
         (Reason::Dns, Code::RegistryUnreachable, "`getent hosts r.lan`"),
         (Reason::Refused, Code::RegistryUnreachable, "r.lan:5000/v2/"),
+        (Reason::NoRoute, Code::RegistryUnreachable, "switched on"),
         (Reason::ConnectTimeout, Code::RegistryUnreachable, "firewall"),
         (Reason::Lost("x".into()), Code::RegistryUnreachable, "same command again"),
         (Reason::Proxy("x".into()), Code::RegistryUnreachable, "NO_PROXY"),

@@ -1,7 +1,7 @@
 //! The files together: which are read, and in which order.
 
 use super::{Conf, ConfError, Fault};
-use crate::fs::{Dir, FsError, Trouble, read_user_file};
+use crate::fs::{Dir, FsError, Loaded, Trouble, read_user_file};
 use std::path::{Path, PathBuf};
 
 /// Where `registries.conf` is looked for. Who calls knows the environment.
@@ -17,23 +17,12 @@ pub struct ConfFiles {
     pub last: Option<PathBuf>,
 }
 
-/// What the files say.
-#[derive(Clone, Debug, Default)]
-pub struct Loaded {
-    /// The entries.
-    pub conf: Conf,
-    /// What should be looked at, one line each.
-    pub notices: Vec<String>,
-    /// The files that were read.
-    pub files: Vec<PathBuf>,
-}
-
 impl ConfFiles {
     /// Reads all there are; none at all is no error.
     ///
     /// # Errors
     /// [`ConfError`] for the first that cannot be used.
-    pub fn load(&self) -> Result<Loaded, ConfError> {
+    pub fn load(&self) -> Result<Loaded<Conf>, ConfError> {
         let mut loaded = Loaded::default();
         match &self.named {
             Some(path) => loaded.add(path)?,
@@ -45,7 +34,7 @@ impl ConfFiles {
         Ok(loaded)
     }
 
-    fn usual(&self, loaded: &mut Loaded) -> Result<(), ConfError> {
+    fn usual(&self, loaded: &mut Loaded<Conf>) -> Result<(), ConfError> {
         if let Some(user) = &self.user
             && loaded.add_if_there(&user.join("registries.conf"))?
         {
@@ -64,7 +53,7 @@ impl ConfFiles {
     }
 }
 
-impl Loaded {
+impl Loaded<Conf> {
     fn add(&mut self, path: &Path) -> Result<(), ConfError> {
         let bytes = read_user_file(path)?;
         let text = String::from_utf8(bytes).map_err(|e| ConfError::Content {
@@ -72,7 +61,7 @@ impl Loaded {
             fault: Fault::Syntax { line: line_of(e.as_bytes(), e.utf8_error().valid_up_to()), why: "it is not UTF-8 text".to_owned() },
         })?;
         let (conf, notices) = Conf::parse(path, &text)?;
-        self.conf.replace_by(conf);
+        self.content.replace_by(conf);
         self.notices.extend(notices);
         self.files.push(path.to_owned());
         Ok(())
@@ -93,9 +82,7 @@ impl Loaded {
             Err(e) if absent(&e) => return Ok(()),
             Err(e) => return Err(e.into()),
         };
-        let mut names: Vec<String> = dir.list()?.into_iter().map(|entry| entry.name).filter(|name| name.ends_with(".conf")).collect();
-        names.sort();
-        names.iter().try_for_each(|name| self.add(&dir.join(name)))
+        dir.names_ending(".conf")?.iter().try_for_each(|name| self.add(&dir.join(name)))
     }
 }
 

@@ -197,8 +197,8 @@ fn later_files_replace_entries_as_a_whole_and_the_users_file_hides_the_systems()
         system: vec![temp.path().join("etc"), temp.path().join("share")],
         ..ConfFiles::default()
     };
-    let at = |files: &ConfFiles, name: &str| places(&files.load().unwrap().conf, &format!("{name}/x:1")).concat();
-    assert_eq!(files.load().unwrap().conf, Conf::default(), "no file at all");
+    let at = |files: &ConfFiles, name: &str| places(&files.load().unwrap().content, &format!("{name}/x:1")).concat();
+    assert_eq!(files.load().unwrap().content, Conf::default(), "no file at all");
     write("share/registries.conf", &entry("a.io", "share.lan"));
     assert_eq!(at(&files, "a.io"), "=share.lan/x:1");
     write("etc/registries.conf", &entry("b.io", "etc.lan"));
