@@ -122,18 +122,8 @@ impl Medium {
     }
 
     fn name(&mut self, repository: &str, tag: &str, root: &Descriptor) -> Digest {
-        self.contents.images.push(Image {
-            repository: repository.into(),
-            tag: tag.into(),
-            source: format!("quay.io/{repository}:{tag}"),
-            root: Root { media_type: root.media_type.clone(), digest: root.digest, size: root.size },
-            platforms: vec![],
-            commit: Commit::Early,
-            role: crate::format::Role::Image,
-            part_of: vec![],
-            made: None,
-            subject: None,
-        });
+        let of_set = Root { media_type: root.media_type.clone(), digest: root.digest, size: root.size };
+        self.contents.images.push(Image::plain(repository, tag, of_set));
         root.digest
     }
 
