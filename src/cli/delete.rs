@@ -150,7 +150,8 @@ fn execute(
     let here = receipts_of(&target.name(), ctx)?;
     rewrite(&target.name(), &inventory::remaining(&here, &deletion, &deleted, prefix), ctx)?;
     if !args.no_registry_receipt {
-        published::replace(&inventory::remaining(receipts, &deletion, &deleted, prefix), target, prefix, ctx);
+        let nested = receipts.iter().map(|receipt| usize::from(receipt.max_nested_paths)).chain([nested]).collect();
+        published::revise(&deletion, &deleted, target, prefix, nested, ctx);
     }
     told(&deletion, &deleted, receipts, prefix, ctx)
 }

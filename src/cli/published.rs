@@ -5,7 +5,7 @@ use super::{Context, options};
 use crate::error::{Code, Error};
 use crate::format::Receipt;
 use crate::fs::Dir;
-use crate::inventory::{self, join, path_of, tag_of};
+use crate::inventory::{self, Deleted, Deletion, join, path_of, set_of};
 use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
 use crate::text::shown;
@@ -125,7 +125,7 @@ pub fn save(path: &Path, bytes: &[u8], signer: Option<&dyn Signer>) -> Result<()
 /// Keeps what a run found on this host, and in the registry when `publish` is set: together with what earlier runs of the same set
 /// found, on this host and on others. What was done is done: a failure is a warning.
 pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, publish: bool, ctx: &Context) {
-    let same = |other: &Receipt| tag_of(other) == tag_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
+    let same = |other: &Receipt| set_of(other) == set_of(receipt) && other.max_nested_paths == receipt.max_nested_paths;
     let joined = |known: Vec<Receipt>| {
         known.iter().filter(|r| same(r)).fold(None, |all: Option<Receipt>, r| Some(all.map_or(r.clone(), |all| join(&all, r))))
     };
@@ -136,26 +136,24 @@ pub fn keep(receipt: &Receipt, bytes: &[u8], target: &dyn Target, prefix: &str, 
         return;
     }
     let now = joined(receipts_of(&receipt.target, ctx).unwrap_or_default()).unwrap_or_else(|| receipt.clone());
-    told(inventory::publish_joined(target, prefix, &now), ctx);
+    told(inventory::publish(target, prefix, &now), "the receipt could not be put into the registry", ctx);
 }
 
-fn told(published: Result<(), inventory::InventoryError>, ctx: &Context) {
-    if let Err(error) = published {
-        let error = Error::from(error);
-        ctx.output.warn(&format!("the receipt could not be put into the registry: {}", error.what));
+fn told(done: Result<(), inventory::InventoryError>, what: &str, ctx: &Context) {
+    if let Err(error) = done {
+        ctx.output.warn(&format!("{what}: {}", Error::from(error).what));
     }
 }
 
-/// Replaces the receipts in the registry by what is left of them; a refusal is a warning.
-pub fn replace(left: &[Receipt], target: &dyn Target, prefix: &str, ctx: &Context) {
-    let mut joined: Vec<Receipt> = Vec::new();
-    for receipt in left {
-        match joined.iter_mut().find(|known| tag_of(known) == tag_of(receipt)) {
-            Some(known) => *known = join(known, receipt),
-            None => joined.push(receipt.clone()),
-        }
-    }
-    for receipt in joined.iter().filter(|_| target.collects_garbage()) {
-        told(inventory::publish(target, prefix, receipt), ctx);
+/// Takes what was deleted out of the receipts in the registry, whichever host's they are; a refusal is a warning. `nested`: how names were
+/// flattened where receipts were read from.
+pub fn revise(deletion: &Deletion, deleted: &Deleted, target: &dyn Target, prefix: &str, nested: BTreeSet<usize>, ctx: &Context) {
+    let left = |receipt: &Receipt| {
+        let left = inventory::remaining(std::slice::from_ref(receipt), deletion, deleted, prefix).pop()?;
+        Some(left).filter(|left| left != receipt)
+    };
+    for paths in nested.into_iter().filter(|_| target.collects_garbage()) {
+        let what = "the receipts in the registry could not be changed, and name what is gone";
+        told(inventory::revise(target, prefix, paths, &left), what, ctx);
     }
 }

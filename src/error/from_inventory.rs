@@ -7,8 +7,9 @@ impl From<&InventoryError> for Error {
     fn from(error: &InventoryError) -> Error {
         let told = |code| Error::new(code, error.to_string());
         match error {
-            InventoryError::Published { name: _, why: _ } => told(Code::BadDocument)
-                .remedy("give receipts you trust with --receipts FILE, or have that tag removed from the registry"),
+            InventoryError::Published { name: _, why: _ } => told(Code::BadDocument).remedy(
+                "if nobody needs what lies there, have it removed from the registry (a host that unpacked or mirrored there writes its receipt again with the same command), or give the receipts of all hosts with --receipts FILE",
+            ),
             InventoryError::Format(inner) => inner.into(),
             InventoryError::Target { subject, error: inner } => {
                 let inner = Error::from(inner);

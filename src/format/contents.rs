@@ -72,6 +72,25 @@ pub struct Image {
     pub subject: Option<Digest>,
 }
 
+#[cfg(test)]
+impl Image {
+    /// An image asked for by name with nothing special about it.
+    pub(crate) fn plain(repository: &str, tag: &str, root: Root) -> Image {
+        Image {
+            repository: repository.into(),
+            tag: tag.into(),
+            source: format!("quay.io/{repository}:{tag}"),
+            root,
+            platforms: vec![],
+            commit: Commit::Early,
+            role: Role::Image,
+            part_of: vec![],
+            made: None,
+            subject: None,
+        }
+    }
+}
+
 /// Type, digest and size of a root manifest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -239,18 +258,11 @@ mod tests {
         Contents {
             schema: SCHEMA,
             requires: vec![],
-            images: vec![Image {
-                repository: "a/b".into(),
-                tag: "1".into(),
-                source: "quay.io/a/b:1".into(),
-                root: Root { media_type: data.media_type.clone(), digest: data.digest, size: manifest.len() as u64 },
-                platforms: vec![],
-                commit: Commit::Early,
-                role: Role::Image,
-                part_of: vec![],
-                made: None,
-                subject: None,
-            }],
+            images: vec![Image::plain(
+                "a/b",
+                "1",
+                Root { media_type: data.media_type.clone(), digest: data.digest, size: manifest.len() as u64 },
+            )],
             manifests: vec![data],
             blobs: vec![Blob {
                 digest: config_digest,

@@ -35,15 +35,14 @@ fn of_one(image: &Image, images: &[Image], manifests: &Manifests, about: &BTreeM
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Commit, Role, Root};
+    use crate::format::{Role, Root};
     use crate::oci::{Manifest, keep_tag};
 
     fn image(text: &str, subject: Option<Digest>) -> (Image, Manifest) {
         let digest = Digest::sha256(text.as_bytes());
         let root = Root { media_type: String::new(), digest, size: text.len() as u64 };
         let role = if subject.is_some() { Role::Referrer } else { Role::Image };
-        let (source, platforms, commit, part_of, made) = (String::new(), vec![], Commit::Early, vec![], None);
-        let image = Image { repository: "a".into(), tag: keep_tag(&digest), source, root, platforms, commit, role, part_of, made, subject };
+        let image = Image { role, subject, ..Image::plain("a", &keep_tag(&digest), root) };
         (image, Manifest::parse(text.as_bytes(), None).unwrap())
     }
 

@@ -3,7 +3,7 @@
 use super::InventoryError;
 use crate::blob::read_small;
 use crate::digest::Digest;
-use crate::format::Receipt;
+use crate::format::{Receipt, is_stream};
 use crate::limits;
 use crate::oci::{Descriptor, Manifest, media};
 use crate::unpack::{PutAs, Target, place};
@@ -15,11 +15,35 @@ use std::io::{self, Read};
 pub const REPOSITORY: &str = "sealift/receipts";
 const TYPE: &str = "application/vnd.sealift.receipt.v1+json";
 const EMPTY: &[u8] = b"{}";
+/// Hexadecimal digits of a digest in a tag.
+const DIGITS: usize = 16;
+/// How often receipts are listed again because one of them was replaced meanwhile.
+const ATTEMPTS: usize = 8;
 
-/// What a receipt is called: one name per stream and set.
-pub fn tag_of(receipt: &Receipt) -> String {
-    let hex = receipt.identity.hex();
-    format!("{}-{}", receipt.stream, hex.get(..16).unwrap_or(&hex))
+/// What receipts of one set have in common: stream and set.
+pub fn set_of(receipt: &Receipt) -> String {
+    format!("{}-{}", receipt.stream, start_of(&receipt.identity))
+}
+
+/// What a receipt of these bytes is called. Registries know no "replace only if": two hosts that wrote under one name at the same time
+/// would lose one of the two, so each receipt has a name of its own, and no name ever changes its meaning.
+fn tag_of(receipt: &Receipt, bytes: &Digest) -> String {
+    format!("{}-{}", set_of(receipt), start_of(bytes))
+}
+
+fn start_of(digest: &Digest) -> String {
+    digest.hex().chars().take(DIGITS).collect()
+}
+
+/// Whether a tag can be a receipt's: `STREAM-SET-RECEIPT`, or `STREAM-SET`, as the first versions called them. What others put into the
+/// repository, such as signatures and listings of what refers to a receipt, is called otherwise and is none.
+fn is_receipts(tag: &str) -> bool {
+    let ends = |name: &str| name.rsplit_once('-').filter(|(_, digits)| is_start(digits)).map(|(rest, _)| rest.to_owned());
+    ends(tag).is_some_and(|rest| is_stream(&rest) || ends(&rest).is_some_and(|stream| is_stream(&stream)))
+}
+
+fn is_start(text: &str) -> bool {
+    text.len() == DIGITS && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }
 
 /// What follows the host in the name of a registry: the prefix, which may be empty. None for a layout.
@@ -54,71 +78,122 @@ pub(super) fn in_order(mut receipts: Vec<Receipt>) -> Vec<Receipt> {
     receipts
 }
 
+/// A receipt in a registry.
+struct There {
+    digest: Digest,
+    receipt: Receipt,
+}
+
 /// Puts a receipt into the registry it is about, as an OCI artifact (OCI image specification, "Guidelines for Artifact Usage")
-/// `PREFIX/sealift/receipts:STREAM-SET`, in place of what is there. One without images is deleted there, where that is allowed.
+/// `PREFIX/sealift/receipts:STREAM-SET-RECEIPT`, together with what is said there of the same set by whichever host. Nothing is written
+/// where nothing is new. What was said before is removed where the registry removes anything.
+///
+/// Whatever hosts do at the same time, nothing is lost: only what was read before is removed, by its digest, and after a receipt that
+/// says all of it was put. So of two that take each other up, what either has put last stays.
 ///
 /// # Errors
 /// What the registry answers; whether that matters is the caller's choice.
 pub fn publish(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(), InventoryError> {
     let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
-    let tag = tag_of(receipt);
-    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
-    if receipt.images.is_empty() {
-        return match target.tag(&place, &tag).map_err(about)? {
-            Some(digest) => target.delete_manifest(&place, &digest).map_err(about),
-            None => Ok(()),
-        };
+    let known = same_set(target, &place, receipt)?;
+    if known.iter().any(|there| says_all(&there.receipt, receipt)) {
+        return Ok(());
     }
-    let manifest = store(target, &place, receipt, &about)?;
-    target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest).map_err(about)
+    let joined = known.iter().fold(receipt.clone(), |all, there| join(&there.receipt, &all));
+    let put = put(target, &place, &joined)?;
+    for there in known.iter().filter(|there| there.digest != put) {
+        // Left behind, it says what the new one says as well.
+        let _ = target.delete_manifest(&place, &there.digest);
+    }
+    Ok(())
 }
 
-/// How often a receipt is joined again because another host put one meanwhile.
-const ATTEMPTS: usize = 8;
+/// The receipts of the same set and target that can be read, as many as may be joined to one.
+fn same_set(target: &dyn Target, place: &str, receipt: &Receipt) -> Result<Vec<There>, InventoryError> {
+    // By whatever name the other host reaches this registry.
+    let of = |receipt: &Receipt| (path_of(&receipt.target).map(str::to_owned), receipt.max_nested_paths, receipt.identity);
+    let set = set_of(receipt);
+    let (mut known, mut total) = (Vec::new(), 0u64);
+    for tag in tags(target, place)?.into_iter().filter(|tag| tag.starts_with(&set)) {
+        let there = match read(target, place, &tag) {
+            Err(InventoryError::Published { .. }) => None,
+            other => other?,
+        };
+        let Some((there, size)) = there.filter(|(there, _)| of(&there.receipt) == of(receipt)) else { continue };
+        total = total.saturating_add(size);
+        if total > limits::RECEIPT_BYTES {
+            break;
+        }
+        known.push(there);
+    }
+    Ok(known)
+}
 
-/// Puts a receipt beside what the registry's own of the same set says already: several hosts may each have brought a part of it.
-/// Nothing is written where nothing is new. A receipt that is there and cannot be read, or is of another target, is replaced.
+/// True when `known` says all of an inventory that `receipt` says.
+fn says_all(known: &Receipt, receipt: &Receipt) -> bool {
+    let images: BTreeMap<_, _> = known.images.iter().map(|image| ((&image.repository, &image.tag), image)).collect();
+    receipt.images.iter().all(|image| images.get(&(&image.repository, &image.tag)) == Some(&image))
+        && receipt.repositories.iter().all(|(name, holding)| {
+            let known = known.repositories.get(name);
+            known.is_some_and(|known| holding.manifests.is_subset(&known.manifests) && holding.blobs.is_subset(&known.blobs))
+        })
+}
+
+/// Changes what the receipts in a registry say of it: `change` gives what is left of one, and nothing for one that stays as it is. One
+/// that names no image any more is removed.
 ///
 /// # Errors
-/// What the registry answers; whether that matters is the caller's choice.
-pub fn publish_joined(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(), InventoryError> {
-    let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
-    let tag = tag_of(receipt);
-    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
-    // By whatever name the other host reaches this registry.
-    let of = |receipt: &Receipt| (path_of(&receipt.target).map(str::to_owned), receipt.max_nested_paths);
-    let same = |there: &Receipt| of(there) == of(receipt);
+/// What the registry answers; [`InventoryError::Published`] for what is called like a receipt and is none, after the others were changed.
+pub fn revise(
+    target: &dyn Target,
+    prefix: &str,
+    max_nested_paths: usize,
+    change: &dyn Fn(&Receipt) -> Option<Receipt>,
+) -> Result<(), InventoryError> {
+    let place = place(prefix, max_nested_paths, REPOSITORY)?;
     for _ in 0..ATTEMPTS {
-        let named = target.tag(&place, &tag).map_err(about)?;
-        let there = match &named {
-            Some(digest) => match read(target, &place, &tag, digest) {
-                Err(InventoryError::Published { .. }) => None,
-                answer => answer?.filter(same),
-            },
-            None => None,
-        };
-        let joined = there.as_ref().map_or_else(|| receipt.clone(), |there| join(there, receipt));
-        if there.is_some_and(|there| (&there.images, &there.repositories) == (&joined.images, &joined.repositories)) {
+        if revise_listed(target, &place, prefix, change)? {
             return Ok(());
         }
-        let manifest = store(target, &place, &joined, &about)?;
-        // Registries know no "replace only if": as late as can be, it is asked whether another host was faster.
-        if target.tag(&place, &tag).map_err(about)? == named {
-            return target.put_manifest(&place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest).map_err(about);
-        }
     }
-    publish(target, prefix, receipt)
+    Ok(())
 }
 
-/// Puts a receipt's blobs, and gives the manifest that names them.
-fn store(
+/// False when one that was listed has gone meanwhile, for another may say the same since.
+fn revise_listed(
     target: &dyn Target,
     place: &str,
-    receipt: &Receipt,
-    about: &impl Fn(crate::unpack::TargetError) -> InventoryError,
-) -> Result<Vec<u8>, InventoryError> {
+    prefix: &str,
+    change: &dyn Fn(&Receipt) -> Option<Receipt>,
+) -> Result<bool, InventoryError> {
+    let (mut all, mut failed) = (true, None);
+    for tag in tags(target, place)? {
+        let there = match read(target, place, &tag) {
+            Err(error @ InventoryError::Published { .. }) => {
+                failed = Some(error);
+                continue;
+            }
+            other => other?,
+        };
+        all &= there.is_some();
+        let Some((there, _)) = there.filter(|(there, _)| path_of(&there.receipt.target) == Some(prefix)) else { continue };
+        let Some(left) = change(&there.receipt) else { continue };
+        // First what is left, then what was: cut short in between, both are there, and the next deletion finds them.
+        if !left.images.is_empty() && put(target, place, &left)? == there.digest {
+            continue;
+        }
+        let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+        target.delete_manifest(place, &there.digest).map_err(about)?;
+    }
+    failed.map_or(Ok(all), Err)
+}
+
+/// Puts a receipt under its tag; gives the digest of its manifest.
+fn put(target: &dyn Target, place: &str, receipt: &Receipt) -> Result<Digest, InventoryError> {
     let bytes = receipt.to_bytes()?;
     let document = Descriptor::new(TYPE, Digest::sha256(&bytes), bytes.len() as u64);
+    let tag = tag_of(receipt, &document.digest);
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
     let config = Descriptor::new(media::OCI_EMPTY, Digest::sha256(EMPTY), EMPTY.len() as u64);
     for (blob, content) in [(&config, EMPTY), (&document, bytes.as_slice())] {
         if !target.has_blob(place, blob).map_err(about)? {
@@ -129,48 +204,80 @@ fn store(
     let manifest = json!({
         "schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": TYPE, "config": config, "layers": [document],
     });
-    Ok(manifest.to_string().into_bytes())
+    let manifest = manifest.to_string().into_bytes();
+    let digest = Digest::sha256(&manifest);
+    if target.tag(place, &tag).map_err(about)? != Some(digest) {
+        target.put_manifest(place, PutAs::Tag(&tag), media::OCI_MANIFEST, &manifest).map_err(about)?;
+    }
+    Ok(digest)
 }
 
 /// The receipts in the registry, the newest last. Anybody who may push there may have written them.
 ///
 /// # Errors
-/// [`InventoryError::Published`] for what is no receipt of this target, and for too many: refused, not passed over, for what it
-/// would have named may be deleted otherwise.
+/// [`InventoryError::Published`] for what is called like a receipt and is none of this target, and for too many: refused, not passed
+/// over, for what it would have named may be deleted otherwise.
 pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Result<Vec<Receipt>, InventoryError> {
     let place = place(prefix, max_nested_paths, REPOSITORY)?;
-    let tags = target.tags(&place).map_err(|error| InventoryError::Target { subject: place.clone(), error })?;
-    if tags.len() > limits::RECEIPTS {
-        let why = format!("it holds {} receipts, and {} are the most that are read", tags.len(), limits::RECEIPTS);
-        return Err(InventoryError::Published { name: place, why });
+    for _ in 0..ATTEMPTS {
+        if let Some(receipts) = fetch_listed(target, &place)? {
+            return Ok(in_order(receipts));
+        }
     }
+    Err(InventoryError::Published { name: at(target, &place), why: "what lies there was replaced each time it was read".into() })
+}
+
+/// All receipts that are listed now; nothing when one of them has gone meanwhile, for another may say the same since.
+fn fetch_listed(target: &dyn Target, place: &str) -> Result<Option<Vec<Receipt>>, InventoryError> {
     // All sizes before any content: what is announced is the most that is read.
     let (mut documents, mut total) = (Vec::new(), 0u64);
-    for tag in &tags {
-        let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
-        let Some(digest) = target.tag(&place, tag).map_err(about)? else { continue };
-        let Some(document) = document(target, &place, tag, &digest)? else { continue };
+    for tag in tags(target, place)? {
+        let Some((_, document)) = find(target, place, &tag)? else { return Ok(None) };
         total = total.saturating_add(document.size);
         documents.push((tag, document));
     }
     if total > limits::RECEIPTS_BYTES {
         let why = format!("its receipts have {total} bytes, and {} are the most that are read", limits::RECEIPTS_BYTES);
-        return Err(InventoryError::Published { name: place, why });
+        return Err(InventoryError::Published { name: at(target, place), why });
     }
-    let receipts = documents.iter().map(|(tag, document)| content(target, &place, tag, document));
-    Ok(in_order(receipts.collect::<Result<_, _>>()?))
+    documents.iter().map(|(tag, document)| content(target, place, tag, document)).collect::<Result<_, _>>().map(Some)
 }
 
-/// One receipt; none when its manifest has gone.
-fn read(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Result<Option<Receipt>, InventoryError> {
-    document(target, place, tag, digest)?.map(|document| content(target, place, tag, &document)).transpose()
+/// The tags that can be receipts'.
+fn tags(target: &dyn Target, place: &str) -> Result<Vec<String>, InventoryError> {
+    let tags = target.tags(place).map_err(|error| InventoryError::Target { subject: place.to_owned(), error })?;
+    let tags: Vec<String> = tags.into_iter().filter(|tag| is_receipts(tag)).collect();
+    if tags.len() > limits::RECEIPTS {
+        let why = format!("it holds {} receipts, and {} are the most that are read", tags.len(), limits::RECEIPTS);
+        return Err(InventoryError::Published { name: at(target, place), why });
+    }
+    Ok(tags)
+}
+
+/// A place of the target with the registry's name, as every tool takes it.
+fn at(target: &dyn Target, place: &str) -> String {
+    let name = target.name();
+    format!("{}/{place}", name.split_once('/').map_or(name.as_str(), |(host, _)| host))
+}
+
+/// One receipt and its size in bytes; none when it has gone.
+fn read(target: &dyn Target, place: &str, tag: &str) -> Result<Option<(There, u64)>, InventoryError> {
+    let Some((digest, document)) = find(target, place, tag)? else { return Ok(None) };
+    let receipt = content(target, place, tag, &document)?;
+    Ok(Some((There { digest, receipt }, document.size)))
+}
+
+/// The manifest of a receipt and what it says of it; none when it has gone.
+fn find(target: &dyn Target, place: &str, tag: &str) -> Result<Option<(Digest, Descriptor)>, InventoryError> {
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+    let Some(digest) = target.tag(place, tag).map_err(about)? else { return Ok(None) };
+    Ok(document(target, place, tag, &digest)?.map(|document| (digest, document)))
 }
 
 /// What a receipt's manifest says of the receipt; none when the manifest has gone.
 fn document(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Result<Option<Descriptor>, InventoryError> {
-    let name = format!("{place}:{tag}");
-    let about = |error| InventoryError::Target { subject: name.clone(), error };
-    let bad = |why: String| InventoryError::Published { name: name.clone(), why };
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+    let bad = |why: String| InventoryError::Published { name: format!("{}:{tag}", at(target, place)), why };
     let Some(manifest) = target.manifest(place, digest).map_err(about)? else { return Ok(None) };
     let manifest = Manifest::parse(&manifest, None).map_err(|e| bad(e.to_string()))?;
     match manifest.blobs().find(|b| b.media_type == TYPE) {
@@ -180,14 +287,14 @@ fn document(target: &dyn Target, place: &str, tag: &str, digest: &Digest) -> Res
 }
 
 fn content(target: &dyn Target, place: &str, tag: &str, document: &Descriptor) -> Result<Receipt, InventoryError> {
-    let name = format!("{place}:{tag}");
-    let about = |error| InventoryError::Target { subject: name.clone(), error };
-    let bad = |why: String| InventoryError::Published { name: name.clone(), why };
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+    let bad = |why: String| InventoryError::Published { name: format!("{}:{tag}", at(target, place)), why };
     let reader = target.open_blob(place, document).map_err(about)?;
     let bytes = read_small(reader, document.digest, document.size, limits::RECEIPT_BYTES).map_err(|e| bad(e.to_string()))?;
     let receipt = Receipt::parse(&bytes).map_err(|e| bad(e.to_string()))?;
-    if tag_of(&receipt) != *tag {
-        return Err(bad(format!("it is the receipt of {}", tag_of(&receipt))));
+    let set = set_of(&receipt);
+    if *tag != set && *tag != tag_of(&receipt, &document.digest) {
+        return Err(bad(format!("it is a receipt of {set}")));
     }
     Ok(receipt)
 }

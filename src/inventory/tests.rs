@@ -394,10 +394,139 @@ fn receipts_come_back_from_a_registry_as_they_were() {
     publish(&registry, "p", &mine).unwrap();
     assert_eq!(fetch(&registry, "p", 0).unwrap(), [Receipt::parse(&mine.to_bytes().unwrap()).unwrap()]);
     // What is left of it replaces it; nothing left removes it.
-    publish(&registry, "p", &Receipt { images: mine.images[..1].to_vec(), ..mine.clone() }).unwrap();
-    assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), 1);
-    publish(&registry, "p", &Receipt { images: vec![], ..mine }).unwrap();
+    let only = |n: usize| move |receipt: &Receipt| Some(Receipt { images: receipt.images[..n].to_vec(), ..receipt.clone() });
+    revise(&registry, "p", 0, &only(1)).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap().iter().map(|r| r.images.len()).collect::<Vec<_>>(), [1]);
+    revise(&registry, "p", 0, &|_| None).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap().len(), 1);
+    revise(&registry, "p", 0, &only(0)).unwrap();
     assert_eq!(fetch(&registry, "p", 0).unwrap(), []);
+}
+
+/// One set, of which each host has brought an image.
+fn brought(names: &[&str]) -> Receipt {
+    receipt(1, names.iter().map(|name| image(name, name, Role::Image, &[])).collect())
+}
+
+fn told(registry: &Registry) -> Vec<String> {
+    let receipts = fetch(registry, "p", 0).unwrap();
+    let mut told: Vec<String> = receipts.iter().flat_map(|r| &r.images).map(|i| format!("{}:{}", i.repository, i.tag)).collect();
+    told.sort();
+    told.dedup();
+    told
+}
+
+#[test]
+fn receipts_of_one_set_become_one_and_nothing_is_written_twice() {
+    let registry = Registry::new();
+    for names in [&["a:1"], &["b:1"]] {
+        publish(&registry, "p", &brought(names)).unwrap();
+    }
+    assert_eq!((told(&registry), fetch(&registry, "p", 0).unwrap().len()), (vec!["a:1".to_owned(), "b:1".to_owned()], 1));
+    registry.pushes();
+    publish(&registry, "p", &Receipt { written: "2026-02-01T00:00:00Z".into(), ..brought(&["b:1", "a:1"]) }).unwrap();
+    assert_eq!(registry.pushes(), 0);
+}
+
+/// Registries have no "replace only if": the other host's whole publication falls between any two requests of this one.
+#[test]
+fn receipts_that_two_hosts_publish_at_once_are_both_told() {
+    for (deletes, immutable) in [(true, false), (false, false), (true, true)] {
+        let mut met = 0;
+        for before in 0.. {
+            let registry = Registry { deletes, immutable, ..Registry::new() };
+            publish(&registry, "p", &brought(&["first:1"])).unwrap();
+            registry.operations.store(0, std::sync::atomic::Ordering::SeqCst);
+            let other = |registry: &Registry| publish(registry, "p", &brought(&["b:1"])).unwrap();
+            *registry.meanwhile.lock().unwrap() = Some((before, Box::new(other)));
+            publish(&registry, "p", &brought(&["a:1"])).unwrap();
+            if registry.meanwhile.lock().unwrap().is_some() {
+                break;
+            }
+            met += 1;
+            assert_eq!(told(&registry), ["a:1", "b:1", "first:1"], "before request {before}");
+        }
+        assert!(met > 5, "{met}");
+    }
+}
+
+/// What is replaced while it is read is read in its new form: a deletion must not take it for needed by nobody.
+#[test]
+fn receipts_that_are_replaced_while_they_are_read_are_told() {
+    for before in 0.. {
+        let registry = Registry::new();
+        publish(&registry, "p", &brought(&["a:1"])).unwrap();
+        registry.operations.store(0, std::sync::atomic::Ordering::SeqCst);
+        let other = |registry: &Registry| publish(registry, "p", &brought(&["b:1"])).unwrap();
+        *registry.meanwhile.lock().unwrap() = Some((before, Box::new(other)));
+        let told = told(&registry);
+        if registry.meanwhile.lock().unwrap().is_some() {
+            return;
+        }
+        assert!(told.contains(&"a:1".to_owned()), "before request {before}: {told:?}");
+    }
+}
+
+/// An image is deleted while another host publishes: its receipt is not written over.
+#[test]
+fn a_receipt_published_during_a_deletion_stays() {
+    for before in 0.. {
+        let registry = Registry::new();
+        publish(&registry, "p", &brought(&["a:1", "gone:1"])).unwrap();
+        registry.operations.store(0, std::sync::atomic::Ordering::SeqCst);
+        let other = |registry: &Registry| publish(registry, "p", &brought(&["b:1"])).unwrap();
+        *registry.meanwhile.lock().unwrap() = Some((before, Box::new(other)));
+        let left = |receipt: &Receipt| {
+            let images = receipt.images.iter().filter(|i| i.repository != "gone").cloned().collect();
+            Some(Receipt { images, ..receipt.clone() }).filter(|left| left != receipt)
+        };
+        revise(&registry, "p", 0, &left).unwrap();
+        if registry.meanwhile.lock().unwrap().is_some() {
+            return;
+        }
+        let told = told(&registry);
+        assert!(["a:1", "b:1"].iter().all(|name| told.iter().any(|t| t == name)), "before request {before}: {told:?}");
+    }
+}
+
+/// Whoever signs or scans whatever is in a registry leaves artifacts beside the receipts.
+#[test]
+fn what_lies_beside_receipts_is_none_of_them_and_what_is_called_like_one_must_be_one() {
+    let registry = Registry::new();
+    publish(&registry, "p", &brought(&["a:1"])).unwrap();
+    let hex = digest("x").hex();
+    for tag in ["latest", &format!("sha256-{hex}.sig"), &format!("sha256-{hex}"), "s-0123456789abcdef-0123"] {
+        push(&registry, "p/sealift/receipts", tag, "x");
+    }
+    assert_eq!(told(&registry), ["a:1"]);
+    for tag in ["s-0123456789abcdef", "s-0123456789abcdef-0123456789abcdef"] {
+        push(&registry, "p/sealift/receipts", tag, "x");
+        let refused = fetch(&registry, "p", 0).unwrap_err();
+        let name = format!("registry.test/p/sealift/receipts:{tag}");
+        assert!(matches!(&refused, InventoryError::Published { name: told, .. } if *told == name), "{refused}");
+        // It keeps nobody from publishing, nor the others from being changed.
+        publish(&registry, "p", &brought(&[&format!("{tag}:1")])).unwrap();
+        let left = |receipt: &Receipt| Some(Receipt { images: vec![], ..receipt.clone() });
+        assert!(revise(&registry, "p", 0, &left).is_err());
+        registry.inner.lock().unwrap().tags.get_mut("p/sealift/receipts").unwrap().remove(tag);
+        assert_eq!(fetch(&registry, "p", 0).unwrap(), []);
+    }
+}
+
+/// Receipts were once put under the name of their set alone.
+#[test]
+fn a_receipt_under_the_name_of_its_set_is_read_and_taken_up() {
+    let registry = Registry::new();
+    publish(&registry, "p", &brought(&["a:1"])).unwrap();
+    {
+        let inner = &mut *registry.inner.lock().unwrap();
+        let tags = inner.tags.get_mut("p/sealift/receipts").unwrap();
+        let (tag, digest) = tags.pop_first().unwrap();
+        tags.insert(tag.rsplit_once('-').unwrap().0.to_owned(), digest);
+    }
+    assert_eq!(told(&registry), ["a:1"]);
+    publish(&registry, "p", &brought(&["b:1"])).unwrap();
+    assert_eq!((told(&registry).len(), fetch(&registry, "p", 0).unwrap().len()), (2, 1));
 }
 
 #[test]
@@ -421,7 +550,7 @@ fn receipts_that_would_fill_memory_together_are_refused_before_one_is_read() {
         let name = Digest::sha256(&manifest);
         let mut inner = registry.inner.lock().unwrap();
         inner.manifests.entry("p/sealift/receipts".into()).or_default().insert(name, (media::OCI_MANIFEST.into(), manifest));
-        inner.tags.entry("p/sealift/receipts".into()).or_default().insert(format!("s-{n}"), name);
+        inner.tags.entry("p/sealift/receipts".into()).or_default().insert(format!("s-{n:016}"), name);
     }
     let refused = fetch(&registry, "p", 0).unwrap_err();
     assert!(matches!(&refused, InventoryError::Published { why, .. } if why.contains("the most that are read")), "{refused}");

@@ -181,7 +181,7 @@ fn read(origin: &dyn Origin, payload: &Descriptor) -> Result<Vec<u8>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Commit, Role, Root};
+    use crate::format::Root;
     use crate::lookaside::{Scopes, Store};
     use crate::origin::OriginError;
     use crate::progress::Silent;
@@ -207,18 +207,8 @@ mod tests {
     }
 
     fn image(source: &str) -> Image {
-        Image {
-            repository: "team/app".into(),
-            tag: "1".into(),
-            source: source.into(),
-            root: Root { media_type: "m".into(), digest: Digest::sha256(b"x"), size: 1 },
-            platforms: vec![],
-            commit: Commit::Early,
-            role: Role::Image,
-            part_of: vec![],
-            made: None,
-            subject: None,
-        }
+        let root = Root { media_type: "m".into(), digest: Digest::sha256(b"x"), size: 1 };
+        Image { source: source.into(), ..Image::plain("team/app", "1", root) }
     }
 
     /// Each question waits for several tries: a thousand images would wait for hours, one after the other.

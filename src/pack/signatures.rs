@@ -171,18 +171,7 @@ mod tests {
 
     fn image(source: &str) -> Image {
         let root = crate::format::Root { media_type: "m".into(), digest: Digest::sha256(b"x"), size: 1 };
-        Image {
-            repository: "team/app".into(),
-            tag: "1".into(),
-            source: source.into(),
-            root,
-            platforms: vec![],
-            commit: crate::format::Commit::Early,
-            role: Role::Image,
-            part_of: vec![],
-            made: None,
-            subject: None,
-        }
+        Image { source: source.into(), ..Image::plain("team/app", "1", root) }
     }
 
     fn ask(images: &[Image], web: &Same, room: u64) -> Result<Vec<Answer>, Error> {

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::digest::Digest;
-use crate::format::{Commit, Image, Manifests, Role, Root};
+use crate::format::{Image, Manifests, Role, Root};
 use crate::oci::referrers::{SIMPLE_SIGNING, cosign_tag};
 use crate::oci::{Descriptor, Manifest};
 use base64::Engine as _;
@@ -41,18 +41,9 @@ impl Set {
         let text = document.to_string();
         let digest = Digest::sha256(text.as_bytes());
         self.manifests.insert(digest, Manifest::parse(text.as_bytes(), None).unwrap());
-        self.images.push(Image {
-            repository: repository.into(),
-            tag: tag.into(),
-            source: format!("quay.io/{repository}:{tag}"),
-            root: Root { media_type: "m".into(), digest, size: text.len() as u64 },
-            platforms: vec![],
-            commit: Commit::Early,
-            role: if subject.is_some() { Role::Referrer } else { Role::Image },
-            part_of: vec![],
-            made: None,
-            subject,
-        });
+        let root = Root { media_type: "m".into(), digest, size: text.len() as u64 };
+        let role = if subject.is_some() { Role::Referrer } else { Role::Image };
+        self.images.push(Image { role, subject, ..Image::plain(repository, tag, root) });
         digest
     }
 

@@ -92,7 +92,7 @@ impl<'a> Catalog<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::format::{Commit, Root, SCHEMA};
+    use crate::format::{Root, SCHEMA};
 
     #[test]
     fn indexes_nested_beyond_any_stack_are_walked_children_first() {
@@ -106,19 +106,7 @@ mod tests {
         }
         let order: Vec<Digest> = manifests.iter().map(|m| m.digest).collect();
         let root = Root { media_type: String::new(), digest: *order.last().unwrap(), size: 0 };
-        let (repository, tag, source) = ("a".into(), "1".into(), String::new());
-        let image = Image {
-            repository,
-            tag,
-            source,
-            root,
-            platforms: vec![],
-            commit: Commit::Early,
-            role: crate::format::Role::Image,
-            part_of: vec![],
-            made: None,
-            subject: None,
-        };
+        let image = Image::plain("a", "1", root);
         let contents =
             Contents { schema: SCHEMA, requires: vec![], images: vec![], manifests, blobs: vec![], documents: vec![], base: None };
         let tree = Catalog::new(&contents).unwrap().tree(&image);

@@ -78,18 +78,8 @@ impl Origins for Shelves {
 
 fn resolved(shelf: &Shelf, repository: &str, digest: Digest) -> Resolved {
     let bytes = &shelf.manifests[&digest];
-    let image = Image {
-        repository: repository.into(),
-        tag: "1".into(),
-        source: NAME.into(),
-        root: Root { media_type: "m".into(), digest, size: bytes.len() as u64 },
-        platforms: vec![],
-        commit: Commit::Early,
-        role: Role::Image,
-        part_of: vec![format!("chart {repository} 1")],
-        made: None,
-        subject: None,
-    };
+    let root = Root { media_type: "m".into(), digest, size: bytes.len() as u64 };
+    let image = Image { source: NAME.into(), part_of: vec![format!("chart {repository} 1")], ..Image::plain(repository, "1", root) };
     Resolved { image, tree: vec![ManifestData::new("m", bytes)] }
 }
 

@@ -122,18 +122,8 @@ impl Medium {
     }
 
     fn name(&mut self, repository: &str, tag: &str, root: &Descriptor) -> Digest {
-        self.contents.images.push(Image {
-            repository: repository.into(),
-            tag: tag.into(),
-            source: format!("quay.io/{repository}:{tag}"),
-            root: Root { media_type: root.media_type.clone(), digest: root.digest, size: root.size },
-            platforms: vec![],
-            commit: Commit::Early,
-            role: crate::format::Role::Image,
-            part_of: vec![],
-            made: None,
-            subject: None,
-        });
+        let of_set = Root { media_type: root.media_type.clone(), digest: root.digest, size: root.size };
+        self.contents.images.push(Image::plain(repository, tag, of_set));
         root.digest
     }
 
@@ -248,7 +238,11 @@ pub struct Registry {
     pub after: Vec<(Digest, Digest)>,
     pub operations: AtomicUsize,
     pub pushes: AtomicUsize,
+    /// What another host does before the operation of this number.
+    pub meanwhile: Mutex<Option<(usize, Meanwhile)>>,
 }
+
+pub type Meanwhile = Box<dyn FnOnce(&Registry) + Send>;
 
 impl Registry {
     pub fn new() -> Registry {
@@ -272,12 +266,17 @@ impl Registry {
             after: Vec::new(),
             operations: AtomicUsize::new(0),
             pushes: AtomicUsize::new(0),
+            meanwhile: Mutex::new(None),
         }
     }
 
     /// Runs an operation, unless the registry is dead; the one it dies in may have taken effect all the same.
     fn operate<R>(&self, does: impl FnOnce(&mut Inner) -> Result<R, TargetError>) -> Result<R, TargetError> {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
+        let due = self.meanwhile.lock().unwrap().take_if(|(at, _)| *at == number);
+        if let Some((_, meanwhile)) = due {
+            meanwhile(self);
+        }
         let dies_at = self.dies_at.load(Ordering::SeqCst);
         if number < dies_at {
             return does(&mut self.inner.lock().unwrap());
