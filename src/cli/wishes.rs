@@ -3,7 +3,8 @@
 use super::asked::Asked;
 use super::connections::{Sources, client, lookasides, registries};
 use super::{Context, now, openshift, options, values};
-use crate::error::{Code, Detail, Error};
+use crate::digest::Digest;
+use crate::error::{Code, Detail, Error, Side};
 use crate::format::Missing;
 use crate::fs::{File, read_user_file};
 use crate::gather::{self, GatherError, Gathered, World};
@@ -39,11 +40,14 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     // The policy first: a mistake in it shall not be noticed after all sources were asked.
     let policy = asked.selection.policy.as_deref().map(options::policy).transpose()?;
     let lookasides = lookasides(ctx, &asked.selection)?;
+    // What cannot be read was not made, as far as anybody can prove.
+    let made = |root: &Digest, base: Option<&str>| sources.workspace().was_made(root, base).unwrap_or(false);
     let court = policy.as_ref().map(|policy| Court {
         policy,
         origins: &sources,
         lookasides: &lookasides,
         web: sources.client(),
+        made: &made,
         now: now(),
         parallel,
         progress: ctx.progress.as_ref(),
@@ -58,6 +62,7 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     let wished = wish(&asked, &sources, parallel, ctx);
     ctx.progress.end();
     let (wish, left_out) = wished?;
+    note_made(&wish, sources.workspace())?;
     let wish = Wish { referrers: asked.selection.wanted_referrers(), ..wish.on_platforms(&asked.selection.platforms) };
     let options = Options {
         stream: asked.identity.stream.clone(),
@@ -82,6 +87,15 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
         ctx.progress.say(Level::Warning, &line);
     }
     Ok(Planned { plan, failures, left_out, sources, parallel })
+}
+
+/// Notes what was made just now: a plan can be saved, and comes back from elsewhere.
+fn note_made(wish: &Wish, workspace: &Layout) -> Result<(), Error> {
+    for made in wish.asks.iter().filter_map(|ask| ask.made.as_ref()) {
+        let base = made.base.as_ref().map(ToString::to_string);
+        workspace.note_made(&made.digest, base.as_deref()).map_err(|e| crate::error::layout(&e, Side::Source))?;
+    }
+    Ok(())
 }
 
 /// The sources, reached as the options and `registries.conf` say.
