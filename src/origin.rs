@@ -357,12 +357,15 @@ impl Origin for Repository {
             true => Repository::referrers(self, subject)?,
             false => None,
         };
+        let by_tag = filter.asks_list() && list.is_none();
         let mut wanted: Vec<String> =
             COSIGN_SUFFIXES.into_iter().filter(|suffix| filter.asks_tag(suffix)).map(|suffix| cosign_tag(subject, suffix)).collect();
-        let by_tag = filter.asks_list() && list.is_none();
-        // One list of all tags saves the questions about every manifest of the repository.
-        let tags = self.all_tags(wanted.len() + usize::from(by_tag))?;
-        let may_be = |tag: &String| tags.as_ref().is_none_or(|tags| tags.contains(tag));
+        let (signature, fallback) = (cosign_tag(subject, "sig"), fallback_tag(subject));
+        // One list of all tags saves the questions about every manifest of the repository; but see `ReferrerFilter::is_judged`.
+        let is_sure = |tag: &String| filter.is_judged() && [&signature, &fallback].contains(&tag);
+        let saved = wanted.iter().chain(by_tag.then_some(&fallback)).filter(|tag| !is_sure(tag)).count();
+        let tags = self.all_tags(saved)?;
+        let may_be = |tag: &String| is_sure(tag) || tags.as_ref().is_none_or(|tags| tags.contains(tag));
         wanted.retain(may_be);
         let mut found = Vec::new();
         for tag in wanted {
@@ -370,7 +373,7 @@ impl Origin for Repository {
             found.extend(head.map(|head| Referrer { digest: head.digest, tag: Some(tag) }));
         }
         let list = match list {
-            None if by_tag && may_be(&fallback_tag(subject)) => self.fallback_referrers(subject)?,
+            None if by_tag && may_be(&fallback) => self.fallback_referrers(subject)?,
             list => list,
         };
         found.extend(list.into_iter().flatten().map(|entry| Referrer { digest: entry.digest, tag: None }));

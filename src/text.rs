@@ -54,6 +54,23 @@ fn word_without_userinfo(word: &str) -> String {
     }
 }
 
+/// Undoes percent encoding (RFC 3986, section 2.1); `None` where it is broken or hides what is no text.
+pub fn unescaped(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        out.push(match byte {
+            b'%' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                let both = digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)?;
+                u8::from_str_radix(std::str::from_utf8(&both).ok()?, 16).ok()?
+            }
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
+}
+
 /// An address as it may be told: without login, and without query and fragment, which may hold a signature that opens it.
 pub fn bare_address(text: &str) -> String {
     let (bare, rest) = text.split_at(text.find(['?', '#']).unwrap_or(text.len()));

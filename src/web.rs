@@ -11,7 +11,7 @@ pub struct Get<'a> {
     pub accept: &'a str,
     /// The most bytes that are taken.
     pub limit: u64,
-    /// True where the login of the host in the credentials file may be sent along (chart repositories), never to another host.
+    /// True where the login of the host in the credentials file may be sent along (chart repositories, stores of signatures), never to another host.
     pub login: bool,
 }
 

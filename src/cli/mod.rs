@@ -37,6 +37,7 @@ pub mod published;
 pub mod receipts;
 pub mod resources;
 mod resources_folder;
+mod saved_plan;
 pub mod serve;
 pub mod sets;
 pub mod sign;

@@ -227,9 +227,9 @@ impl Selection {
     /// Which referrers are carried: with a policy the signatures always, so that the other side can judge as well.
     pub fn wanted_referrers(&self) -> ReferrerFilter {
         let asked = match (self.no_referrers, self.referrers.is_empty()) {
-            (true, _) => ReferrerFilter::None,
-            (false, true) => ReferrerFilter::All,
-            (false, false) => ReferrerFilter::Kinds(self.referrers.clone()),
+            (true, _) => ReferrerFilter::none(),
+            (false, true) => ReferrerFilter::all(),
+            (false, false) => ReferrerFilter::of(self.referrers.clone()),
         };
         if self.policy.is_some() { asked.with_signatures() } else { asked }
     }

@@ -82,9 +82,11 @@ pub fn lookaside(text: &str) -> Result<Lookaside, String> {
         return Err("it is [SCOPE=]URL or [SCOPE=]DIR, like quay.io/team=https://signatures.example.com".into());
     }
     match Store::parse(store) {
-        Store::Folder(path) if path.to_string_lossy().contains("://") => Err("only http, https and file addresses can be asked".into()),
         Store::Folder(path) if store.starts_with("file://") && !path.is_absolute() => {
-            Err("a file address has three slashes: file:///srv/signatures".into())
+            Err("a file address has three slashes, and %25 where a path has %: file:///srv/signatures".into())
+        }
+        Store::Folder(path) if !store.starts_with("file://") && path.to_string_lossy().contains("://") => {
+            Err("only http, https and file addresses can be asked".into())
         }
         store => Ok(Lookaside { scope: scope.map(str::to_owned), store }),
     }
@@ -254,6 +256,7 @@ mod tests {
         assert_eq!(lookaside("quay.io/team=https://s.test/x?a=b"), of(Some("quay.io/team"), "https://s.test/x?a=b"));
         assert_eq!(lookaside("https://s.test/x?a=b"), of(None, "https://s.test/x?a=b"));
         assert_eq!(lookaside("file:///srv/a=b"), of(None, "/srv/a=b"));
+        assert_eq!(lookaside("file:///srv/a%3Db"), of(None, "/srv/a=b"));
         // With two slashes the first folder would be a host, and the rest lie somewhere below here.
         for bad in ["", "=x", "quay.io=", "ftp://s.test", "quay.io=s3://x", "file://srv/signatures", "quay.io=file://srv"] {
             assert!(lookaside(bad).is_err(), "{bad}");

@@ -2,10 +2,11 @@
 
 use super::asked::Asked;
 use super::connections::{Sources, client, lookasides, registries};
-use super::{Context, now, openshift, options, values};
-use crate::error::{Code, Detail, Error};
+use super::{Context, now, openshift, options, saved_plan, values};
+use crate::digest::Digest;
+use crate::error::{Code, Detail, Error, Side};
 use crate::format::Missing;
-use crate::fs::{File, read_user_file};
+use crate::fs::read_user_file;
 use crate::gather::{self, GatherError, Gathered, World};
 use crate::image_set::ImageSet;
 use crate::layout::Layout;
@@ -39,18 +40,20 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     // The policy first: a mistake in it shall not be noticed after all sources were asked.
     let policy = asked.selection.policy.as_deref().map(options::policy).transpose()?;
     let lookasides = lookasides(ctx, &asked.selection)?;
+    // What cannot be read was not made, as far as anybody can prove.
+    let made = |root: &Digest, base: Option<&str>| sources.workspace().was_made(root, base).unwrap_or(false);
     let court = policy.as_ref().map(|policy| Court {
         policy,
         origins: &sources,
         lookasides: &lookasides,
         web: sources.client(),
+        made: &made,
         now: now(),
         parallel,
         progress: ctx.progress.as_ref(),
     });
-    if let Some(path) = saved(&asked.wishes)? {
-        let plan = PackPlan::parse(&File::open_path(path)?.read_whole(limits::PLAN_BYTES)?).map_err(Error::from)?;
-        warn_about_moved_tags(&plan, &sources, ctx);
+    if let Some(path) = saved_plan::named(&asked.wishes)? {
+        let plan = saved_plan::read(path, &asked.openshift, &sources, ctx)?;
         let (plan, failures) = accepted(plan, court.as_ref(), ctx)?;
         return Ok(Planned { plan, failures, left_out: Vec::new(), sources, parallel });
     }
@@ -58,6 +61,7 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
     let wished = wish(&asked, &sources, parallel, ctx);
     ctx.progress.end();
     let (wish, left_out) = wished?;
+    note_made(&wish, sources.workspace())?;
     let wish = Wish { referrers: asked.selection.wanted_referrers(), ..wish.on_platforms(&asked.selection.platforms) };
     let options = Options {
         stream: asked.identity.stream.clone(),
@@ -82,6 +86,15 @@ pub fn planned(asked: Asked, ctx: &Context) -> Result<Planned, Error> {
         ctx.progress.say(Level::Warning, &line);
     }
     Ok(Planned { plan, failures, left_out, sources, parallel })
+}
+
+/// Notes what was made just now: a plan can be saved, and comes back from elsewhere.
+fn note_made(wish: &Wish, workspace: &Layout) -> Result<(), Error> {
+    for made in wish.asks.iter().filter_map(|ask| ask.made.as_ref()) {
+        let base = made.base.as_ref().map(ToString::to_string);
+        workspace.note_made(&made.digest, base.as_deref()).map_err(|e| crate::error::layout(&e, Side::Source))?;
+    }
+    Ok(())
 }
 
 /// The sources, reached as the options and `registries.conf` say.
@@ -126,44 +139,6 @@ pub fn code_of(failure: &Failure) -> String {
 /// A failure as an entry of a list.
 pub fn detail(failure: &Failure) -> Detail {
     Detail::from(failure)
-}
-
-/// The saved plan among the wishes: it stands alone.
-fn saved(wishes: &[values::Wish]) -> Result<Option<&Path>, Error> {
-    match wishes {
-        [values::Wish::Plan(path)] => Ok(Some(path)),
-        wishes if wishes.iter().any(|w| matches!(w, values::Wish::Plan(_))) => {
-            Err(Error::new(Code::Usage, "a saved plan is carried alone").remedy("give the plan, or the wishes it was made from, not both"))
-        }
-        _ => Ok(None),
-    }
-}
-
-/// A plan pins digests, so that a second person can rebuild it. Whoever expected the newest is told.
-fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
-    use crate::origin::Origins;
-    for image in &plan.images {
-        let Ok(source) = crate::image_set::Source::parse(&image.source) else { continue };
-        // What was made from it has another digest anyway; which original it was made from is told by its base.
-        let planned = match &image.made {
-            None => image.root.digest,
-            Some(made) => match made.base.as_deref().map(crate::image_set::Source::parse) {
-                Some(Ok(crate::image_set::Source::Registry(crate::oci::Reference { digest: Some(digest), .. }))) => digest,
-                _ => continue,
-            },
-        };
-        if let Ok((now, _)) = sources.open(&source).and_then(|origin| origin.resolve(&source))
-            && now != planned
-        {
-            let line = format!(
-                "{} has moved since it was planned ({} then, {} now); the planned one is packed, plan again to take the new one",
-                image.source,
-                planned.short(),
-                now.short()
-            );
-            ctx.progress.say(Level::Warning, &line);
-        }
-    }
 }
 
 /// Where releases, catalogs and charts are looked into, and what is made of them is kept.

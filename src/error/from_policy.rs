@@ -17,6 +17,9 @@ impl From<&Refused> for Error {
                 "plan and pack it again where its lookaside is known (--lookaside URL|DIR, or containers-registries.d(5)): its \
                  signatures are carried then",
             ),
+            Some(Lack::MadeElsewhere) => {
+                told.remedy("give the ImageSet itself in place of the saved plan, or plan again on this machine with the same --workspace")
+            }
             Some(Lack::Other(_)) => {
                 told.remedy("check that this machine reaches the lookaside (proxy: HTTPS_PROXY), or name another with --lookaside URL|DIR")
             }

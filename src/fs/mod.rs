@@ -22,7 +22,7 @@ pub use lock::Lock;
 
 use crate::limits;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a file is called while it is being made.
 pub const INCOMPLETE: &str = ".incomplete";
@@ -46,6 +46,14 @@ pub struct Stamp {
     /// Last change of its bytes, in seconds since 1970.
     pub modified: u64,
     nanoseconds: i64,
+}
+
+/// The absolute path of something that is there, with all links followed.
+///
+/// # Errors
+/// As the way to it fails.
+pub fn real_path(path: &Path) -> Result<PathBuf, FsError> {
+    fs::canonicalize(path).map_err(|e| FsError::from_io(e, "find", path))
 }
 
 /// Reads a small file the user named by path, at most [`limits::CONFIG_BYTES`] long.

@@ -9,6 +9,7 @@
 mod collect;
 mod error;
 mod images;
+mod made;
 mod partial;
 mod referrers;
 mod store;

@@ -1,7 +1,7 @@
 //! One store of signatures: `STORE/FOLDER/signature-N`, N from 1 on without a gap, by address or on this machine.
 
 use crate::fs::{Dir, FsError, Trouble};
-use crate::text::{bare_address, shown};
+use crate::text::{bare_address, shown, unescaped};
 use crate::web::{Get, Web, WebError};
 use std::fmt;
 use std::path::PathBuf;
@@ -44,10 +44,12 @@ impl fmt::Debug for Store {
 }
 
 impl Store {
-    /// Reads an address, a `file://` address, or a path.
+    /// Reads an address, a `file://` address, or a path. A `file://` address is escaped like any other (RFC 3986, section 2.1); one
+    /// whose escapes are broken is taken for a path, which is then not absolute.
     pub fn parse(text: &str) -> Store {
         let scheme = text.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-        match (text.strip_prefix("file://"), scheme.as_deref()) {
+        let folder = text.strip_prefix("file://").and_then(unescaped).filter(|folder| !folder.contains('\0'));
+        match (folder, scheme.as_deref()) {
             (Some(folder), _) => Store::Folder(folder.into()),
             (None, Some("http" | "https")) => Store::Address(text.to_owned()),
             (None, _) => Store::Folder(text.into()),
@@ -118,9 +120,19 @@ fn each_of_address(
     let end = address.find(['?', '#']).unwrap_or(address.len());
     let (base, query) = address.split_at_checked(end).unwrap_or((address, ""));
     let name = bare(address);
+    let mut login = false;
     for number in 1..=most {
         let url = format!("{}/{folder}/signature-{number}{query}", base.trim_end_matches('/'));
-        match web.get(&Get { url: &url, accept: "", limit, login: false }) {
+        let ask = |login| web.get(&Get { url: &url, accept: "", limit, login });
+        // Most stores are open to everybody, some on the host of a registry whose login is none of theirs: it is for those that ask.
+        let answer = match ask(login) {
+            Err(WebError::Refused { status: 401, .. }) if !login => {
+                login = true;
+                ask(login)
+            }
+            answer => answer,
+        };
+        match answer {
             Ok(bytes) => {
                 let place = format!("{}/{folder}/signature-{number}", name.trim_end_matches('/'));
                 take(Entry { number, place, bytes: Some(bytes) });

@@ -45,6 +45,52 @@ fn the_most_specific_scope_with_a_store_is_asked() {
     assert_eq!(Lookasides::default().store(&image("quay.io/a:1")), None);
 }
 
+/// As podman reads them: what a path has of `%` and blanks is escaped in an address.
+#[test]
+fn addresses_of_files_are_escaped() {
+    for (text, path) in [
+        ("file:///srv/my%20signatures", "/srv/my signatures"),
+        ("file:///srv/100%25%C3%A9", "/srv/100%\u{e9}"),
+        ("/srv/my%20signatures", "/srv/my%20signatures"),
+    ] {
+        assert_eq!(Store::parse(text), Store::Folder(path.into()), "{text}");
+    }
+    for bad in ["file:///srv/100%", "file:///srv/%zz", "file:///srv/%ff", "file:///srv/%00", "file://srv"] {
+        let text = format!("docker:\n  quay.io:\n    lookaside: {bad}\n");
+        assert!(matches!(loaded(&[&text]), Err(Fault::Store(_))), "{bad}");
+    }
+}
+
+/// Has two signatures for those who log in; notes whether a login was offered.
+struct Closed(std::sync::Mutex<Vec<bool>>, u16);
+
+impl Web for Closed {
+    fn get(&self, request: &Get<'_>) -> Result<Vec<u8>, WebError> {
+        self.0.lock().unwrap().push(request.login);
+        match (request.login, request.url.ends_with("/signature-3")) {
+            (false, _) => Err(WebError::Refused { url: "x".into(), status: self.1, words: String::new() }),
+            (true, true) => Err(WebError::NotFound("x".into())),
+            (true, false) => Ok(vec![1]),
+        }
+    }
+}
+
+#[test]
+fn a_stored_login_is_sent_to_a_store_that_asks_for_one() {
+    let ask = |web: &Closed| {
+        let mut named = Scopes::default();
+        named.set(None, Store::parse("https://s.test/sig"));
+        Lookasides::new(named, Scopes::default()).signatures(&image("quay.io/a:1"), &Digest::sha256(b"x"), web)
+    };
+    let closed = Closed(Default::default(), 401);
+    assert_eq!(ask(&closed).unwrap().unwrap().len(), 2);
+    assert_eq!(*closed.0.lock().unwrap(), [false, true, true, true], "without one first, then with it to the end");
+    // What is not about a login is not answered with one.
+    let forbidden = Closed(Default::default(), 403);
+    assert!(matches!(ask(&forbidden), Err(LookasideError::Store { .. })));
+    assert_eq!(*forbidden.0.lock().unwrap(), [false]);
+}
+
 #[test]
 fn files_that_contradict_each_other_or_are_none_are_refused() {
     let twice = "docker:\n  quay.io:\n    lookaside: https://a.test\n";

@@ -42,55 +42,81 @@ pub struct Referrer {
     pub tag: Option<String>,
 }
 
-/// Which referrers are wanted.
+/// Which referrers are wanted, and how sure one has to be of the signatures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum ReferrerFilter {
-    /// All there are.
+pub struct ReferrerFilter {
+    kinds: Kinds,
+    /// Images are judged by their signatures.
+    judged: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Kinds {
     #[default]
     All,
-    /// None.
     None,
-    /// Those of these kinds: `sig`, `att`, `sbom` for cosign's tags, else an artifact type, in which `*` stands for anything.
-    Kinds(Vec<String>),
+    Named(Vec<String>),
 }
 
 impl ReferrerFilter {
+    /// All there are.
+    pub fn all() -> ReferrerFilter {
+        ReferrerFilter::default()
+    }
+
+    /// None.
+    pub fn none() -> ReferrerFilter {
+        ReferrerFilter { kinds: Kinds::None, judged: false }
+    }
+
+    /// Those of these kinds: `sig`, `att`, `sbom` for cosign's tags, else an artifact type, in which `*` stands for anything.
+    pub fn of(kinds: Vec<String>) -> ReferrerFilter {
+        ReferrerFilter { kinds: Kinds::Named(kinds), judged: false }
+    }
+
+    /// The same, and cosign's signatures besides, by which images will be judged.
+    pub fn with_signatures(self) -> ReferrerFilter {
+        let sig = || "sig".to_owned();
+        let kinds = match self.kinds {
+            Kinds::All => Kinds::All,
+            Kinds::None => Kinds::Named(vec![sig()]),
+            Kinds::Named(kinds) if kinds.contains(&sig()) => Kinds::Named(kinds),
+            Kinds::Named(kinds) => Kinds::Named(kinds.into_iter().chain([sig()]).collect()),
+        };
+        ReferrerFilter { kinds, judged: true }
+    }
+
+    /// Whether nothing is wanted.
+    pub fn is_none(&self) -> bool {
+        self.kinds == Kinds::None
+    }
+
+    /// Whether images are judged by signatures. Then the tags that may be signatures are asked for one by one: a list of tags may
+    /// come from a cache, be hours older than the tag beside it, and would hide a signature without a word.
+    pub fn is_judged(&self) -> bool {
+        self.judged
+    }
+
     /// Whether cosign's tag with this suffix is asked for.
     pub fn asks_tag(&self, suffix: &str) -> bool {
-        match self {
-            ReferrerFilter::All => true,
-            ReferrerFilter::None => false,
-            ReferrerFilter::Kinds(kinds) => kinds.iter().any(|kind| kind == suffix),
-        }
+        self.has(|kind| kind == suffix)
     }
 
     /// Whether the API or the fallback tag is asked: for anything but cosign's tags.
     pub fn asks_list(&self) -> bool {
-        match self {
-            ReferrerFilter::All => true,
-            ReferrerFilter::None => false,
-            ReferrerFilter::Kinds(kinds) => kinds.iter().any(|kind| !COSIGN_SUFFIXES.contains(&kind.as_str())),
-        }
+        self.has(|kind| !COSIGN_SUFFIXES.contains(&kind))
     }
 
     /// Whether a referrer of this artifact type, found by a list, is wanted.
     pub fn takes_type(&self, artifact_type: &str) -> bool {
-        match self {
-            ReferrerFilter::All => true,
-            ReferrerFilter::None => false,
-            ReferrerFilter::Kinds(kinds) => kinds.iter().any(|kind| crate::text::matches(kind, artifact_type)),
-        }
+        self.has(|kind| crate::text::matches(kind, artifact_type))
     }
 
-    /// The same, and cosign's signatures besides.
-    pub fn with_signatures(self) -> ReferrerFilter {
-        match self {
-            ReferrerFilter::Kinds(mut kinds) if !kinds.iter().any(|kind| kind == "sig") => {
-                kinds.push("sig".to_owned());
-                ReferrerFilter::Kinds(kinds)
-            }
-            ReferrerFilter::None => ReferrerFilter::Kinds(vec!["sig".to_owned()]),
-            other => other,
+    fn has(&self, wanted: impl Fn(&str) -> bool) -> bool {
+        match &self.kinds {
+            Kinds::All => true,
+            Kinds::None => false,
+            Kinds::Named(kinds) => kinds.iter().any(|kind| wanted(kind)),
         }
     }
 }
@@ -219,13 +245,16 @@ mod tests {
 
     #[test]
     fn filters_decide_what_is_asked() {
-        assert!(ReferrerFilter::All.asks_tag("sig") && ReferrerFilter::All.asks_list());
-        assert!(!ReferrerFilter::None.asks_tag("sig") && !ReferrerFilter::None.asks_list());
-        let sig = ReferrerFilter::Kinds(vec!["sig".into()]);
+        let (all, none) = (ReferrerFilter::all(), ReferrerFilter::none());
+        assert!(all.asks_tag("sig") && all.asks_list() && !all.is_none() && !all.is_judged());
+        assert!(!none.asks_tag("sig") && !none.asks_list() && none.is_none());
+        let sig = ReferrerFilter::of(vec!["sig".into()]);
         assert!(sig.asks_tag("sig") && !sig.asks_tag("att") && !sig.asks_list());
-        let sbom = ReferrerFilter::Kinds(vec!["application/spdx*".into()]);
+        let sbom = ReferrerFilter::of(vec!["application/spdx*".into()]);
         assert!(sbom.takes_type("application/spdx+json") && !sbom.takes_type("x") && sbom.asks_list() && !sbom.asks_tag("sig"));
-        assert!(sbom.with_signatures().asks_tag("sig") && ReferrerFilter::None.with_signatures().asks_tag("sig"));
+        for judged in [sbom.with_signatures(), none.with_signatures(), sig.with_signatures(), all.with_signatures()] {
+            assert!(judged.asks_tag("sig") && judged.is_judged());
+        }
     }
 
     #[test]

@@ -62,13 +62,24 @@ pub(super) struct Signer<'k> {
     subkey: Option<&'k Subkey>,
 }
 
-/// Reads all keys of one file's packets. Kinds that are not supported are passed over.
-pub(super) fn read(packets: &[Packet]) -> Result<Vec<Certificate>, KeyProblem> {
+/// What lies in the packets of one file.
+pub(super) struct Found {
+    pub certificates: Vec<Certificate>,
+    /// What says that some primary key is withdrawn, wherever it stands: what `gpg --gen-revoke` makes is such a statement without
+    /// its key.
+    pub revocations: Vec<Signature>,
+    /// Why there is no key, where there is none.
+    pub problem: KeyProblem,
+}
+
+/// Reads all keys of packets. Kinds that are not supported are passed over.
+pub(super) fn read(mut packets: Vec<Packet>) -> Result<Found, KeyProblem> {
+    packets.retain(|packet| !packet.means_nothing());
     if packets.iter().any(|packet| matches!(packet.tag, SECRET_KEY | SECRET_SUBKEY)) {
         return Err(KeyProblem::Private);
     }
     let mut found = Vec::new();
-    let (mut problem, mut rest) = (KeyProblem::NoKey, packets);
+    let (mut problem, mut rest) = (KeyProblem::NoKey, packets.as_slice());
     while let Some((first, after)) = rest.split_first() {
         let end = after.iter().position(|packet| packet.tag == PUBLIC_KEY).unwrap_or(after.len());
         let (parts, next) = after.split_at_checked(end).unwrap_or((after, &[]));
@@ -87,7 +98,9 @@ pub(super) fn read(packets: &[Packet]) -> Result<Vec<Certificate>, KeyProblem> {
             None => problem = KeyProblem::Unsupported,
         }
     }
-    if found.is_empty() { Err(problem) } else { Ok(found) }
+    let signatures = packets.iter().filter(|packet| packet.tag == SIGNATURE).filter_map(|packet| packets::signature(&packet.body).ok());
+    let revocations = signatures.filter(|signature| signature.typ() == Some(SignatureType::KeyRevocation)).collect();
+    Ok(Found { certificates: found, revocations, problem })
 }
 
 impl Certificate {
@@ -153,6 +166,13 @@ impl Certificate {
     fn agrees(&self, subkey: &PublicSubkey, binding: &Signature) -> bool {
         let back = binding.embedded_signature();
         back.is_some_and(|back| strong_enough(back, false) && back.verify_primary_key_binding(subkey, &self.primary).is_ok())
+    }
+
+    /// Takes note of a revocation that may be about this key.
+    pub fn heed(&mut self, revocation: &Signature) {
+        let ids = revocation.issuer_key_id();
+        let about = ids.is_empty() || ids.contains(&&self.primary.legacy_key_id());
+        self.revoked |= about && strong_enough(revocation, true) && revocation.verify_key(&self.primary).is_ok();
     }
 
     /// 40 upper-case hex digits.

@@ -1,6 +1,6 @@
 //! The keys that count.
 
-use super::certificate::{self, Certificate, Signer};
+use super::certificate::{self, Certificate, Found, Signer};
 use super::{KeyFileError, KeyProblem, SignatureError, armor, packets};
 use crate::digest::hex;
 use pgp::packet::Signature;
@@ -21,20 +21,28 @@ impl Keyring {
     /// # Errors
     /// [`KeyFileError`] for a file without any usable key.
     pub fn parse(files: &[(String, Vec<u8>)]) -> Result<Keyring, KeyFileError> {
-        let mut keyring = Keyring::default();
+        let (mut keyring, mut revocations) = (Keyring::default(), Vec::new());
         for (name, bytes) in files {
-            let found = read(bytes).map_err(|problem| KeyFileError { file: name.clone(), problem })?;
-            found.into_iter().for_each(|certificate| keyring.add(certificate));
+            let wrong = |problem| KeyFileError { file: name.clone(), problem };
+            let found = read(bytes).map_err(wrong)?;
+            if found.certificates.is_empty() {
+                return Err(wrong(found.problem));
+            }
+            found.certificates.into_iter().for_each(|certificate| keyring.add(certificate));
+            revocations.extend(found.revocations);
         }
+        keyring.heed(&revocations);
         Ok(keyring)
     }
 
     /// Keys that lie where a system keeps the keys of its vendors: only those count whose fingerprint (40 upper-case hex digits) is
     /// among `known`. What is no key is passed over.
     pub fn pinned(files: &[(String, Vec<u8>)], known: &[&str]) -> Keyring {
-        let mut keyring = Keyring::default();
+        let (mut keyring, mut revocations) = (Keyring::default(), Vec::new());
         for (name, bytes) in files {
-            for certificate in read(bytes).unwrap_or_default() {
+            let Ok(found) = read(bytes) else { continue };
+            revocations.extend(found.revocations);
+            for certificate in found.certificates {
                 if known.contains(&certificate.fingerprint().as_str()) {
                     keyring.add(certificate);
                 } else {
@@ -42,6 +50,7 @@ impl Keyring {
                 }
             }
         }
+        keyring.heed(&revocations);
         keyring
     }
 
@@ -62,6 +71,13 @@ impl Keyring {
         match self.certificates.iter_mut().find(|known| known.fingerprint() == fingerprint) {
             Some(known) => known.merge(certificate),
             None => self.certificates.push(certificate),
+        }
+    }
+
+    /// A revocation counts wherever it lies, whichever file the key is in.
+    fn heed(&mut self, revocations: &[Signature]) {
+        for certificate in &mut self.certificates {
+            revocations.iter().for_each(|revocation| certificate.heed(revocation));
         }
     }
 
@@ -88,16 +104,21 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// All keys of one file.
-fn read(bytes: &[u8]) -> Result<Vec<Certificate>, KeyProblem> {
-    let mut found = Vec::new();
-    let mut problem = KeyProblem::NoKey;
+/// All that one file says of keys.
+fn read(bytes: &[u8]) -> Result<Found, KeyProblem> {
+    let mut all = Found { certificates: Vec::new(), revocations: Vec::new(), problem: KeyProblem::NoKey };
     for block in armor::keys(bytes)? {
-        match packets::split(&block).map_err(|_| KeyProblem::Damaged).and_then(|packets| certificate::read(&packets)) {
-            Ok(certificates) => found.extend(certificates),
+        match packets::split(&block).map_err(|_| KeyProblem::Damaged).and_then(certificate::read) {
+            Ok(found) => {
+                if found.certificates.is_empty() && found.problem != KeyProblem::NoKey {
+                    all.problem = found.problem;
+                }
+                all.certificates.extend(found.certificates);
+                all.revocations.extend(found.revocations);
+            }
             Err(KeyProblem::Private) => return Err(KeyProblem::Private),
-            Err(other) => problem = other,
+            Err(other) => all.problem = other,
         }
     }
-    if found.is_empty() { Err(problem) } else { Ok(found) }
+    Ok(all)
 }

@@ -12,9 +12,14 @@ pub(super) const SECRET_KEY: u8 = 5;
 pub(super) const PUBLIC_KEY: u8 = 6;
 pub(super) const SECRET_SUBKEY: u8 = 7;
 pub(super) const COMPRESSED: u8 = 8;
+const MARKER: u8 = 10;
 pub(super) const LITERAL: u8 = 11;
+const TRUST: u8 = 12;
 pub(super) const USER_ID: u8 = 13;
 pub(super) const PUBLIC_SUBKEY: u8 = 14;
+const PADDING: u8 = 21;
+/// From here on packets that are not known are passed over (section 4.3).
+const NOT_CRITICAL: u8 = 40;
 
 /// Packets of one file: a message has three, a file of all of a vendor's keys some hundred.
 const MOST: usize = 4096;
@@ -24,6 +29,13 @@ const MOST: usize = 4096;
 pub(super) struct Packet {
     pub tag: u8,
     pub body: Vec<u8>,
+}
+
+impl Packet {
+    /// Whether it is to be read as if it were not there: between a key and what is signed about it, it must not part the two.
+    pub fn means_nothing(&self) -> bool {
+        matches!(self.tag, MARKER | TRUST | PADDING) || self.tag >= NOT_CRITICAL
+    }
 }
 
 /// Why bytes are not packets.

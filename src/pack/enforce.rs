@@ -6,6 +6,7 @@ use super::run::without;
 use super::{Ask, Error, Failure, PackPlan, Reason};
 use crate::digest::Digest;
 use crate::format::{Image, ManifestData, Manifests, image_signatures};
+use crate::fs::real_path;
 use crate::image_set::Source;
 use crate::limits;
 use crate::lookaside::{LookasideError, Lookasides};
@@ -18,6 +19,7 @@ use crate::web::Web;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::path::Path;
 use std::sync::Mutex;
 
 /// What a plan is judged with.
@@ -30,6 +32,8 @@ pub struct Court<'a> {
     pub lookasides: &'a Lookasides,
     /// How they are had.
     pub web: &'a dyn Web,
+    /// Whether an image with this root was made on this machine, by this program, of this base: a plan is passed on, and edited.
+    pub made: &'a (dyn Fn(&Digest, Option<&str>) -> bool + Sync),
     /// The time keys and signatures must be valid at, in seconds since 1970.
     pub now: u64,
     /// Requests at a time.
@@ -42,7 +46,7 @@ pub struct Court<'a> {
 /// that may be packed is the caller's choice.
 ///
 /// An image is judged by signatures that travel: that are in the plan. One this program made of another one is judged by that one, as
-/// it is at its source now. `code` gives the stable code of a failure for the index.
+/// it is at its source now; one that is only said to be made here is refused. `code` gives the stable code of a failure for the index.
 ///
 /// # Errors
 /// [`Error::Plan`] for a plan whose parts do not fit together; [`Error::Interrupted`].
@@ -56,14 +60,20 @@ pub fn enforce(plan: &PackPlan, court: &Court<'_>, code: &dyn Fn(&Failure) -> St
         Some(known) => Ok(known.clone()),
         None => stores.not_carried(image, digest),
     };
-    let evidence = Evidence { payload: &fetch, signatures: &signatures, now: court.now };
+    let folder = |dir: &str| Some(real_path(Path::new(dir)).ok()?.display().to_string());
+    let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &folder, now: court.now };
     let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &evidence), &plan.images).collect();
     let signatures = |image: &Image, digest: &Digest| stores.find(image, digest);
     let evidence = Evidence { signatures: &signatures, ..evidence };
-    let search = Search { origins, filter: &ReferrerFilter::None.with_signatures(), parallel, progress };
+    let search = Search { origins, filter: &ReferrerFilter::none().with_signatures(), parallel, progress };
     let mut bases: BTreeMap<&str, Option<Refused>> = BTreeMap::new();
     for image in &plan.images {
-        let Some(base) = image.made.as_ref().and_then(|made| made.base.as_deref()) else { continue };
+        let Some(made) = &image.made else { continue };
+        if !(court.made)(&image.root.digest, made.base.as_deref()) {
+            failures.push(Failure::of(image, Reason::Policy(made_elsewhere())));
+            continue;
+        }
+        let Some(base) = made.base.as_deref() else { continue };
         let verdict = match bases.get(base) {
             Some(known) => known.clone(),
             None => {
@@ -112,6 +122,12 @@ impl Stores<'_> {
             false => Err(Lack::NotCarried("its lookaside has OpenPGP signatures that the plan does not carry")),
         }
     }
+}
+
+/// What only says of itself that it was made.
+fn made_elsewhere() -> Refused {
+    let why = "the plan says that sealift made it, and it was not made here".to_owned();
+    Refused { scope: "what sealift makes".to_owned(), why, lack: Some(Lack::MadeElsewhere) }
 }
 
 fn refused(judged: Vec<Judged>, images: &[Image]) -> impl Iterator<Item = Failure> {
@@ -219,8 +235,16 @@ mod tests {
         scopes.set(Some("reg.test"), Store::parse("https://s.test"));
         let (lookasides, web) = (Lookasides::new(scopes, Scopes::default()), Down(AtomicUsize::new(0)));
         let progress = Silent::new();
-        let court =
-            Court { policy: &policy, origins: &Nothing, lookasides: &lookasides, web: &web, now: 0, parallel: 1, progress: &progress };
+        let court = Court {
+            policy: &policy,
+            origins: &Nothing,
+            lookasides: &lookasides,
+            web: &web,
+            made: &|_, _| false,
+            now: 0,
+            parallel: 1,
+            progress: &progress,
+        };
         let stores = Stores { court: &court, down: RefCell::default() };
         for number in 0..20 {
             let image = image(&format!("reg.test/team/app{number}:1"));

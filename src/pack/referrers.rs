@@ -63,7 +63,7 @@ impl Search<'_> {
     /// All referrers of these images, each once for each repository it goes to.
     pub fn run<'r>(&self, images: impl Iterator<Item = (&'r Ask, &'r Resolved)>) -> Found {
         let mut found = Found::default();
-        if *self.filter == ReferrerFilter::None {
+        if self.filter.is_none() {
             return found;
         }
         let mut asked = BTreeSet::new();

@@ -17,7 +17,7 @@ use crate::openpgp::{self, Keyring};
 use crate::text::shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Where cosign puts the signature of a layer's bytes.
 const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
@@ -28,12 +28,17 @@ pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, Strin
 /// Gives the OpenPGP signatures (containers-signature(5)) that are known of a manifest of an image; why there can be none.
 pub type FetchSignatures<'a> = dyn Fn(&Image, &Digest) -> Result<Vec<Vec<u8>>, Lack> + 'a;
 
+/// Says where the folder of a layout really lies: its absolute path without links, `.` and `..`; `None` where nobody knows.
+pub type FindFolder<'a> = dyn Fn(&str) -> Option<String> + 'a;
+
 /// What images are judged by.
 pub struct Evidence<'a> {
     /// What signatures of cosign sign.
     pub payload: &'a FetchPayload<'a>,
     /// OpenPGP signatures.
     pub signatures: &'a FetchSignatures<'a>,
+    /// Folders of layouts, by which their scopes go.
+    pub folder: &'a FindFolder<'a>,
     /// The time keys and signatures must be valid at, in seconds since 1970.
     pub now: u64,
 }
@@ -45,6 +50,8 @@ pub enum Lack {
     NoStore,
     /// None came along; for people, why.
     NotCarried(&'static str),
+    /// A plan says that this program made the image, and it did not, or not here.
+    MadeElsewhere,
     /// For people.
     Other(String),
 }
@@ -114,28 +121,32 @@ impl Bench<'_> {
     fn image(&self, image: &Image) -> Result<String, Refused> {
         let refused = |scope: &str, Unmet { why, lack }: Unmet| Refused { scope: scope.to_owned(), why, lack };
         let source = Source::parse_recorded(&image.source).map_err(|e| refused("default", e.to_string().into()))?;
-        let (scope, requirements) = self.policy.of(&source);
+        let (scope, requirements) = self.policy.of(&source, self.evidence.folder).map_err(|why| refused("transports oci", why.into()))?;
         let reference = match &source {
             Source::Registry(reference) => Some(reference),
             Source::Layout { .. } | Source::Made(_) => None,
         };
         // All requirements have to be met, each by a signature of its own if need be.
         for requirement in requirements {
-            self.tree(requirement, image, reference, &image.root.digest, 0).map_err(|unmet| refused(&scope, unmet))?;
+            let mut met = BTreeSet::new();
+            self.tree((requirement, &mut met), image, reference, &image.root.digest, 0).map_err(|unmet| refused(&scope, unmet))?;
         }
         Ok(scope)
     }
 
-    /// The manifest itself, else all its members that are in the set.
+    /// The manifest itself, else all its members that are in the set; each is looked at once, however often indexes name it.
     fn tree(
         &self,
-        requirement: &Requirement,
+        (requirement, met): (&Requirement, &mut BTreeSet<Digest>),
         image: &Image,
         reference: Option<&Reference>,
         digest: &Digest,
         depth: usize,
     ) -> Result<(), Unmet> {
-        let met = match requirement {
+        if met.contains(digest) {
+            return Ok(());
+        }
+        let itself = match requirement {
             Requirement::Accept => return Ok(()),
             Requirement::Reject => return Err("it rejects everything here".to_owned().into()),
             Requirement::Unsupported(why) => return Err(why.clone().into()),
@@ -143,14 +154,21 @@ impl Bench<'_> {
             Requirement::SignedBy { keyring: Err(why), .. } => return Err(why.clone().into()),
             Requirement::SignedBy { keyring: Ok(keyring), identity } => self.signed_by(keyring, identity, (image, reference), digest),
         };
-        let Err(unmet) = met else { return Ok(()) };
+        let Err(unmet) = itself else {
+            met.insert(*digest);
+            return Ok(());
+        };
         let children = self.manifests.get(digest).map(|m| m.children()).unwrap_or_default();
         let members: Vec<&Descriptor> = children.iter().filter(|c| self.manifests.contains_key(&c.digest)).collect();
         if members.is_empty() || depth >= limits::INDEX_DEPTH {
             return Err(unmet);
         }
         let members_too = |member: Unmet| Unmet { why: format!("{}; nor for its member {}", unmet.why, member.why), lack: member.lack };
-        members.into_iter().try_for_each(|c| self.tree(requirement, image, reference, &c.digest, depth + 1)).map_err(members_too)
+        for member in members {
+            self.tree((requirement, &mut *met), image, reference, &member.digest, depth + 1).map_err(members_too)?;
+        }
+        met.insert(*digest);
+        Ok(())
     }
 
     fn sigstore(
@@ -200,6 +218,7 @@ impl Bench<'_> {
                 let why = match &lack {
                     Lack::NoStore => "no lookaside is known that OpenPGP signatures of it could lie in".to_owned(),
                     Lack::NotCarried(why) => (*why).to_owned(),
+                    Lack::MadeElsewhere => "it was not made here".to_owned(),
                     Lack::Other(why) => why.clone(),
                 };
                 return Err(Unmet { why: none_holds(digest, vec![why]), lack: Some(lack) });

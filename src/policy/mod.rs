@@ -17,5 +17,6 @@ mod tests;
 mod unique;
 
 pub use document::{Policy, PolicyError};
-pub use judge::{Evidence, FetchPayload, FetchSignatures, Judged, Lack, Refused, judge};
+pub use judge::{Evidence, FetchPayload, FetchSignatures, FindFolder, Judged, Lack, Refused, judge};
 pub use key::{Key, KeyError};
+pub use scope::plain_folder;

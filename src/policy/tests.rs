@@ -71,7 +71,7 @@ impl Set {
     fn judge(&self, policy: &Policy) -> Vec<Result<String, Refused>> {
         let fetch = |_: &Image, layer: &Descriptor| self.payloads.get(&layer.digest).cloned().ok_or_else(|| "gone".to_owned());
         let signatures = |_: &Image, _: &Digest| Err(Lack::NoStore);
-        let evidence = Evidence { payload: &fetch, signatures: &signatures, now: 0 };
+        let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &plain_folder, now: 0 };
         judge(policy, &self.images, &self.manifests, &evidence).into_iter().map(|judged| judged.verdict).collect()
     }
 
@@ -175,6 +175,29 @@ fn an_index_is_covered_by_its_root_or_by_all_its_members() {
     set.images.truncate(1);
     set.sign(root, &root, NAME, &key(1));
     assert!(set.judge(&by_one())[0].is_ok());
+}
+
+/// Whoever has one signed image can wrap it into indexes that name it, and one another, ten thousand times each.
+#[test]
+fn each_member_is_judged_once_however_often_it_is_named() {
+    let mut set = Set::default();
+    let one = set.image("1");
+    set.images.clear();
+    let mut inner = one;
+    for depth in 0..3 {
+        let entries: Vec<Value> = (0..10).map(|_| json!({"digest": inner, "size": 1})).collect();
+        inner = set.add("team/app", &format!("level{depth}"), None, &json!({"manifests": entries}));
+    }
+    set.images.drain(..2);
+    set.sign(one, &one, NAME, &key(1));
+    let asked = std::cell::Cell::new(0);
+    let payload = |_: &Image, layer: &Descriptor| {
+        asked.set(asked.get() + 1);
+        Ok(set.payloads[&layer.digest].clone())
+    };
+    let evidence = Evidence { payload: &payload, signatures: &|_, _| Err(Lack::NoStore), folder: &plain_folder, now: 0 };
+    assert!(judge(&by_one(), &set.images, &set.manifests, &evidence)[0].verdict.is_ok());
+    assert_eq!(asked.get(), 1);
 }
 
 /// podman finds no signature in another repository.

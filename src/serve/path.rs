@@ -3,6 +3,7 @@
 use super::store::Reference;
 use crate::digest::Digest;
 use crate::oci::{is_repository, is_tag};
+use crate::text::unescaped;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +52,7 @@ pub(super) enum Lost {
 
 /// Reads a path. A slash at the end changes nothing: clients forget it, and a redirect would turn their POST into a GET.
 pub(super) fn route(path: &str) -> Result<Route, Lost> {
-    let path = decoded(path).ok_or(Lost::Path)?;
+    let path = unescaped(path).ok_or(Lost::Path)?;
     match path.as_str() {
         "/healthz" => return Ok(Route::Health),
         "/metrics" => return Ok(Route::Metrics),
@@ -94,23 +95,6 @@ fn reference(text: &str) -> Result<Reference, Lost> {
     }
 }
 
-/// Undoes percent encoding (RFC 3986, 2.1); `None` where it is broken or hides what is no text.
-pub(super) fn decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut out = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        out.push(match byte {
-            b'%' => {
-                let digits = [bytes.next()?, bytes.next()?];
-                let both = digits.iter().all(u8::is_ascii_hexdigit).then_some(digits)?;
-                u8::from_str_radix(std::str::from_utf8(&both).ok()?, 16).ok()?
-            }
-            other => other,
-        });
-    }
-    String::from_utf8(out).ok()
-}
-
 /// The first value of a query's key, decoded.
 pub(super) fn query(query: Option<&str>, key: &str) -> Option<String> {
     queries(query, key).next()?
@@ -119,7 +103,7 @@ pub(super) fn query(query: Option<&str>, key: &str) -> Option<String> {
 /// All values of a query's key in their order, decoded; `None` for one that is broken.
 pub(super) fn queries(query: Option<&str>, key: &str) -> impl Iterator<Item = Option<String>> {
     let pairs = query.unwrap_or_default().split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs.filter(move |(name, _)| *name == key).map(|(_, value)| decoded(&value.replace('+', "%20")))
+    pairs.filter(move |(name, _)| *name == key).map(|(_, value)| unescaped(&value.replace('+', "%20")))
 }
 
 #[cfg(test)]

@@ -208,6 +208,62 @@ fn expired_keys_and_signatures_do_not_count() {
     world.refused("has expired");
 }
 
+/// An owner publishes what `gpg --gen-revoke` made: people append it to the file of the key, or name it beside that.
+#[test]
+fn a_revocation_certificate_counts_wherever_it_lies() {
+    let Some(world) = World::new() else { return };
+    let message = world.sign(&world.image, &format!("{}:1", world.name()));
+    world.lay(&world.image, 1, &message);
+    world.policy(&world.requirement());
+    world.accepted();
+    // gpg makes it with the key, with a colon in front so that nobody uses it by mistake.
+    let made = world.key.home().join(format!("openpgp-revocs.d/{}.rev", world.key.fingerprint));
+    let revocation = fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    let public = String::from_utf8(world.key.public()).unwrap();
+    let other = TestKey::new("other@test").unwrap();
+    let others = String::from_utf8(other.public()).unwrap();
+    for text in [format!("{public}{revocation}"), format!("{revocation}{public}")] {
+        fs::write(world.user.at("signer.asc"), text).unwrap();
+        world.refused("revoked by its owner");
+    }
+    // That of somebody else says nothing, and by itself it is no key.
+    fs::write(world.user.at("signer.asc"), &public).unwrap();
+    let made = other.home().join(format!("openpgp-revocs.d/{}.rev", other.fingerprint));
+    let foreign = fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    fs::write(world.user.at("signer.asc"), format!("{public}{foreign}")).unwrap();
+    world.accepted();
+    fs::write(world.user.at("other.asc"), format!("{others}{revocation}")).unwrap();
+    world.policy(&json!({"type": "signedBy", "keyType": "GPGKeys", "keyPaths": [world.user.at("other.asc"), world.user.at("signer.asc")]}));
+    world.refused("revoked by its owner");
+    fs::write(world.user.at("signer.asc"), revocation).unwrap();
+    world.policy(&world.requirement());
+    world.refused("there is no OpenPGP key in it");
+}
+
+/// Keyrings of gpg have packets of its own between a key and what is signed about it (RFC 9580, section 5.10): they are to be
+/// passed over, not to part the two.
+#[test]
+fn packets_that_mean_nothing_hide_no_revocation() {
+    let Some(world) = World::new() else { return };
+    let message = world.sign(&world.image, &format!("{}:1", world.name()));
+    world.lay(&world.image, 1, &message);
+    world.policy(&world.requirement());
+    // Trust, a marker, and one of a kind that a reader may not know.
+    let noise = [0xb0, 2, 0, 0, 0xca, 3, b'P', b'G', b'P', 0xe8, 1, 0];
+    let with_noise = |key: &[u8]| {
+        let end = 3 + usize::from(u16::from_be_bytes([key[1], key[2]]));
+        assert_eq!(key[0], 0x99, "a primary key with a length of two bytes");
+        [&key[..end], &noise, &key[end..]].concat()
+    };
+    fs::write(world.user.at("signer.asc"), with_noise(&world.key.gpg(&["--export"], b""))).unwrap();
+    world.accepted();
+    let made = world.key.home().join(format!("openpgp-revocs.d/{}.rev", world.key.fingerprint));
+    let revocation = fs::read_to_string(made).unwrap().replace(":-----BEGIN", "-----BEGIN");
+    world.key.gpg(&["--import"], revocation.as_bytes());
+    fs::write(world.user.at("signer.asc"), with_noise(&world.key.gpg(&["--export"], b""))).unwrap();
+    world.refused("revoked by its owner");
+}
+
 #[test]
 fn an_image_without_lookaside_is_refused_and_where_to_name_one_is_told() {
     let Some(world) = World::new() else { return };
@@ -235,6 +291,27 @@ fn a_server_is_a_lookaside_and_scopes_choose() {
     world.pack(&line).refused(19, "POLICY_REFUSED", &["there is none"]);
     let paths: Vec<String> = world.source.seen("GET", "/signatures/").into_iter().map(|seen| seen.path).collect();
     assert!(paths.contains(&format!("/signatures/team/app@sha256={}/signature-1", world.image.hex())), "{paths:?}");
+}
+
+/// A store behind a login is opened by the login that is stored for its host, and by no other.
+#[test]
+fn a_store_behind_a_login_is_asked_with_the_stored_one() {
+    let Some(world) = World::new() else { return };
+    world.policy(&world.requirement());
+    let store = Lying::start(Guard::Basic);
+    let auth = |host: &str| {
+        let login = json!({"auths": {host: {"auth": base64_of(b"alice:secret")}}});
+        fs::write(world.user.at("auth.json"), login.to_string()).unwrap();
+    };
+    let line = format!("--policy policy.json --authfile auth.json --lookaside http://{}/signatures", store.host());
+    auth(&world.source.host());
+    world.pack(&line).refused(19, "POLICY_REFUSED", &["refuses: 401"]);
+    let logins = |server: &Lying| server.seen("GET", "/signatures/").into_iter().filter_map(|seen| seen.authorization).collect::<Vec<_>>();
+    assert_eq!(logins(&store), Vec::<String>::new(), "that of another host");
+    auth(&store.host());
+    world.pack(&line).refused(19, "POLICY_REFUSED", &["there is none"]);
+    assert!(!logins(&store).is_empty() && logins(&store).iter().all(|login| login == "Basic YWxpY2U6c2VjcmV0"));
+    assert!(world.source.seen("GET", "/").iter().all(|seen| seen.authorization.is_none()));
 }
 
 /// Of an index the members are signed: each member's signatures travel.

@@ -489,15 +489,52 @@ fn a_plan_with_what_was_made_for_it_is_packed_where_it_was_made() {
     let mut words = vec!["plan", "set.yaml", "-o", "plan.json"];
     words.extend(options.iter().map(String::as_str));
     journey.run(&words).expect(0);
-    let line = "pack plan.json --key site --no-sync --src-tls-verify=false OUT";
-    let told = journey.user.run(line).expect(0);
+    let key = world.file("release-key.asc");
+    let line = format!("pack plan.json --key site --no-sync --src-tls-verify=false --release-key {} OUT", key.display());
+    let told = journey.user.run(&line).expect(0);
     assert!(!told.err.contains("has moved"), "{told:?}");
     journey.unpack("OUT").expect(0);
     everything_arrived(&journey, world);
     let other = User::with_key();
     fs::copy(journey.user.at("plan.json"), other.at("plan.json")).unwrap();
-    other.run(line).refused(23, "SOURCE_MISSING", &["was made while planning", "plan again on this machine"]);
+    other.run(&line).refused(23, "SOURCE_MISSING", &["was made while planning", "plan again on this machine"]);
     assert!(!other.at("OUT").exists() || fs::read_dir(other.at("OUT")).unwrap().count() == 0);
+    // With a policy what was made here is not refused for that, and elsewhere it is.
+    fs::write(journey.user.at("policy.json"), r#"{"default": [{"type": "insecureAcceptAnything"}]}"#).unwrap();
+    fs::copy(journey.user.at("policy.json"), other.at("policy.json")).unwrap();
+    let with_policy = line.replace("OUT", "--policy policy.json OUT2");
+    journey.user.run(&with_policy).expect(0);
+    other.run(&with_policy).refused(19, "POLICY_REFUSED", &["was not made here"]);
+    a_release_is_proven_again(&other, &line);
+}
+
+/// The plan was on its way, and what it carries as a release is what somebody says.
+fn a_release_is_proven_again(other: &User, line: &str) {
+    let path = other.at("plan.json");
+    let plan: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let edited = |edit: &dyn Fn(&mut Value)| {
+        let mut plan = plan.clone();
+        edit(&mut plan);
+        fs::write(&path, plan.to_string()).unwrap();
+    };
+    let without = |plan: &mut Value| plan["documents"].as_array_mut().unwrap().retain(|document| document["kind"] != "release-signature");
+    edited(&without);
+    other.run(line).refused(18, "RELEASE_SIGNATURE", &["no signature of the release", "--ignore-release-signature"]);
+    other.run(&line.replace("OUT", "--ignore-release-signature OUT")).refused(23, "SOURCE_MISSING", &["IS NOT PROVEN"]);
+    // Under another role it is told as a release all the same.
+    edited(&|plan| {
+        without(plan);
+        for image in plan["images"].as_array_mut().unwrap().iter_mut().filter(|image| image["role"] == "release") {
+            image["role"] = "image".into();
+        }
+    });
+    other.run(line).refused(18, "RELEASE_SIGNATURE", &["no signature of the release"]);
+    edited(&|plan| {
+        for document in plan["documents"].as_array_mut().unwrap().iter_mut().filter(|document| document["kind"] == "release-signature") {
+            document["data"] = "eA==".into();
+        }
+    });
+    other.run(line).refused(18, "RELEASE_SIGNATURE", &["has no signature that counts"]);
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Signature policies with keys and signatures made by openssl: where images are pulled, and inside from the set alone.
 
 use crate::support::attached::{OpenSsl, Shelf, payload};
+use crate::support::fleet::layout;
 use crate::support::lying::{Guard, Lying};
 use crate::support::run::{Ran, User};
 use crate::support::skip;
@@ -168,6 +169,63 @@ fn a_saved_plan_is_judged_as_well() {
         "POLICY_REFUSED",
         &["there is none"],
     );
+}
+
+/// What sealift makes itself nobody else can have signed. That a plan says so of an image is no proof: a plan is passed on, and edited.
+#[test]
+fn a_plan_that_calls_an_image_made_here_is_no_way_around_the_policy() {
+    let Some(world) = World::new() else { return };
+    world.sign_well(&world.image);
+    world.shelf.image("2", false);
+    world.policy(by_repository());
+    world.user.run(&format!("plan {}:2 -o plan.json --src-tls-verify=false", world.name())).expect(0);
+    let path = world.user.at("plan.json");
+    let plan: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    // Made of nothing, and made of an image that is signed.
+    for made in [json!({}), json!({"base": format!("{}@{}", world.name(), world.image)})] {
+        let mut edited = plan.clone();
+        edited["images"][0]["made"] = made;
+        fs::write(&path, edited.to_string()).unwrap();
+        let line = "pack plan.json --key site --src-tls-verify=false --policy policy.json OUT";
+        world.user.run(line).refused(19, "POLICY_REFUSED", &["team/app:2", "was not made here", "in place of the saved plan"]);
+        let line =
+            format!("mirror plan.json --to {}/x --dest-tls-verify=false --src-tls-verify=false --policy policy.json", world.source.host());
+        world.user.run(&line).refused(19, "POLICY_REFUSED", &["team/app:2", "was not made here"]);
+    }
+}
+
+/// podman takes the folder with all links and `..` followed for the scope; by another way to the same place nothing else holds.
+#[test]
+fn a_layout_lies_in_the_scope_of_its_folder_however_it_is_named() {
+    let user = User::with_key();
+    layout(&user.at("images"), "1");
+    std::os::unix::fs::symlink("images", user.at("link")).unwrap();
+    let policy = |scopes: Value| {
+        let policy = json!({"default": [{"type": "insecureAcceptAnything"}], "transports": {"oci": scopes}});
+        fs::write(user.at("policy.json"), policy.to_string()).unwrap();
+    };
+    let folder = user.work().canonicalize().unwrap().join("images").display().to_string();
+    policy(json!({folder.clone(): [{"type": "reject"}]}));
+    for name in ["images", "./images", "link", "../work/images", &folder, &format!("{folder}/")] {
+        let line = format!("pack oci:{name}:1 --key site --policy policy.json OUT");
+        user.run(&line).refused(19, "POLICY_REFUSED", &["rejects everything here"]);
+    }
+    // Inside there is no such folder: where the name does not say it, nobody knows which scope it is.
+    user.run("pack oci:images:1 --key site OUT").expect(0);
+    user.run("verify OUT --policy policy.json").refused(19, "POLICY_REFUSED", &["images", "scope"]);
+    policy(json!({"": [{"type": "insecureAcceptAnything"}]}));
+    user.run("verify OUT --policy policy.json").expect(0);
+}
+
+/// A cache lists the tags of this morning, and has the signature of noon when it is asked for it.
+#[test]
+fn a_list_of_tags_that_is_too_old_hides_no_signature() {
+    let Some(world) = World::new() else { return };
+    world.sign_well(&world.image);
+    world.source.set_tags("team/app", &[Some("1")]);
+    world.policy(by_repository());
+    world.pack("--policy policy.json").expect(0);
+    world.user.run("verify OUT --policy policy.json").expect(0);
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn resolved(shelf: &Shelf, repository: &str, digest: Digest) -> Resolved {
 }
 
 fn search(shelf: &Arc<Shelf>, images: &[Resolved]) -> Found {
-    let (origins, filter) = (Shelves(shelf.clone()), ReferrerFilter::All);
+    let (origins, filter) = (Shelves(shelf.clone()), ReferrerFilter::all());
     let ask = Ask::of(Source::parse(NAME).unwrap());
     let search = Search { origins: &origins, filter: &filter, parallel: 2, progress: &Silent::default() };
     search.run(images.iter().map(|image| (&ask, image)))
