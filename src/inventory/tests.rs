@@ -62,8 +62,11 @@ fn names(resolved: &Resolved) -> Vec<String> {
 
 const CATALOG: &str = "r.test/redhat/index:v4.16";
 
+fn word(package: &str, version: &str) -> String {
+    format!("operator {CATALOG} {package} {package}.v{version} {version}")
+}
+
 fn operators() -> Receipt {
-    let word = |package: &str, version: &str| format!("operator {CATALOG} {package} {package}.v{version} {version}");
     let (a1, a2, b1) = (word("a", "1.0.0"), word("a", "2.0.0"), word("b", "1.0.0"));
     receipt(
         1,
@@ -88,6 +91,11 @@ fn operators_go_by_package_and_version_and_shared_images_stay() {
     assert_eq!(told, ["o/proxy:1", "o/tool:1"], "{:?}", one.stays);
     assert!(one.stays[0].1.contains(" b b.v1.0.0 "), "{:?}", one.stays);
     assert_eq!(names(&by("    packages:\n    - name: a\n")), ["o/a-bundle:1", "o/a-bundle:2"]);
+    // What was built again is within the same bounds as when it was mirrored.
+    let rebuilt = [receipt(1, vec![image("o/c:1", "r.test/o/c:1", Role::Bundle, &[&word("c", "1.5.0+0.1679.p")])])];
+    let exact =
+        disc(&format!("  operators:\n  - catalog: {CATALOG}\n    packages:\n    - {{name: c, minVersion: 1.5.0, maxVersion: 1.5.0}}\n"));
+    assert_eq!(names(&resolve(&exact, &rebuilt)), ["o/c:1"]);
     // All of a catalog: the catalog goes too, and first.
     assert_eq!(names(&by("")), ["redhat/index:v4.16", "o/a-bundle:1", "o/a-bundle:2", "o/b-bundle:1", "o/proxy:1"]);
     let both = by("    packages:\n    - name: a\n    - name: b\n");
@@ -241,6 +249,89 @@ fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
     let left = remaining(&receipts, &both, &done, "p");
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{:?}", left);
     assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn two_names_of_one_manifest_are_both_told_as_failed_when_it_stays() {
+    let registry = Registry { deletes: false, ..Registry::new() };
+    let app = push(&registry, "p/a", "1", "app");
+    push(&registry, "p/a", "2", "app");
+    let named = |name: &str| ReceiptImage { digest: app, ..image(name, "q.test/a", Role::Image, &[]) };
+    let receipts = [receipt(1, vec![named("a:1"), named("a:2")])];
+    let both = listed(&registry, &receipts, &["a:1", "a:2"]);
+    let done = delete(&both, &registry, 1, &Silent::new()).unwrap();
+    let failed: Vec<&str> = done.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((failed, done.images.as_slice()), (vec!["p/a:1", "p/a:2"], [].as_slice()));
+    assert_eq!(remaining(&receipts, &both, &done, "p"), receipts);
+}
+
+#[test]
+fn signatures_stay_with_an_image_that_a_tag_of_somebody_or_an_index_keeps() {
+    for by_index in [false, true] {
+        let registry = Registry::new();
+        let app = push(&registry, "p/a", "1", "app");
+        let of_app = format!("a:sha256-{}.sig", app.hex());
+        let signature = push(&registry, "p/a", &of_app[2..], "sig");
+        if by_index {
+            let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": app, "size": 3});
+            let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+            put_theirs(&registry, "theirs", media::OCI_INDEX, &index);
+        } else {
+            push(&registry, "p/a", "theirs", "app");
+        }
+        let receipts = [receipt(
+            1,
+            vec![
+                ReceiptImage { digest: app, ..image("a:1", "q.test/a:1", Role::Image, &[]) },
+                ReceiptImage { digest: signature, subject: Some(app), ..image(&of_app, "q.test/a", Role::Referrer, &[]) },
+            ],
+        )];
+        // Whether the list names the signature or not.
+        for items in [&["a:1"][..], &["a:1", of_app.as_str()]] {
+            let deletion = listed(&registry, &receipts, items);
+            assert!(deletion.images.iter().all(|i| i.manifests.is_empty()), "{deletion:?}");
+            let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+            assert!(registry.has_manifest("p/a", &signature).unwrap(), "{deletion:?}");
+            assert!(remaining(&receipts, &deletion, &done, "p")[0].images.contains(&receipts[0].images[1]));
+        }
+        // By itself it goes, as asked.
+        delete(&listed(&registry, &receipts, &[&of_app]), &registry, 1, &Silent::new()).unwrap();
+        assert!(!registry.has_manifest("p/a", &signature).unwrap() && registry.has_manifest("p/a", &app).unwrap());
+    }
+}
+
+/// A registry without the referrers API has a list of them under the tag `sha256-HEX`.
+#[test]
+fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
+    let registry = Registry::new();
+    let app = push(&registry, "p/a", "1", "app");
+    let mut images = vec![ReceiptImage { digest: app, ..image("a:1", "q.test/a:1", Role::Image, &[]) }];
+    let mut subject = app;
+    // A list of parts, and its own signature.
+    for content in ["sbom", "its signature"] {
+        let hex = push(&registry, "elsewhere", "x", content).hex();
+        let tag = format!("keep.sha256-{hex}");
+        let digest = push(&registry, "p/a", &tag, content);
+        images.push(ReceiptImage { digest, subject: Some(subject), ..image(&format!("a:{tag}"), "q.test/a@x", Role::Referrer, &[]) });
+        let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
+        let list = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+        put_theirs(&registry, &format!("sha256-{}", subject.hex()), media::OCI_INDEX, &list);
+        subject = digest;
+    }
+    images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+    let receipts = [receipt(1, images)];
+    // While somebody's tag keeps the image, all of it stays.
+    push(&registry, "p/a", "theirs", "app");
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert_eq!(registry.tags("p/a").unwrap().len(), 6, "{deletion:?}");
+    registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().remove("theirs");
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    assert_eq!(deletion.kept, []);
+    let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new(), "{deletion:?}");
+    let left = remaining(&receipts, &deletion, &done, "p");
+    assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ pub use run::{Deleted, delete, remaining};
 use super::check::{about, go_on};
 use super::{DeleteItem, DeleteList, InventoryError};
 use crate::digest::Digest;
-use crate::format::{Completeness, Receipt, ReceiptImage};
+use crate::format::{Completeness, Receipt, ReceiptImage, Role};
 use crate::parallel::ask_all;
 use crate::progress::Progress;
 use crate::unpack::{Target, below, place};
@@ -48,6 +48,9 @@ pub struct Doomed {
     pub only_tag: bool,
     /// The registry has not had it any more; only the receipts still name it.
     pub was_gone: bool,
+    /// What the registry has of it. Another image may have it among its manifests.
+    #[serde(skip)]
+    pub root: Digest,
 }
 
 /// Something that was to be deleted and stays.
@@ -98,6 +101,10 @@ struct Meant {
     digest: Digest,
     /// As the registry has it.
     root: Digest,
+    /// What it refers to, as the registry has that, where that is meant too: it goes if that goes.
+    of: Option<Digest>,
+    /// The list names it; else it goes with something that is named.
+    listed: bool,
 }
 
 /// Works out what a list means: asks the registry for the tags and manifests of every repository concerned.
@@ -124,7 +131,7 @@ pub fn plan(
     }
     let places: BTreeSet<String> = meant.iter().map(|m| m.place.clone()).collect();
     let places: Vec<String> = places.into_iter().collect();
-    add_signatures(&mut meant, receipts, prefix);
+    attach(&mut meant, receipts, prefix);
     let shelves = ask_all(threads, &places, |place| {
         Ok::<_, InventoryError>((place.clone(), look(place, &meant, receipts, target, prefix, progress)?))
     })?;
@@ -176,7 +183,7 @@ fn find(
     };
     let tag = tag.or_else(|| known.map(|image| image.tag.clone()));
     let root = known.map_or(digest, root_of);
-    Ok(Some(Meant { place, tag, digest, root }))
+    Ok(Some(Meant { place, tag, digest, root, of: None, listed: true }))
 }
 
 /// What follows the name of the target. Lists of others have the host in any letter case (RFC 3986, 3.2.2).
@@ -203,31 +210,39 @@ fn root_of(image: &ReceiptImage) -> Digest {
     }
 }
 
-/// Signatures, attestations and SBOMs by tag (`sha256-HEX.sig`) go with what they are about.
-fn add_signatures(meant: &mut Vec<Meant>, receipts: &[Receipt], prefix: &str) {
-    let mut more = Vec::new();
-    for m in meant.iter() {
-        let all = || receipts.iter().flat_map(|r| &r.images);
-        let is_meant = |image: &ReceiptImage| {
-            meant
-                .iter()
-                .any(|o| below(prefix, &o.place) == image.repository && o.tag.as_ref() == Some(&image.tag) && o.digest == image.digest)
+/// Whatever refers to a meant image goes with it: signatures, attestations and SBOMs by tag (`sha256-HEX.sig`), and manifests with a
+/// subject, as far as receipts know them. What the list names itself is tied to its image all the same, if that is meant too.
+fn attach(meant: &mut Vec<Meant>, receipts: &[Receipt], prefix: &str) {
+    let mut images: BTreeMap<&str, Vec<&ReceiptImage>> = BTreeMap::new();
+    for image in receipts.iter().flat_map(|r| &r.images) {
+        images.entry(&image.repository).or_default().push(image);
+    }
+    let mut at = 0;
+    while let Some(Meant { place, digest, root, .. }) = meant.get(at) {
+        let (place, digest, root) = (place.clone(), *digest, *root);
+        at += 1;
+        let here = images.get(below(prefix, &place)).map(Vec::as_slice).unwrap_or_default();
+        let same = |image: &ReceiptImage, m: &Meant| m.place == place && m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
+        // Another name keeps the image, and so what refers to it.
+        let kept = here.iter().any(|image| image.digest == digest && !meant.iter().any(|m| same(image, m)));
+        let stem = format!("{}.", digest.to_string().replacen(':', "-", 1));
+        let refers = |image: &&&ReceiptImage| {
+            let by_tag = image.tag.strip_prefix(&stem).is_some_and(|ending| matches!(ending, "sig" | "att" | "sbom"));
+            image.digest != digest && (by_tag || image.role == Role::Referrer && image.subject == Some(digest))
         };
-        // Another name keeps the image, and so its signature.
-        if all().any(|i| i.digest == m.digest && i.repository == below(prefix, &m.place) && !is_meant(i)) {
-            continue;
-        }
-        let stem = format!("{}.", m.digest.to_string().replacen(':', "-", 1));
-        let about = |image: &&ReceiptImage| {
-            let ending = image.tag.strip_prefix(&stem);
-            image.repository == below(prefix, &m.place) && ending.is_some_and(|e| matches!(e, "sig" | "att" | "sbom"))
-        };
-        for image in all().filter(about) {
-            let known = |other: &Meant| other.place == m.place && other.tag.as_ref() == Some(&image.tag) && other.digest == image.digest;
-            if !meant.iter().chain(&more).any(known) {
-                more.push(Meant { place: m.place.clone(), tag: Some(image.tag.clone()), digest: image.digest, root: root_of(image) });
+        for image in here.iter().filter(refers) {
+            match meant.iter_mut().find(|m| same(image, m)) {
+                Some(known) => known.of = known.of.or(Some(root)),
+                None if kept => {}
+                None => meant.push(Meant {
+                    place: place.clone(),
+                    tag: Some(image.tag.clone()),
+                    digest: image.digest,
+                    root: root_of(image),
+                    of: Some(root),
+                    listed: false,
+                }),
             }
         }
     }
-    meant.extend(more);
 }

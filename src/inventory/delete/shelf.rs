@@ -22,6 +22,9 @@ pub(super) struct Shelf {
     pub(super) absent: BTreeSet<Digest>,
     /// Indexes that are there and cannot be read, or lie too deep, with their names: what they need is not known.
     pub(super) unread: BTreeMap<Digest, String>,
+    /// Tags of lists of what refers to a meant image, each with what the registry has of that image (distribution specification,
+    /// "Referrers Tag Schema").
+    pub(super) lists: Vec<(String, Digest)>,
     /// What a deletion that was cut off has left: manifests below an index that is gone. Indexes first.
     pub(super) orphans: Vec<Digest>,
 }
@@ -46,13 +49,18 @@ pub(super) fn look(
     for tag in target.tags(place).map_err(|error| about(place, ':', "", error))? {
         go_on(progress)?;
         let Some(digest) = target.tag(place, &tag).map_err(|error| about(place, ':', &tag, error))? else { continue };
-        if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
+        // Others may call an image so, by its digest: that is no list.
+        if let Some(m) = here.iter().find(|m| is_list(&tag, m) && ![m.digest, m.root].contains(&digest)) {
+            shelf.lists.push((tag.clone(), m.root));
+        } else if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
             shelf.kept.entry(digest).or_insert_with(|| format!("{place}:{tag}"));
         }
         shelf.tags.insert(tag, digest);
     }
-    let roots: BTreeSet<Digest> = shelf.kept.keys().copied().chain(here.iter().map(|m| m.root)).collect();
+    let lists: BTreeSet<Digest> = shelf.lists.iter().filter_map(|(tag, _)| shelf.tags.get(tag)).copied().collect();
+    let roots: BTreeSet<Digest> = shelf.kept.keys().chain(&lists).copied().chain(here.iter().map(|m| m.root)).collect();
     shelf.walk(place, &roots, target, progress)?;
+    shelf.keep_what_is_no_list(place);
     // One that goes needs nothing any more.
     shelf.unread.retain(|digest, _| shelf.kept.contains_key(digest) || here.iter().all(|m| m.root != *digest));
     // A root that is gone no longer says what was below it: the receipts do. Not where a kept one is gone as well, whose it could be.
@@ -70,6 +78,19 @@ pub(super) fn look(
 }
 
 impl Shelf {
+    /// What only has the tag of a list is an image like others.
+    fn keep_what_is_no_list(&mut self, place: &str) {
+        let Shelf { lists, tags, manifests, kept, .. } = self;
+        lists.retain(|(tag, _)| {
+            let Some(digest) = tags.get(tag) else { return false };
+            let is_index = manifests.get(digest).is_some_and(Manifest::is_index);
+            if !is_index {
+                kept.entry(*digest).or_insert_with(|| format!("{place}:{tag}"));
+            }
+            is_index
+        });
+    }
+
     /// Reads the manifests of these and of everything below them.
     fn walk(&mut self, place: &str, roots: &BTreeSet<Digest>, target: &dyn Target, progress: &dyn Progress) -> Result<(), InventoryError> {
         let mut pending: Vec<(Digest, usize)> = roots.iter().map(|d| (*d, 0)).collect();
@@ -99,6 +120,11 @@ impl Shelf {
         }
         Ok(())
     }
+}
+
+/// `sha256-HEX` of an image.
+fn is_list(tag: &str, m: &Meant) -> bool {
+    tag.strip_prefix("sha256-").is_some_and(|hex| hex == m.digest.hex())
 }
 
 /// Whether a document that is no manifest for us may name other manifests all the same. Docker's schema 1 and artifact manifests
