@@ -148,9 +148,11 @@ fn execute(
     let deleted = inventory::delete(&deletion, target, threads, progress)?;
     log(&deleted, target, ctx)?;
     let here = receipts_of(&target.name(), ctx)?;
-    rewrite(&target.name(), &inventory::remaining(&here, &deletion, &deleted, prefix), ctx)?;
+    let left: Vec<Receipt> = here.iter().map(|receipt| inventory::remaining(receipt, &deletion, &deleted, prefix)).collect();
+    rewrite(&target.name(), &left, ctx)?;
     if !args.no_registry_receipt {
-        published::replace(&inventory::remaining(receipts, &deletion, &deleted, prefix), target, prefix, ctx);
+        let change = |receipt: &Receipt| inventory::remaining(receipt, &deletion, &deleted, prefix);
+        published::amend(target, prefix, &args.nested, &change, ctx);
     }
     told(&deletion, &deleted, receipts, prefix, ctx)
 }

@@ -1,11 +1,11 @@
 //! Receipts beyond this host: put into the registry they are about, and read from there where this host has none.
 
-use super::receipts::{from_paths, receipts_of, remember};
+use super::receipts::{from_paths, receipts_folder, receipts_of, remember};
 use super::{Context, options};
 use crate::error::{Code, Error};
 use crate::format::Receipt;
 use crate::fs::Dir;
-use crate::inventory::{self, join, path_of, tag_of};
+use crate::inventory::{self, InventoryError, join, path_of, tag_of};
 use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
 use crate::text::shown;
@@ -77,7 +77,7 @@ pub fn unknown(mut receipts: Vec<Receipt>, here: &[Receipt]) -> Vec<Receipt> {
 /// # Errors
 /// As [`inventory::fetch`].
 pub fn in_registry(target: &dyn Target, prefix: &str, nested: &options::Nested, ctx: &Context) -> Result<Vec<Receipt>, Error> {
-    let mut receipts = inventory::fetch(target, prefix, nested.paths())?;
+    let mut receipts = inventory::fetch(target, prefix, nested.paths()).map_err(|error| unusable(&error, &target.name(), ctx))?;
     receipts.retain(|receipt| path_of(&receipt.target) == Some(prefix));
     let name = target.name();
     let others: BTreeSet<&str> = receipts.iter().map(|r| r.target.as_str()).filter(|other| *other != name).collect();
@@ -87,6 +87,22 @@ pub fn in_registry(target: &dyn Target, prefix: &str, nested: &options::Nested, 
     }
     receipts.iter_mut().for_each(|receipt| receipt.target.clone_from(&name));
     Ok(receipts)
+}
+
+/// What lies among the receipts and is none keeps everybody from using them: the ways out are named, those without a network first.
+fn unusable(error: &InventoryError, target: &str, ctx: &Context) -> Error {
+    let InventoryError::Published { name, why: _ } = error else { return error.into() };
+    let own = match receipts_folder(target, ctx) {
+        Some(folder) => format!(" (this host keeps its own in {})", shown(&folder.display().to_string())),
+        None => " (a host that unpacked or mirrored into it keeps its own in its state folder, receipts/)".to_owned(),
+    };
+    let host = target.split('/').next().unwrap_or(target);
+    let one = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let removed = match one {
+        true => format!("; or, where nobody needs what is there, remove it: skopeo delete docker://{}/{}", shown(host), shown(name)),
+        false => String::new(),
+    };
+    Error::from(error).remedy(format!("say with --receipts FILE, or a folder of them, which receipts count{own}{removed}"))
 }
 
 fn none(name: &str, ctx: &Context) -> Error {
@@ -146,16 +162,14 @@ fn told(published: Result<(), inventory::InventoryError>, ctx: &Context) {
     }
 }
 
-/// Replaces the receipts in the registry by what is left of them; a refusal is a warning.
-pub fn replace(left: &[Receipt], target: &dyn Target, prefix: &str, ctx: &Context) {
-    let mut joined: Vec<Receipt> = Vec::new();
-    for receipt in left {
-        match joined.iter_mut().find(|known| tag_of(known) == tag_of(receipt)) {
-            Some(known) => *known = join(known, receipt),
-            None => joined.push(receipt.clone()),
-        }
+/// Takes what was deleted out of the receipts in the registry, as they are there now: they may name more than was read here, or given
+/// with --receipts. A refusal is a warning.
+pub fn amend(target: &dyn Target, prefix: &str, nested: &options::Nested, change: &dyn Fn(&Receipt) -> Receipt, ctx: &Context) {
+    if !target.collects_garbage() {
+        return;
     }
-    for receipt in joined.iter().filter(|_| target.collects_garbage()) {
-        told(inventory::publish(target, prefix, receipt), ctx);
+    let troubles = inventory::amend(target, prefix, nested.paths(), change).unwrap_or_else(|error| vec![error]);
+    for error in troubles.iter().map(Error::from) {
+        ctx.output.warn(&format!("the receipts in the registry may still name what was deleted: {}", error.what));
     }
 }

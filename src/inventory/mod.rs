@@ -27,4 +27,4 @@ pub use error::InventoryError;
 pub use find::{Asked, Place, find};
 pub use list::{DeleteItem, DeleteList};
 pub use resolve::{Resolved, Unresolved, resolve};
-pub use shelf::{REPOSITORY, fetch, join, path_of, publish, publish_joined, tag_of};
+pub use shelf::{REPOSITORY, amend, fetch, join, path_of, publish, publish_joined, tag_of};

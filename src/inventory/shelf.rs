@@ -110,6 +110,49 @@ pub fn publish_joined(target: &dyn Target, prefix: &str, receipt: &Receipt) -> R
     publish(target, prefix, receipt)
 }
 
+/// Changes every receipt in the registry that a change makes different, each as it is there: what another host has put there since it
+/// was last read is kept. One that has no images left is deleted, where that is allowed. What cannot be read, or is not changed in the
+/// registry, stays as it is, and is given back.
+///
+/// # Errors
+/// When the registry does not say which receipts it has.
+pub fn amend(
+    target: &dyn Target,
+    prefix: &str,
+    max_nested_paths: usize,
+    change: &dyn Fn(&Receipt) -> Receipt,
+) -> Result<Vec<InventoryError>, InventoryError> {
+    let place = place(prefix, max_nested_paths, REPOSITORY)?;
+    let tags = target.tags(&place).map_err(|error| InventoryError::Target { subject: place.clone(), error })?;
+    Ok(tags.iter().filter_map(|tag| amend_one(target, prefix, &place, tag, change).err()).collect())
+}
+
+fn amend_one(
+    target: &dyn Target,
+    prefix: &str,
+    place: &str,
+    tag: &str,
+    change: &dyn Fn(&Receipt) -> Receipt,
+) -> Result<(), InventoryError> {
+    let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
+    for attempt in 1..=ATTEMPTS {
+        let Some(digest) = target.tag(place, tag).map_err(about)? else { return Ok(()) };
+        let Some(there) = read(target, place, tag, &digest)?.filter(|r| path_of(&r.target) == Some(prefix)) else { return Ok(()) };
+        let changed = change(&there);
+        if changed == there {
+            return Ok(());
+        }
+        if changed.images.is_empty() {
+            return target.delete_manifest(place, &digest).map_err(about);
+        }
+        let manifest = store(target, place, &changed, &about)?;
+        if attempt == ATTEMPTS || target.tag(place, tag).map_err(about)? == Some(digest) {
+            return target.put_manifest(place, PutAs::Tag(tag), media::OCI_MANIFEST, &manifest).map_err(about);
+        }
+    }
+    Ok(())
+}
+
 /// Puts a receipt's blobs, and gives the manifest that names them.
 fn store(
     target: &dyn Target,

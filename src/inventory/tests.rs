@@ -212,6 +212,10 @@ fn push(registry: &Registry, repository: &str, tag: &str, content: &str) -> Dige
     Digest::sha256(manifest.as_bytes())
 }
 
+fn without(receipts: &[Receipt], deletion: &Deletion, deleted: &Deleted) -> Vec<Receipt> {
+    receipts.iter().map(|receipt| remaining(receipt, deletion, deleted, "p")).collect()
+}
+
 fn listed(registry: &Registry, receipts: &[Receipt], items: &[&str]) -> Deletion {
     let item = |name: &&str| DeleteItem {
         image_name: String::new(),
@@ -240,13 +244,13 @@ fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
     assert!(one.kept.iter().any(|k| k.stay == Stay::NeededBy("p/a:2".into())), "{one:?}");
     // A registry that removes no tag alone: the receipts keep saying what is there.
     let done = delete(&one, &registry, 2, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &one, &done, "p");
+    let left = without(&receipts, &one, &done);
     assert_eq!((done.tags_left.as_slice(), &left[0]), (["p/a:1".to_owned()].as_slice(), &receipts[0]));
     let both = listed(&registry, &receipts, &["a:1", "a:2"]);
     let gone: Vec<Digest> = both.images.iter().flat_map(|i| i.manifests.clone()).collect();
     assert_eq!(gone, [app.digest, signature.digest]);
     let done = delete(&both, &registry, 2, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &both, &done, "p");
+    let left = without(&receipts, &both, &done);
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{:?}", left);
     assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new());
 }
@@ -262,7 +266,7 @@ fn two_names_of_one_manifest_are_both_told_as_failed_when_it_stays() {
     let done = delete(&both, &registry, 1, &Silent::new()).unwrap();
     let failed: Vec<&str> = done.failed.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!((failed, done.images.as_slice()), (vec!["p/a:1", "p/a:2"], [].as_slice()));
-    assert_eq!(remaining(&receipts, &both, &done, "p"), receipts);
+    assert_eq!(without(&receipts, &both, &done), receipts);
 }
 
 #[test]
@@ -292,7 +296,7 @@ fn signatures_stay_with_an_image_that_a_tag_of_somebody_or_an_index_keeps() {
             assert!(deletion.images.iter().all(|i| i.manifests.is_empty()), "{deletion:?}");
             let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
             assert!(registry.has_manifest("p/a", &signature).unwrap(), "{deletion:?}");
-            assert!(remaining(&receipts, &deletion, &done, "p")[0].images.contains(&receipts[0].images[1]));
+            assert!(without(&receipts, &deletion, &done)[0].images.contains(&receipts[0].images[1]));
         }
         // By itself it goes, as asked.
         delete(&listed(&registry, &receipts, &[&of_app]), &registry, 1, &Silent::new()).unwrap();
@@ -330,7 +334,7 @@ fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
     assert_eq!(deletion.kept, []);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
     assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new(), "{deletion:?}");
-    let left = remaining(&receipts, &deletion, &done, "p");
+    let left = without(&receipts, &deletion, &done);
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
 }
 
@@ -344,7 +348,7 @@ fn what_is_gone_already_is_told_as_gone_and_leaves_the_receipts() {
     assert_eq!(deletion.unknown, ["docker://registry.test/p/never/there:1"]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
     assert_eq!((done.images.len(), done.manifests.len(), done.were_gone.as_slice()), (0, 0, ["p/a:1".to_owned()].as_slice()));
-    let left = remaining(&receipts, &deletion, &done, "p");
+    let left = without(&receipts, &deletion, &done);
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
 }
 
@@ -364,7 +368,7 @@ fn members_of_an_index_that_a_run_cut_off_deleted_go_with_the_next_run() {
     let deletion = listed(&registry, &[known.clone()], &["a:1"]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
     assert!(!registry.has_manifest("p/a", &member).unwrap() && registry.has_manifest("p/a", &other).unwrap(), "{deletion:?}");
-    let left = remaining(&[known], &deletion, &done, "p");
+    let left = without(&[known], &deletion, &done);
     assert_eq!((left[0].images.len(), &left[0].repositories["a"].manifests), (1, &[other].into()));
 }
 
@@ -473,7 +477,7 @@ fn a_tag_that_was_moved_keeps_what_it_names_now() {
     let deletion = listed(&registry, &receipts, &["a:1"]);
     assert_eq!(deletion.kept, [Kept { name: "p/a:1".into(), stay: Stay::TagMoved(second) }]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &deletion, &done, "p");
+    let left = without(&receipts, &deletion, &done);
     assert_eq!(registry.tag_of("p/a", "1"), Some(second));
     assert!(!registry.has_manifest("p/a", &first).unwrap() && left[0].images.is_empty());
 }
@@ -489,6 +493,29 @@ fn receipts_come_back_from_a_registry_as_they_were() {
     assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), 1);
     publish(&registry, "p", &Receipt { images: vec![], ..mine }).unwrap();
     assert_eq!(fetch(&registry, "p", 0).unwrap(), []);
+}
+
+#[test]
+fn receipts_in_a_registry_are_changed_as_they_are_there_and_what_cannot_be_read_stays() {
+    let registry = Registry::new();
+    let (mine, other) = (operators(), receipt(2, vec![image("x:1", "q.test/x", Role::Image, &[])]));
+    publish(&registry, "p", &mine).unwrap();
+    publish(&registry, "p", &other).unwrap();
+    push(&registry, "p/sealift/receipts", "foreign", "somebody's");
+    let without = |gone: &'static str| {
+        move |receipt: &Receipt| {
+            let mut left = receipt.clone();
+            left.images.retain(|i| i.repository != gone);
+            left
+        }
+    };
+    let troubles = amend(&registry, "p", 0, &without("x")).unwrap();
+    assert!(matches!(&troubles[..], [InventoryError::Published { name, .. }] if name.ends_with(":foreign")), "{troubles:?}");
+    assert_eq!(registry.tags("p/sealift/receipts").unwrap(), ["foreign".to_owned(), tag_of(&mine)]);
+    let foreign = registry.tag_of("p/sealift/receipts", "foreign").unwrap();
+    registry.delete_manifest("p/sealift/receipts", &foreign).unwrap();
+    assert!(amend(&registry, "p", 0, &without("o/proxy")).unwrap().is_empty());
+    assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), mine.images.len() - 1);
 }
 
 #[test]

@@ -118,28 +118,25 @@ fn one(image: &Doomed, target: &dyn Target) -> Result<Outcome, InventoryError> {
     }
 }
 
-/// Receipts without what is gone: as many, in the same order; some may list nothing any more.
-pub fn remaining(receipts: &[Receipt], deletion: &Deletion, deleted: &Deleted, prefix: &str) -> Vec<Receipt> {
+/// A receipt without what is gone; it may list nothing any more.
+pub fn remaining(receipt: &Receipt, deletion: &Deletion, deleted: &Deleted, prefix: &str) -> Receipt {
     let entries: BTreeSet<(&str, Option<&str>, Digest)> =
         deleted.entries.iter().map(|(place, tag, digest)| (below(prefix, place), tag.as_deref(), *digest)).collect();
-    let without = |receipt: &Receipt| {
-        let mut left = receipt.clone();
-        left.images.retain(|i| {
-            let by = |tag: Option<&str>| entries.contains(&(i.repository.as_str(), tag, i.digest));
-            !by(Some(&i.tag)) && !by(None)
-        });
-        for (place, digest) in deleted.manifests.iter().chain(&deleted.forgotten) {
-            if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
-                holding.manifests.remove(digest);
-            }
+    let mut left = receipt.clone();
+    left.images.retain(|i| {
+        let by = |tag: Option<&str>| entries.contains(&(i.repository.as_str(), tag, i.digest));
+        !by(Some(&i.tag)) && !by(None)
+    });
+    for (place, digest) in deleted.manifests.iter().chain(&deleted.forgotten) {
+        if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
+            holding.manifests.remove(digest);
         }
-        for (place, blobs) in &deletion.loose {
-            if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
-                holding.blobs.retain(|blob| !blobs.contains(blob));
-            }
+    }
+    for (place, blobs) in &deletion.loose {
+        if let Some(holding) = left.repositories.get_mut(below(prefix, place)) {
+            holding.blobs.retain(|blob| !blobs.contains(blob));
         }
-        left.repositories.retain(|_, holding| !holding.manifests.is_empty() || !holding.blobs.is_empty());
-        left
-    };
-    receipts.iter().map(without).collect()
+    }
+    left.repositories.retain(|_, holding| !holding.manifests.is_empty() || !holding.blobs.is_empty());
+    left
 }
