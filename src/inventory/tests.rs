@@ -204,10 +204,19 @@ fn receipts_of_one_set_are_joined_whatever_order_they_come_in() {
 
 /// Puts an image of one layer into a registry in memory.
 fn push(registry: &Registry, repository: &str, tag: &str, content: &str) -> Digest {
+    attach(registry, repository, tag, content, None)
+}
+
+/// The same, referring to another one.
+fn attach(registry: &Registry, repository: &str, tag: &str, content: &str, subject: Option<Digest>) -> Digest {
     let blob = crate::oci::Descriptor::new("layer", digest(content), content.len() as u64);
     let bytes = content.as_bytes().to_vec();
     registry.put_blob(repository, &blob, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone())))).unwrap();
-    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob, "layers": []}).to_string();
+    let mut manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob, "layers": []});
+    if let Some(digest) = subject {
+        manifest["subject"] = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
+    }
+    let manifest = manifest.to_string();
     registry.put_manifest(repository, PutAs::Tag(tag), media::OCI_MANIFEST, manifest.as_bytes()).unwrap();
     Digest::sha256(manifest.as_bytes())
 }
@@ -304,6 +313,39 @@ fn signatures_stay_with_an_image_that_a_tag_of_somebody_or_an_index_keeps() {
     }
 }
 
+#[test]
+fn signatures_of_members_go_and_stay_with_the_index() {
+    for kept in [true, false] {
+        let registry = Registry::new();
+        let member = push(&registry, "p/a", "x", "member");
+        let entry = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": member, "size": 3});
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [entry]}).to_string();
+        let index = put_theirs(&registry, "1", media::OCI_INDEX, &index);
+        registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().remove("x");
+        let signed = format!("a:sha256-{}.sig", member.hex());
+        let signature = attach(&registry, "p/a", &signed[2..], "sig", Some(member));
+        if kept {
+            registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().insert("theirs".into(), index);
+        }
+        let receipts = [receipt(
+            1,
+            vec![
+                ReceiptImage { digest: index, ..image("a:1", "q.test/a:1", Role::Image, &[]) },
+                ReceiptImage { digest: signature, subject: Some(member), ..image(&signed, "q.test/a", Role::Referrer, &[]) },
+            ],
+        )];
+        // Without a referrers API the member has a list.
+        let entry = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": signature, "size": 3});
+        let list = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [entry]}).to_string();
+        let list = put_theirs(&registry, &format!("sha256-{}", member.hex()), media::OCI_INDEX, &list);
+        let names = ["a:1", signed.as_str()];
+        let deletion = listed(&registry, &receipts, if kept { &names } else { &names[..1] });
+        delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+        let there = [index, member, signature, list].map(|digest| registry.has_manifest("p/a", &digest).unwrap());
+        assert_eq!(there, [kept; 4], "{deletion:?}");
+    }
+}
+
 /// A registry without the referrers API has a list of them under the tag `sha256-HEX`.
 #[test]
 fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
@@ -313,9 +355,8 @@ fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
     let mut subject = app;
     // A list of parts, and its own signature.
     for content in ["sbom", "its signature"] {
-        let hex = push(&registry, "elsewhere", "x", content).hex();
-        let tag = format!("keep.sha256-{hex}");
-        let digest = push(&registry, "p/a", &tag, content);
+        let tag = crate::oci::keep_tag(&attach(&registry, "elsewhere", "x", content, Some(subject)));
+        let digest = attach(&registry, "p/a", &tag, content, Some(subject));
         images.push(ReceiptImage { digest, subject: Some(subject), ..image(&format!("a:{tag}"), "q.test/a@x", Role::Referrer, &[]) });
         let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
         let list = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
@@ -324,6 +365,19 @@ fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
     }
     images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
     let receipts = [receipt(1, images)];
+    // What has the tag of a list and lists something else is somebody's image.
+    let real = registry.tag_of("p/a", &format!("sha256-{}", app.hex())).unwrap();
+    let other = push(&registry, "p/a", "other", "other");
+    let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": other, "size": 3});
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+    put_theirs(&registry, &format!("sha256-{}", app.hex()), media::OCI_INDEX, &index);
+    assert!(listed(&registry, &receipts, &["a:1"]).images.iter().all(|i| i.tag != Some(format!("sha256-{}", app.hex()))));
+    let undo = |inner: &mut Inner| {
+        let tags = inner.tags.get_mut("p/a").unwrap();
+        tags.insert(format!("sha256-{}", app.hex()), real);
+        tags.remove("other");
+    };
+    undo(&mut registry.inner.lock().unwrap());
     // While somebody's tag keeps the image, all of it stays.
     push(&registry, "p/a", "theirs", "app");
     let deletion = listed(&registry, &receipts, &["a:1"]);

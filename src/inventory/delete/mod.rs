@@ -10,6 +10,9 @@ use super::check::{about, go_on};
 use super::{DeleteItem, DeleteList, InventoryError};
 use crate::digest::Digest;
 use crate::format::{Completeness, Receipt, ReceiptImage, Role};
+use crate::limits;
+use crate::oci::referrers::cosign_suffix;
+use crate::oci::{Manifest, media};
 use crate::parallel::ask_all;
 use crate::progress::Progress;
 use crate::unpack::{Target, below, place};
@@ -131,7 +134,7 @@ pub fn plan(
     }
     let places: BTreeSet<String> = meant.iter().map(|m| m.place.clone()).collect();
     let places: Vec<String> = places.into_iter().collect();
-    attach(&mut meant, receipts, prefix);
+    attach(&mut meant, receipts, target, prefix)?;
     let shelves = ask_all(threads, &places, |place| {
         Ok::<_, InventoryError>((place.clone(), look(place, &meant, receipts, target, prefix, progress)?))
     })?;
@@ -210,39 +213,54 @@ fn root_of(image: &ReceiptImage) -> Digest {
     }
 }
 
-/// Whatever refers to a meant image goes with it: signatures, attestations and SBOMs by tag (`sha256-HEX.sig`), and manifests with a
-/// subject, as far as receipts know them. What the list names itself is tied to its image all the same, if that is meant too.
-fn attach(meant: &mut Vec<Meant>, receipts: &[Receipt], prefix: &str) {
+/// Whatever refers to a meant image or to a member of it goes with it: signatures, attestations and SBOMs by tag (`sha256-HEX.sig`),
+/// and manifests with a subject, as far as receipts know them. What the list names itself is tied to its image all the same.
+fn attach(meant: &mut Vec<Meant>, receipts: &[Receipt], target: &dyn Target, prefix: &str) -> Result<(), InventoryError> {
+    let by_tag = |image: &ReceiptImage| image.tag.starts_with("sha256-") && image.tag.contains('.');
     let mut images: BTreeMap<&str, Vec<&ReceiptImage>> = BTreeMap::new();
-    for image in receipts.iter().flat_map(|r| &r.images) {
+    for image in receipts.iter().flat_map(|r| &r.images).filter(|image| image.role == Role::Referrer || by_tag(image)) {
         images.entry(&image.repository).or_default().push(image);
     }
     let mut at = 0;
     while let Some(Meant { place, digest, root, .. }) = meant.get(at) {
         let (place, digest, root) = (place.clone(), *digest, *root);
         at += 1;
-        let here = images.get(below(prefix, &place)).map(Vec::as_slice).unwrap_or_default();
-        let same = |image: &ReceiptImage, m: &Meant| m.place == place && m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
-        // Another name keeps the image, and so what refers to it.
-        let kept = here.iter().any(|image| image.digest == digest && !meant.iter().any(|m| same(image, m)));
-        let stem = format!("{}.", digest.to_string().replacen(':', "-", 1));
-        let refers = |image: &&&ReceiptImage| {
-            let by_tag = image.tag.strip_prefix(&stem).is_some_and(|ending| matches!(ending, "sig" | "att" | "sbom"));
-            image.digest != digest && (by_tag || image.role == Role::Referrer && image.subject == Some(digest))
-        };
-        for image in here.iter().filter(refers) {
-            match meant.iter_mut().find(|m| same(image, m)) {
-                Some(known) => known.of = known.of.or(Some(root)),
-                None if kept => {}
-                None => meant.push(Meant {
-                    place: place.clone(),
-                    tag: Some(image.tag.clone()),
-                    digest: image.digest,
-                    root: root_of(image),
-                    of: Some(root),
-                    listed: false,
-                }),
+        let Some(here) = images.get(below(prefix, &place)) else { continue };
+        // Each with what the registry has of it.
+        let subjects = std::iter::once((digest, root)).chain(members(&place, root, target)?.into_iter().map(|member| (member, member)));
+        for (subject, of) in subjects {
+            let refers = |image: &&&ReceiptImage| {
+                let by_subject = image.role == Role::Referrer && image.subject == Some(subject);
+                image.digest != subject && (by_subject || by_tag(image) && cosign_suffix(&image.tag, &subject).is_some())
+            };
+            for image in here.iter().filter(refers) {
+                let same = |m: &&mut Meant| m.place == place && m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
+                match meant.iter_mut().find(same) {
+                    Some(known) => known.of = known.of.or(Some(of)),
+                    None => meant.push(Meant {
+                        place: place.clone(),
+                        tag: Some(image.tag.clone()),
+                        digest: image.digest,
+                        root: root_of(image),
+                        of: Some(of),
+                        listed: false,
+                    }),
+                }
             }
         }
     }
+    Ok(())
+}
+
+/// What lies below an index in the registry; nothing below an image.
+fn members(place: &str, root: Digest, target: &dyn Target) -> Result<BTreeSet<Digest>, InventoryError> {
+    let (mut found, mut indexes) = (BTreeSet::new(), vec![root]);
+    while let Some(index) = indexes.pop() {
+        let bytes = target.manifest(place, &index).map_err(|error| about(place, '@', index, error))?;
+        // What cannot be read names nothing here; whether it goes is judged elsewhere.
+        let Some(manifest) = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok()) else { continue };
+        let fresh = manifest.children().iter().filter(|child| found.len() < limits::INDEX_CHILDREN && found.insert(child.digest));
+        indexes.extend(fresh.filter(|child| matches!(child.media_type.as_str(), media::OCI_INDEX | media::DOCKER_LIST)).map(|c| c.digest));
+    }
+    Ok(found)
 }

@@ -7,6 +7,7 @@ use crate::inventory::InventoryError;
 use crate::inventory::check::{about, go_on, nodes};
 use crate::limits;
 use crate::oci::Manifest;
+use crate::oci::referrers::fallback_tag;
 use crate::progress::Progress;
 use crate::unpack::{Target, below};
 use std::collections::{BTreeMap, BTreeSet};
@@ -46,12 +47,15 @@ pub(super) fn look(
             shelf.kept.entry(root_of(image)).or_insert_with(|| format!("{place}:{}", image.tag));
         }
     }
+    let subjects = here.iter().flat_map(|m| [(m.digest, m.root)].into_iter().chain(m.of.map(|of| (of, of))));
+    let subjects: BTreeMap<String, (Digest, Digest)> = subjects.map(|of| (fallback_tag(&of.0), of)).collect();
     for tag in target.tags(place).map_err(|error| about(place, ':', "", error))? {
         go_on(progress)?;
         let Some(digest) = target.tag(place, &tag).map_err(|error| about(place, ':', &tag, error))? else { continue };
         // Others may call an image so, by its digest: that is no list.
-        if let Some(m) = here.iter().find(|m| is_list(&tag, m) && ![m.digest, m.root].contains(&digest)) {
-            shelf.lists.push((tag.clone(), m.root));
+        let list = subjects.get(&tag).copied();
+        if let Some((_, root)) = list.filter(|(subject, root)| ![*subject, *root].contains(&digest)) {
+            shelf.lists.push((tag.clone(), root));
         } else if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
             shelf.kept.entry(digest).or_insert_with(|| format!("{place}:{tag}"));
         }
@@ -78,16 +82,18 @@ pub(super) fn look(
 }
 
 impl Shelf {
-    /// What only has the tag of a list is an image like others.
+    /// What only has the tag of a list is an image like others: of a list, all that is there refers to the image.
     fn keep_what_is_no_list(&mut self, place: &str) {
         let Shelf { lists, tags, manifests, kept, .. } = self;
         lists.retain(|(tag, _)| {
             let Some(digest) = tags.get(tag) else { return false };
-            let is_index = manifests.get(digest).is_some_and(Manifest::is_index);
-            if !is_index {
+            let refers = |child: &Manifest| child.subject.as_ref().is_some_and(|subject| fallback_tag(&subject.digest) == *tag);
+            let list = manifests.get(digest).filter(|m| m.is_index());
+            let is_list = list.is_some_and(|l| l.children().iter().filter_map(|c| manifests.get(&c.digest)).all(refers));
+            if !is_list {
                 kept.entry(*digest).or_insert_with(|| format!("{place}:{tag}"));
             }
-            is_index
+            is_list
         });
     }
 
@@ -120,11 +126,6 @@ impl Shelf {
         }
         Ok(())
     }
-}
-
-/// `sha256-HEX` of an image.
-fn is_list(tag: &str, m: &Meant) -> bool {
-    tag.strip_prefix("sha256-").is_some_and(|hex| hex == m.digest.hex())
 }
 
 /// Whether a document that is no manifest for us may name other manifests all the same. Docker's schema 1 and artifact manifests
