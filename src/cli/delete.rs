@@ -19,8 +19,8 @@ use std::path::{Path, PathBuf};
 /// First --generate turns a DeleteImageSetConfiguration into a list of images, by the receipts of the target: neither sources nor the
 /// host that mirrored are needed. Then the list, after somebody has read it, is carried out: manifests are deleted by digest. A
 /// manifest that any other image, index or tag of its repository needs stays, and so does an image that is part of something that was
-/// not deleted. Signatures go with their image. Lists of oc-mirror work as well. Space is freed when the registry collects garbage:
-/// that is its administrator's.
+/// not deleted. What refers to an image (signatures, attestations, SBOMs) goes with it, and stays with it. Lists of oc-mirror work as
+/// well. Space is freed when the registry collects garbage: that is its administrator's.
 #[derive(clap::Args, Debug)]
 #[command(group = clap::ArgGroup::new("phase").required(true).args(["generate", "list", "delete_yaml_file"]))]
 pub struct Args {
@@ -148,7 +148,8 @@ fn execute(
     let deleted = inventory::delete(&deletion, target, threads, progress)?;
     log(&deleted, target, ctx)?;
     let here = receipts_of(&target.name(), ctx)?;
-    rewrite(&target.name(), &inventory::remaining(&here, &deletion, &deleted, prefix), ctx)?;
+    let left: Vec<Receipt> = here.iter().map(|receipt| inventory::remaining(receipt, &deletion, &deleted, prefix)).collect();
+    rewrite(&target.name(), &left, ctx)?;
     if !args.no_registry_receipt {
         let nested = receipts.iter().map(|receipt| usize::from(receipt.max_nested_paths)).chain([nested]).collect();
         published::revise(&deletion, &deleted, target, prefix, nested, ctx);

@@ -1,11 +1,11 @@
 //! Receipts beyond this host: put into the registry they are about, and read from there where this host has none.
 
-use super::receipts::{from_paths, receipts_of, remember};
+use super::receipts::{from_paths, receipts_folder, receipts_of, remember};
 use super::{Context, options};
 use crate::error::{Code, Error};
 use crate::format::Receipt;
 use crate::fs::Dir;
-use crate::inventory::{self, Deleted, Deletion, join, path_of, set_of};
+use crate::inventory::{self, Deleted, Deletion, InventoryError, join, path_of, set_of};
 use crate::progress::Level;
 use crate::sign::{Namespace, Signer, sign_detached};
 use crate::text::shown;
@@ -77,7 +77,7 @@ pub fn unknown(mut receipts: Vec<Receipt>, here: &[Receipt]) -> Vec<Receipt> {
 /// # Errors
 /// As [`inventory::fetch`].
 pub fn in_registry(target: &dyn Target, prefix: &str, nested: &options::Nested, ctx: &Context) -> Result<Vec<Receipt>, Error> {
-    let mut receipts = inventory::fetch(target, prefix, nested.paths())?;
+    let mut receipts = inventory::fetch(target, prefix, nested.paths()).map_err(|error| unusable(&error, &target.name(), ctx))?;
     receipts.retain(|receipt| path_of(&receipt.target) == Some(prefix));
     let name = target.name();
     let others: BTreeSet<&str> = receipts.iter().map(|r| r.target.as_str()).filter(|other| *other != name).collect();
@@ -87,6 +87,22 @@ pub fn in_registry(target: &dyn Target, prefix: &str, nested: &options::Nested, 
     }
     receipts.iter_mut().for_each(|receipt| receipt.target.clone_from(&name));
     Ok(receipts)
+}
+
+/// What lies among the receipts and is none keeps everybody from using them: the ways out are named, those without a network first.
+fn unusable(error: &InventoryError, target: &str, ctx: &Context) -> Error {
+    let InventoryError::Published { name, why: _ } = error else { return error.into() };
+    let own = match receipts_folder(target, ctx) {
+        Some(folder) => format!(" (this host keeps its own in {})", shown(&folder.display().to_string())),
+        None => " (a host that unpacked or mirrored into it keeps its own in its state folder, receipts/)".to_owned(),
+    };
+    let host = target.split('/').next().unwrap_or(target);
+    let one = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
+    let removed = match one {
+        true => format!("; or, where nobody needs what is there, remove it: skopeo delete docker://{}/{}", shown(host), shown(name)),
+        false => String::new(),
+    };
+    Error::from(error).remedy(format!("say with --receipts FILE, or a folder of them, which receipts count{own}{removed}"))
 }
 
 fn none(name: &str, ctx: &Context) -> Error {
@@ -149,7 +165,7 @@ fn told(done: Result<(), inventory::InventoryError>, what: &str, ctx: &Context) 
 /// flattened where receipts were read from.
 pub fn revise(deletion: &Deletion, deleted: &Deleted, target: &dyn Target, prefix: &str, nested: BTreeSet<usize>, ctx: &Context) {
     let left = |receipt: &Receipt| {
-        let left = inventory::remaining(std::slice::from_ref(receipt), deletion, deleted, prefix).pop()?;
+        let left = inventory::remaining(receipt, deletion, deleted, prefix);
         Some(left).filter(|left| left != receipt)
     };
     for paths in nested.into_iter().filter(|_| target.collects_garbage()) {

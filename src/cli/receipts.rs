@@ -136,8 +136,18 @@ fn signatures(dir: &Dir, name: &str) -> Result<Vec<Vec<u8>>, Error> {
     Ok(read.into_iter().flatten().collect())
 }
 
+/// The folder with this host's receipts of a target, when it has any.
+pub fn receipts_folder(target: &str, ctx: &Context) -> Option<PathBuf> {
+    receipts_of(target, ctx).ok().filter(|receipts| !receipts.is_empty())?;
+    path_of(target, ctx).ok()
+}
+
+fn path_of(target: &str, ctx: &Context) -> Result<PathBuf, Error> {
+    Ok(ctx.environment.state()?.join("receipts").join(folder_name(target)))
+}
+
 fn folder(target: &str, ctx: &Context) -> Result<Option<Dir>, Error> {
-    let path = ctx.environment.state()?.join("receipts").join(folder_name(target));
+    let path = path_of(target, ctx)?;
     match Dir::open(&path) {
         Ok(dir) => Ok(Some(dir)),
         Err(e) if e.trouble() == crate::fs::Trouble::Absent => Ok(None),

@@ -2,8 +2,8 @@
 
 use semver::{Version, VersionReq};
 
-/// The version meant by `wanted`, among those there are: exactly that text, the same with or without a leading `v`, else the newest
-/// in that range. Empty is the newest stable one.
+/// The version meant by `wanted`, among those there are: exactly that text, the same with or without a leading `v`, the same with build
+/// metadata, else the newest in that range. Empty is the newest stable one.
 pub(super) fn pick<'v>(there: &[&'v str], wanted: &str) -> Option<&'v str> {
     let wanted = wanted.trim();
     if wanted.is_empty() {
@@ -14,9 +14,9 @@ pub(super) fn pick<'v>(there: &[&'v str], wanted: &str) -> Option<&'v str> {
     if let Some(exact) = exact {
         return Some(exact);
     }
-    // A complete version is no range: another patch would not be what was asked for.
-    if parse(wanted).is_some() && wanted.matches('.').count() >= 2 {
-        return None;
+    // A complete version is no range: another patch would not be what was asked for. What it is built from may be left out.
+    if let Some(complete) = parse(wanted).filter(|_| wanted.matches('.').count() >= 2) {
+        return newest(there, |version| complete.build.is_empty() && version.cmp_precedence(&complete).is_eq());
     }
     let ranges: Vec<VersionReq> = wanted.split("||").map(range).collect::<Option<_>>()?;
     newest(there, |version| ranges.iter().any(|range| range.matches(version)))
@@ -95,6 +95,8 @@ mod tests {
             ("*", Some("2.0.0")),
             ("9.9.9", None),
             ("1.2.9", None),
+            ("1.2.4", Some("1.2.4+up1")),
+            ("1.2.4+up2", None),
             ("words", None),
         ] {
             assert_eq!(pick(THERE, wanted), meant, "{wanted:?}");

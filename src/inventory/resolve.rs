@@ -296,8 +296,10 @@ impl Gone {
     }
 }
 
+/// Build metadata counts for nothing, as when the images were chosen: `1.5.0+0.1679.p` is 1.5.0.
 fn within(version: &Version, range: &VersionRange) -> bool {
-    range.min.as_ref().is_none_or(|min| version >= min) && range.max.as_ref().is_none_or(|max| version <= max)
+    range.min.as_ref().is_none_or(|min| version.cmp_precedence(min).is_ge())
+        && range.max.as_ref().is_none_or(|max| version.cmp_precedence(max).is_le())
 }
 
 /// Catalogs are compared as references; what is recorded may carry the digest it was resolved to.

@@ -62,8 +62,11 @@ fn names(resolved: &Resolved) -> Vec<String> {
 
 const CATALOG: &str = "r.test/redhat/index:v4.16";
 
+fn word(package: &str, version: &str) -> String {
+    format!("operator {CATALOG} {package} {package}.v{version} {version}")
+}
+
 fn operators() -> Receipt {
-    let word = |package: &str, version: &str| format!("operator {CATALOG} {package} {package}.v{version} {version}");
     let (a1, a2, b1) = (word("a", "1.0.0"), word("a", "2.0.0"), word("b", "1.0.0"));
     receipt(
         1,
@@ -88,6 +91,11 @@ fn operators_go_by_package_and_version_and_shared_images_stay() {
     assert_eq!(told, ["o/proxy:1", "o/tool:1"], "{:?}", one.stays);
     assert!(one.stays[0].1.contains(" b b.v1.0.0 "), "{:?}", one.stays);
     assert_eq!(names(&by("    packages:\n    - name: a\n")), ["o/a-bundle:1", "o/a-bundle:2"]);
+    // What was built again is within the same bounds as when it was mirrored.
+    let rebuilt = [receipt(1, vec![image("o/c:1", "r.test/o/c:1", Role::Bundle, &[&word("c", "1.5.0+0.1679.p")])])];
+    let exact =
+        disc(&format!("  operators:\n  - catalog: {CATALOG}\n    packages:\n    - {{name: c, minVersion: 1.5.0, maxVersion: 1.5.0}}\n"));
+    assert_eq!(names(&resolve(&exact, &rebuilt)), ["o/c:1"]);
     // All of a catalog: the catalog goes too, and first.
     assert_eq!(names(&by("")), ["redhat/index:v4.16", "o/a-bundle:1", "o/a-bundle:2", "o/b-bundle:1", "o/proxy:1"]);
     let both = by("    packages:\n    - name: a\n    - name: b\n");
@@ -196,12 +204,25 @@ fn receipts_of_one_set_are_joined_whatever_order_they_come_in() {
 
 /// Puts an image of one layer into a registry in memory.
 fn push(registry: &Registry, repository: &str, tag: &str, content: &str) -> Digest {
+    attach(registry, repository, tag, content, None)
+}
+
+/// The same, referring to another one.
+fn attach(registry: &Registry, repository: &str, tag: &str, content: &str, subject: Option<Digest>) -> Digest {
     let blob = crate::oci::Descriptor::new("layer", digest(content), content.len() as u64);
     let bytes = content.as_bytes().to_vec();
     registry.put_blob(repository, &blob, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone())))).unwrap();
-    let manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob, "layers": []}).to_string();
+    let mut manifest = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob, "layers": []});
+    if let Some(digest) = subject {
+        manifest["subject"] = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
+    }
+    let manifest = manifest.to_string();
     registry.put_manifest(repository, PutAs::Tag(tag), media::OCI_MANIFEST, manifest.as_bytes()).unwrap();
     Digest::sha256(manifest.as_bytes())
+}
+
+fn without(receipts: &[Receipt], deletion: &Deletion, deleted: &Deleted) -> Vec<Receipt> {
+    receipts.iter().map(|receipt| remaining(receipt, deletion, deleted, "p")).collect()
 }
 
 fn listed(registry: &Registry, receipts: &[Receipt], items: &[&str]) -> Deletion {
@@ -232,15 +253,143 @@ fn signatures_go_with_their_image_and_stay_with_one_that_stays() {
     assert!(one.kept.iter().any(|k| k.stay == Stay::NeededBy("p/a:2".into())), "{one:?}");
     // A registry that removes no tag alone: the receipts keep saying what is there.
     let done = delete(&one, &registry, 2, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &one, &done, "p");
+    let left = without(&receipts, &one, &done);
     assert_eq!((done.tags_left.as_slice(), &left[0]), (["p/a:1".to_owned()].as_slice(), &receipts[0]));
     let both = listed(&registry, &receipts, &["a:1", "a:2"]);
     let gone: Vec<Digest> = both.images.iter().flat_map(|i| i.manifests.clone()).collect();
     assert_eq!(gone, [app.digest, signature.digest]);
     let done = delete(&both, &registry, 2, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &both, &done, "p");
+    let left = without(&receipts, &both, &done);
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{:?}", left);
     assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn two_names_of_one_manifest_are_both_told_as_failed_when_it_stays() {
+    let registry = Registry { deletes: false, ..Registry::new() };
+    let app = push(&registry, "p/a", "1", "app");
+    push(&registry, "p/a", "2", "app");
+    let named = |name: &str| ReceiptImage { digest: app, ..image(name, "q.test/a", Role::Image, &[]) };
+    let receipts = [receipt(1, vec![named("a:1"), named("a:2")])];
+    let both = listed(&registry, &receipts, &["a:1", "a:2"]);
+    let done = delete(&both, &registry, 1, &Silent::new()).unwrap();
+    let failed: Vec<&str> = done.failed.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!((failed, done.images.as_slice()), (vec!["p/a:1", "p/a:2"], [].as_slice()));
+    assert_eq!(without(&receipts, &both, &done), receipts);
+}
+
+#[test]
+fn signatures_stay_with_an_image_that_a_tag_of_somebody_or_an_index_keeps() {
+    for by_index in [false, true] {
+        let registry = Registry::new();
+        let app = push(&registry, "p/a", "1", "app");
+        let of_app = format!("a:sha256-{}.sig", app.hex());
+        let signature = push(&registry, "p/a", &of_app[2..], "sig");
+        if by_index {
+            let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": app, "size": 3});
+            let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+            put_theirs(&registry, "theirs", media::OCI_INDEX, &index);
+        } else {
+            push(&registry, "p/a", "theirs", "app");
+        }
+        let receipts = [receipt(
+            1,
+            vec![
+                ReceiptImage { digest: app, ..image("a:1", "q.test/a:1", Role::Image, &[]) },
+                ReceiptImage { digest: signature, subject: Some(app), ..image(&of_app, "q.test/a", Role::Referrer, &[]) },
+            ],
+        )];
+        // Whether the list names the signature or not.
+        for items in [&["a:1"][..], &["a:1", of_app.as_str()]] {
+            let deletion = listed(&registry, &receipts, items);
+            assert!(deletion.images.iter().all(|i| i.manifests.is_empty()), "{deletion:?}");
+            let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+            assert!(registry.has_manifest("p/a", &signature).unwrap(), "{deletion:?}");
+            assert!(without(&receipts, &deletion, &done)[0].images.contains(&receipts[0].images[1]));
+        }
+        // By itself it goes, as asked.
+        delete(&listed(&registry, &receipts, &[&of_app]), &registry, 1, &Silent::new()).unwrap();
+        assert!(!registry.has_manifest("p/a", &signature).unwrap() && registry.has_manifest("p/a", &app).unwrap());
+    }
+}
+
+#[test]
+fn signatures_of_members_go_and_stay_with_the_index() {
+    for kept in [true, false] {
+        let registry = Registry::new();
+        let member = push(&registry, "p/a", "x", "member");
+        let entry = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": member, "size": 3});
+        let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [entry]}).to_string();
+        let index = put_theirs(&registry, "1", media::OCI_INDEX, &index);
+        registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().remove("x");
+        let signed = format!("a:sha256-{}.sig", member.hex());
+        let signature = attach(&registry, "p/a", &signed[2..], "sig", Some(member));
+        if kept {
+            registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().insert("theirs".into(), index);
+        }
+        let receipts = [receipt(
+            1,
+            vec![
+                ReceiptImage { digest: index, ..image("a:1", "q.test/a:1", Role::Image, &[]) },
+                ReceiptImage { digest: signature, subject: Some(member), ..image(&signed, "q.test/a", Role::Referrer, &[]) },
+            ],
+        )];
+        // Without a referrers API the member has a list.
+        let entry = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": signature, "size": 3});
+        let list = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [entry]}).to_string();
+        let list = put_theirs(&registry, &format!("sha256-{}", member.hex()), media::OCI_INDEX, &list);
+        let names = ["a:1", signed.as_str()];
+        let deletion = listed(&registry, &receipts, if kept { &names } else { &names[..1] });
+        delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+        let there = [index, member, signature, list].map(|digest| registry.has_manifest("p/a", &digest).unwrap());
+        assert_eq!(there, [kept; 4], "{deletion:?}");
+    }
+}
+
+/// A registry without the referrers API has a list of them under the tag `sha256-HEX`.
+#[test]
+fn whatever_refers_to_an_image_goes_with_it_and_so_does_the_list_of_it() {
+    let registry = Registry::new();
+    let app = push(&registry, "p/a", "1", "app");
+    let mut images = vec![ReceiptImage { digest: app, ..image("a:1", "q.test/a:1", Role::Image, &[]) }];
+    let mut subject = app;
+    // A list of parts, and its own signature.
+    for content in ["sbom", "its signature"] {
+        let tag = crate::oci::keep_tag(&attach(&registry, "elsewhere", "x", content, Some(subject)));
+        let digest = attach(&registry, "p/a", &tag, content, Some(subject));
+        images.push(ReceiptImage { digest, subject: Some(subject), ..image(&format!("a:{tag}"), "q.test/a@x", Role::Referrer, &[]) });
+        let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": digest, "size": 3});
+        let list = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+        put_theirs(&registry, &format!("sha256-{}", subject.hex()), media::OCI_INDEX, &list);
+        subject = digest;
+    }
+    images.sort_by(|a, b| (&a.repository, &a.tag).cmp(&(&b.repository, &b.tag)));
+    let receipts = [receipt(1, images)];
+    // What has the tag of a list and lists something else is somebody's image.
+    let real = registry.tag_of("p/a", &format!("sha256-{}", app.hex())).unwrap();
+    let other = push(&registry, "p/a", "other", "other");
+    let member = serde_json::json!({"mediaType": media::OCI_MANIFEST, "digest": other, "size": 3});
+    let index = serde_json::json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [member]}).to_string();
+    put_theirs(&registry, &format!("sha256-{}", app.hex()), media::OCI_INDEX, &index);
+    assert!(listed(&registry, &receipts, &["a:1"]).images.iter().all(|i| i.tag != Some(format!("sha256-{}", app.hex()))));
+    let undo = |inner: &mut Inner| {
+        let tags = inner.tags.get_mut("p/a").unwrap();
+        tags.insert(format!("sha256-{}", app.hex()), real);
+        tags.remove("other");
+    };
+    undo(&mut registry.inner.lock().unwrap());
+    // While somebody's tag keeps the image, all of it stays.
+    push(&registry, "p/a", "theirs", "app");
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert_eq!(registry.tags("p/a").unwrap().len(), 6, "{deletion:?}");
+    registry.inner.lock().unwrap().tags.get_mut("p/a").unwrap().remove("theirs");
+    let deletion = listed(&registry, &receipts, &["a:1"]);
+    assert_eq!(deletion.kept, []);
+    let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
+    assert_eq!(registry.tags("p/a").unwrap(), Vec::<String>::new(), "{deletion:?}");
+    let left = without(&receipts, &deletion, &done);
+    assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
 }
 
 #[test]
@@ -253,7 +402,7 @@ fn what_is_gone_already_is_told_as_gone_and_leaves_the_receipts() {
     assert_eq!(deletion.unknown, ["docker://registry.test/p/never/there:1"]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
     assert_eq!((done.images.len(), done.manifests.len(), done.were_gone.as_slice()), (0, 0, ["p/a:1".to_owned()].as_slice()));
-    let left = remaining(&receipts, &deletion, &done, "p");
+    let left = without(&receipts, &deletion, &done);
     assert!(left[0].images.is_empty() && left[0].repositories.is_empty(), "{left:?}");
 }
 
@@ -273,7 +422,7 @@ fn members_of_an_index_that_a_run_cut_off_deleted_go_with_the_next_run() {
     let deletion = listed(&registry, &[known.clone()], &["a:1"]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
     assert!(!registry.has_manifest("p/a", &member).unwrap() && registry.has_manifest("p/a", &other).unwrap(), "{deletion:?}");
-    let left = remaining(&[known], &deletion, &done, "p");
+    let left = without(&[known], &deletion, &done);
     assert_eq!((left[0].images.len(), &left[0].repositories["a"].manifests), (1, &[other].into()));
 }
 
@@ -382,7 +531,7 @@ fn a_tag_that_was_moved_keeps_what_it_names_now() {
     let deletion = listed(&registry, &receipts, &["a:1"]);
     assert_eq!(deletion.kept, [Kept { name: "p/a:1".into(), stay: Stay::TagMoved(second) }]);
     let done = delete(&deletion, &registry, 1, &Silent::new()).unwrap();
-    let left = remaining(&receipts, &deletion, &done, "p");
+    let left = without(&receipts, &deletion, &done);
     assert_eq!(registry.tag_of("p/a", "1"), Some(second));
     assert!(!registry.has_manifest("p/a", &first).unwrap() && left[0].images.is_empty());
 }
@@ -527,6 +676,30 @@ fn a_receipt_under_the_name_of_its_set_is_read_and_taken_up() {
     assert_eq!(told(&registry), ["a:1"]);
     publish(&registry, "p", &brought(&["b:1"])).unwrap();
     assert_eq!((told(&registry).len(), fetch(&registry, "p", 0).unwrap().len()), (2, 1));
+}
+
+#[test]
+fn receipts_in_a_registry_are_changed_as_they_are_there_and_what_cannot_be_read_stays() {
+    let registry = Registry::new();
+    let (mine, other) = (operators(), receipt(2, vec![image("x:1", "q.test/x", Role::Image, &[])]));
+    publish(&registry, "p", &mine).unwrap();
+    publish(&registry, "p", &other).unwrap();
+    let foreign = "line-0123456789abcdef";
+    push(&registry, "p/sealift/receipts", foreign, "somebody's");
+    let without = |gone: &'static str| {
+        move |receipt: &Receipt| {
+            let mut left = receipt.clone();
+            left.images.retain(|i| i.repository != gone);
+            Some(left).filter(|left| left != receipt)
+        }
+    };
+    let trouble = revise(&registry, "p", 0, &without("x")).unwrap_err();
+    assert!(matches!(&trouble, InventoryError::Published { name, .. } if name.ends_with(foreign)), "{trouble:?}");
+    assert_eq!(registry.tags("p/sealift/receipts").unwrap().len(), 2, "the foreign one, and that of the other set");
+    let digest = registry.tag_of("p/sealift/receipts", foreign).unwrap();
+    registry.delete_manifest("p/sealift/receipts", &digest).unwrap();
+    revise(&registry, "p", 0, &without("o/proxy")).unwrap();
+    assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), mine.images.len() - 1);
 }
 
 #[test]

@@ -195,4 +195,39 @@ fn a_receipt_in_the_registry_that_is_none_is_refused() {
     forged.put_manifest(&kept.bytes, kept.content_type.as_deref().unwrap(), &ManifestRef::Tag("other-0000000000000000".into())).unwrap();
     let other = User::new();
     other.run(&format!("check --to {} --dest-tls-verify=false", scene.to)).refused(2, "BAD_DOCUMENT", &["other-0000000000000000"]);
+    // Nothing is deleted by halves of the truth; what the message says works without a network, and leaves the other receipt right.
+    scene.config(&scene.user, &["legacy/web:list"]);
+    let removal = format!("skopeo delete docker://{}/sealift/receipts:other-0000000000000000", scene.to);
+    let generate = "delete --generate -c disc.yaml -o list.yaml";
+    let ran = scene.delete(&scene.user, &generate[7..]).refused(2, "BAD_DOCUMENT", &["--receipts", &removal]);
+    let folder = ran.err.split("keeps its own in ").nth(1).and_then(|rest| rest.split(')').next()).expect("a folder").to_owned();
+    scene.delete(&scene.user, &format!("{} --receipts {folder}", &generate[7..])).expect(0);
+    let ran = scene.delete(&scene.user, &format!("list.yaml --receipts {folder}")).expect(0);
+    assert!(ran.err.contains("other-0000000000000000") && !scene.there(2, 1), "{}", ran.err);
+    forged
+        .delete_manifest(&ManifestRef::Digest(
+            forged.head_manifest(&ManifestRef::Tag("other-0000000000000000".into())).unwrap().unwrap().digest,
+        ))
+        .unwrap();
+    other.run(&format!("where legacy/web:list --to {} --dest-tls-verify=false", scene.to)).expect(28);
+    other.run(&format!("where team/app:1.1 --to {} --dest-tls-verify=false", scene.to)).expect(0);
+}
+
+#[test]
+fn receipts_that_are_given_do_not_replace_what_the_registry_knows() {
+    let Some(scene) = Scene::new(true) else { return };
+    let (user, host) = (&scene.user, scene.fleet.host());
+    let words = format!("{} {host}/team/multi:amd", scene.fleet.words());
+    user.run(&format!("mirror {words} --to {} --receipt whole.json --src-tls-verify=false --dest-tls-verify=false", scene.to)).expect(0);
+    // One host's part of a set that several have brought.
+    let mut part: serde_json::Value = serde_json::from_slice(&fs::read(user.at("whole.json")).unwrap()).unwrap();
+    part["images"].as_array_mut().unwrap().retain(|image| image["repository"] == "team/app");
+    fs::write(user.at("part.json"), part.to_string()).unwrap();
+    scene.config(user, &["team/app:1.0"]);
+    scene.delete(user, "--generate -c disc.yaml -o list.yaml --receipts part.json").expect(0);
+    scene.delete(user, "list.yaml --receipts part.json").expect(0);
+    let other = User::new();
+    for (name, code) in [("legacy/web:list", 0), ("team/app:1.1", 0), ("team/app:1.0", 28)] {
+        other.run(&format!("where {name} --to {} --dest-tls-verify=false", scene.to)).expect(code);
+    }
 }

@@ -9,7 +9,10 @@ pub use run::{Deleted, delete, remaining};
 use super::check::{about, go_on};
 use super::{DeleteItem, DeleteList, InventoryError};
 use crate::digest::Digest;
-use crate::format::{Completeness, Receipt, ReceiptImage};
+use crate::format::{Completeness, Receipt, ReceiptImage, Role};
+use crate::limits;
+use crate::oci::referrers::cosign_suffix;
+use crate::oci::{Manifest, media};
 use crate::parallel::ask_all;
 use crate::progress::Progress;
 use crate::unpack::{Target, below, place};
@@ -48,6 +51,9 @@ pub struct Doomed {
     pub only_tag: bool,
     /// The registry has not had it any more; only the receipts still name it.
     pub was_gone: bool,
+    /// What the registry has of it. Another image may have it among its manifests.
+    #[serde(skip)]
+    pub root: Digest,
 }
 
 /// Something that was to be deleted and stays.
@@ -98,6 +104,10 @@ struct Meant {
     digest: Digest,
     /// As the registry has it.
     root: Digest,
+    /// What it refers to, as the registry has that, where that is meant too: it goes if that goes.
+    of: Option<Digest>,
+    /// The list names it; else it goes with something that is named.
+    listed: bool,
 }
 
 /// Works out what a list means: asks the registry for the tags and manifests of every repository concerned.
@@ -124,7 +134,7 @@ pub fn plan(
     }
     let places: BTreeSet<String> = meant.iter().map(|m| m.place.clone()).collect();
     let places: Vec<String> = places.into_iter().collect();
-    add_signatures(&mut meant, receipts, prefix);
+    attach(&mut meant, receipts, target, prefix)?;
     let shelves = ask_all(threads, &places, |place| {
         Ok::<_, InventoryError>((place.clone(), look(place, &meant, receipts, target, prefix, progress)?))
     })?;
@@ -176,7 +186,7 @@ fn find(
     };
     let tag = tag.or_else(|| known.map(|image| image.tag.clone()));
     let root = known.map_or(digest, root_of);
-    Ok(Some(Meant { place, tag, digest, root }))
+    Ok(Some(Meant { place, tag, digest, root, of: None, listed: true }))
 }
 
 /// What follows the name of the target. Lists of others have the host in any letter case (RFC 3986, 3.2.2).
@@ -203,31 +213,54 @@ fn root_of(image: &ReceiptImage) -> Digest {
     }
 }
 
-/// Signatures, attestations and SBOMs by tag (`sha256-HEX.sig`) go with what they are about.
-fn add_signatures(meant: &mut Vec<Meant>, receipts: &[Receipt], prefix: &str) {
-    let mut more = Vec::new();
-    for m in meant.iter() {
-        let all = || receipts.iter().flat_map(|r| &r.images);
-        let is_meant = |image: &ReceiptImage| {
-            meant
-                .iter()
-                .any(|o| below(prefix, &o.place) == image.repository && o.tag.as_ref() == Some(&image.tag) && o.digest == image.digest)
-        };
-        // Another name keeps the image, and so its signature.
-        if all().any(|i| i.digest == m.digest && i.repository == below(prefix, &m.place) && !is_meant(i)) {
-            continue;
-        }
-        let stem = format!("{}.", m.digest.to_string().replacen(':', "-", 1));
-        let about = |image: &&ReceiptImage| {
-            let ending = image.tag.strip_prefix(&stem);
-            image.repository == below(prefix, &m.place) && ending.is_some_and(|e| matches!(e, "sig" | "att" | "sbom"))
-        };
-        for image in all().filter(about) {
-            let known = |other: &Meant| other.place == m.place && other.tag.as_ref() == Some(&image.tag) && other.digest == image.digest;
-            if !meant.iter().chain(&more).any(known) {
-                more.push(Meant { place: m.place.clone(), tag: Some(image.tag.clone()), digest: image.digest, root: root_of(image) });
+/// Whatever refers to a meant image or to a member of it goes with it: signatures, attestations and SBOMs by tag (`sha256-HEX.sig`),
+/// and manifests with a subject, as far as receipts know them. What the list names itself is tied to its image all the same.
+fn attach(meant: &mut Vec<Meant>, receipts: &[Receipt], target: &dyn Target, prefix: &str) -> Result<(), InventoryError> {
+    let by_tag = |image: &ReceiptImage| image.tag.starts_with("sha256-") && image.tag.contains('.');
+    let mut images: BTreeMap<&str, Vec<&ReceiptImage>> = BTreeMap::new();
+    for image in receipts.iter().flat_map(|r| &r.images).filter(|image| image.role == Role::Referrer || by_tag(image)) {
+        images.entry(&image.repository).or_default().push(image);
+    }
+    let mut at = 0;
+    while let Some(Meant { place, digest, root, .. }) = meant.get(at) {
+        let (place, digest, root) = (place.clone(), *digest, *root);
+        at += 1;
+        let Some(here) = images.get(below(prefix, &place)) else { continue };
+        // Each with what the registry has of it.
+        let subjects = std::iter::once((digest, root)).chain(members(&place, root, target)?.into_iter().map(|member| (member, member)));
+        for (subject, of) in subjects {
+            let refers = |image: &&&ReceiptImage| {
+                let by_subject = image.role == Role::Referrer && image.subject == Some(subject);
+                image.digest != subject && (by_subject || by_tag(image) && cosign_suffix(&image.tag, &subject).is_some())
+            };
+            for image in here.iter().filter(refers) {
+                let same = |m: &&mut Meant| m.place == place && m.tag.as_ref() == Some(&image.tag) && m.digest == image.digest;
+                match meant.iter_mut().find(same) {
+                    Some(known) => known.of = known.of.or(Some(of)),
+                    None => meant.push(Meant {
+                        place: place.clone(),
+                        tag: Some(image.tag.clone()),
+                        digest: image.digest,
+                        root: root_of(image),
+                        of: Some(of),
+                        listed: false,
+                    }),
+                }
             }
         }
     }
-    meant.extend(more);
+    Ok(())
+}
+
+/// What lies below an index in the registry; nothing below an image.
+fn members(place: &str, root: Digest, target: &dyn Target) -> Result<BTreeSet<Digest>, InventoryError> {
+    let (mut found, mut indexes) = (BTreeSet::new(), vec![root]);
+    while let Some(index) = indexes.pop() {
+        let bytes = target.manifest(place, &index).map_err(|error| about(place, '@', index, error))?;
+        // What cannot be read names nothing here; whether it goes is judged elsewhere.
+        let Some(manifest) = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok()) else { continue };
+        let fresh = manifest.children().iter().filter(|child| found.len() < limits::INDEX_CHILDREN && found.insert(child.digest));
+        indexes.extend(fresh.filter(|child| matches!(child.media_type.as_str(), media::OCI_INDEX | media::DOCKER_LIST)).map(|c| c.digest));
+    }
+    Ok(found)
 }

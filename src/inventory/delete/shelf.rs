@@ -7,6 +7,7 @@ use crate::inventory::InventoryError;
 use crate::inventory::check::{about, go_on, nodes};
 use crate::limits;
 use crate::oci::Manifest;
+use crate::oci::referrers::fallback_tag;
 use crate::progress::Progress;
 use crate::unpack::{Target, below};
 use std::collections::{BTreeMap, BTreeSet};
@@ -22,6 +23,9 @@ pub(super) struct Shelf {
     pub(super) absent: BTreeSet<Digest>,
     /// Indexes that are there and cannot be read, or lie too deep, with their names: what they need is not known.
     pub(super) unread: BTreeMap<Digest, String>,
+    /// Tags of lists of what refers to a meant image, each with what the registry has of that image (distribution specification,
+    /// "Referrers Tag Schema").
+    pub(super) lists: Vec<(String, Digest)>,
     /// What a deletion that was cut off has left: manifests below an index that is gone. Indexes first.
     pub(super) orphans: Vec<Digest>,
 }
@@ -43,16 +47,24 @@ pub(super) fn look(
             shelf.kept.entry(root_of(image)).or_insert_with(|| format!("{place}:{}", image.tag));
         }
     }
+    let subjects = here.iter().flat_map(|m| [(m.digest, m.root)].into_iter().chain(m.of.map(|of| (of, of))));
+    let subjects: BTreeMap<String, (Digest, Digest)> = subjects.map(|of| (fallback_tag(&of.0), of)).collect();
     for tag in target.tags(place).map_err(|error| about(place, ':', "", error))? {
         go_on(progress)?;
         let Some(digest) = target.tag(place, &tag).map_err(|error| about(place, ':', &tag, error))? else { continue };
-        if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
+        // Others may call an image so, by its digest: that is no list.
+        let list = subjects.get(&tag).copied();
+        if let Some((_, root)) = list.filter(|(subject, root)| ![*subject, *root].contains(&digest)) {
+            shelf.lists.push((tag.clone(), root));
+        } else if !here.iter().any(|m| m.tag.as_ref() == Some(&tag) && m.root == digest) {
             shelf.kept.entry(digest).or_insert_with(|| format!("{place}:{tag}"));
         }
         shelf.tags.insert(tag, digest);
     }
-    let roots: BTreeSet<Digest> = shelf.kept.keys().copied().chain(here.iter().map(|m| m.root)).collect();
+    let lists: BTreeSet<Digest> = shelf.lists.iter().filter_map(|(tag, _)| shelf.tags.get(tag)).copied().collect();
+    let roots: BTreeSet<Digest> = shelf.kept.keys().chain(&lists).copied().chain(here.iter().map(|m| m.root)).collect();
     shelf.walk(place, &roots, target, progress)?;
+    shelf.keep_what_is_no_list(place);
     // One that goes needs nothing any more.
     shelf.unread.retain(|digest, _| shelf.kept.contains_key(digest) || here.iter().all(|m| m.root != *digest));
     // A root that is gone no longer says what was below it: the receipts do. Not where a kept one is gone as well, whose it could be.
@@ -70,6 +82,21 @@ pub(super) fn look(
 }
 
 impl Shelf {
+    /// What only has the tag of a list is an image like others: of a list, all that is there refers to the image.
+    fn keep_what_is_no_list(&mut self, place: &str) {
+        let Shelf { lists, tags, manifests, kept, .. } = self;
+        lists.retain(|(tag, _)| {
+            let Some(digest) = tags.get(tag) else { return false };
+            let refers = |child: &Manifest| child.subject.as_ref().is_some_and(|subject| fallback_tag(&subject.digest) == *tag);
+            let list = manifests.get(digest).filter(|m| m.is_index());
+            let is_list = list.is_some_and(|l| l.children().iter().filter_map(|c| manifests.get(&c.digest)).all(refers));
+            if !is_list {
+                kept.entry(*digest).or_insert_with(|| format!("{place}:{tag}"));
+            }
+            is_list
+        });
+    }
+
     /// Reads the manifests of these and of everything below them.
     fn walk(&mut self, place: &str, roots: &BTreeSet<Digest>, target: &dyn Target, progress: &dyn Progress) -> Result<(), InventoryError> {
         let mut pending: Vec<(Digest, usize)> = roots.iter().map(|d| (*d, 0)).collect();
