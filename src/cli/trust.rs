@@ -206,7 +206,7 @@ fn by_fingerprint(text: &str, trust: &TrustFolder) -> Result<(PublicKey, String)
 fn min_signatures(args: &MinSignatures, folder: &TrustFolder, ctx: &Context) -> Result<Outcome, Error> {
     folder.set_min_signatures(&args.stream, usize::from(args.number))?;
     let counts = folder.load()?.policy().min_signatures(&format!("stream:{}", args.stream));
-    ctx.output.line(&format!("sets of stream {} need signatures of {}", args.stream, counted(counts, "different owner")));
+    ctx.output.line(&format!("sets of stream {} need signatures of {}", args.stream, counted(counts, "owner")));
     if counts > usize::from(args.number) {
         ctx.output.warn(&format!("a statement about several streams demands {counts}; the highest counts (`sealift trust list`)"));
     }

@@ -1,6 +1,6 @@
 //! What all requests to a host find out together: that nobody is there.
 //!
-//! Who asks a host that is gone tries for about half a minute. If everybody did so, one after the other, a run would go on for minutes
+//! Who asks a host that is gone tries for up to a minute. If everybody did so, one after the other, a run would go on for minutes
 //! after it is lost: so once somebody has used up all tries without one answer from the host, the others stop waiting, for a while
 //! nobody asks at all, and after that each asks once. The first answer ends it.
 

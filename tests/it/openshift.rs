@@ -502,7 +502,7 @@ fn a_plan_with_what_was_made_for_it_is_packed_where_it_was_made() {
     // With a policy what was made here is not refused for that, and elsewhere it is.
     fs::write(journey.user.at("policy.json"), r#"{"default": [{"type": "insecureAcceptAnything"}]}"#).unwrap();
     fs::copy(journey.user.at("policy.json"), other.at("policy.json")).unwrap();
-    let with_policy = line.replace("OUT", "--policy policy.json OUT2");
+    let with_policy = format!("plan plan.json --src-tls-verify=false --policy policy.json --release-key {}", key.display());
     journey.user.run(&with_policy).expect(0);
     other.run(&with_policy).refused(19, "POLICY_REFUSED", &["was not made here"]);
     a_release_is_proven_again(&other, &line);
