@@ -75,6 +75,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         true => Instructions::Idms,
         false => Instructions::None,
     });
+    if let Some(path) = &args.receipt {
+        published::place(path)?;
+    }
     let signer = args.signing.signer(ctx)?;
     let workspace = args.between.workspace.open(ctx)?;
     // The target first: a wrong password there shall not be noticed after all sources were asked.
@@ -117,10 +120,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         }
     };
     told(&report, ctx);
+    published::keep(&report.receipt, &report.receipt_bytes, target.as_ref(), &prefix, !args.no_registry_receipt, ctx);
     if let Some(path) = &args.receipt {
         published::save(path, &report.receipt_bytes, signer.as_deref())?;
     }
-    published::keep(&report.receipt, &report.receipt_bytes, target.as_ref(), &prefix, !args.no_registry_receipt, ctx);
     let folder = resources::after_unpack(&args.to, None, ctx)?;
     mirror_instructions(instructions, &report.receipt, ctx)?;
     let outcome = in_json(&report)?.with("resources", folder)?;

@@ -119,15 +119,24 @@ fn none(name: &str, ctx: &Context) -> Error {
     error
 }
 
+/// The folder of a file that is to be written, and its name in it. Asked before the work as well: a mistyped path shall not be noticed
+/// after hours.
+///
+/// # Errors
+/// The path is that of a folder, or of no file; the folder is not there.
+pub fn place(path: &Path) -> Result<(Dir, &str), Error> {
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let name = path.file_name().and_then(|n| n.to_str()).filter(|_| !path.is_dir());
+    let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
+    Ok((Dir::open(parent)?, name))
+}
+
 /// Writes a receipt to a file; signed when there is a key.
 ///
 /// # Errors
 /// The file, or the key.
 pub fn save(path: &Path, bytes: &[u8], signer: Option<&dyn Signer>) -> Result<(), Error> {
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let name = path.file_name().and_then(|n| n.to_str());
-    let name = name.ok_or_else(|| Error::new(Code::Usage, format!("{} is no file name", path.display())))?;
-    let dir = Dir::open(parent)?;
+    let (dir, name) = place(path)?;
     let signature = signer.map(|signer| sign_detached(signer, Namespace::Receipt, bytes)).transpose()?;
     // The signature of an earlier receipt would make this one look forged.
     dir.remove(&format!("{name}.sig"))?;

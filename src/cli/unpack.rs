@@ -91,6 +91,9 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
             .remedy("give the paths of one set at a time, or choose with --stream"));
     }
     refuse_forks(&sets)?;
+    if let Some(path) = &args.receipt {
+        published::place(path)?;
+    }
     let signer = args.signing.signer(ctx)?;
     let Place { target, prefix, client } = connections::target(ctx, &args.to, &args.target)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
@@ -155,11 +158,11 @@ impl Work<'_> {
             Ok(report) => {
                 told(&report, set, ctx);
                 tally.add(&report, set);
+                let publish = !self.args.no_registry_receipt;
+                published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, publish, ctx);
                 if let Some(path) = &self.args.receipt {
                     published::save(path, &report.receipt_bytes, self.signer)?;
                 }
-                let publish = !self.args.no_registry_receipt;
-                published::keep(&report.receipt, &report.receipt_bytes, self.target, &self.prefix, publish, ctx);
                 Ok(report.waiting.is_empty())
             }
             Err(stopped) => {
@@ -215,11 +218,13 @@ impl Work<'_> {
             );
             self.ctx.progress.say(Level::Info, &line);
         }
+        let dir = spools.sub(name)?;
         let limit = match self.args.spool_size {
             Some(bytes) => bytes,
-            None => (spools.free()? / 4).min(SPOOL_BYTES),
+            // What it holds itself counts as free: else it might take less with every medium.
+            None => (spools.free()?.saturating_add(Spool::held_in(&dir)?) / 4).min(SPOOL_BYTES),
         };
-        Ok(Spool::open(&spools.sub(name)?, limit, unpack::MEMORY)?)
+        Ok(Spool::open(&dir, limit, unpack::MEMORY)?)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::oci::{Descriptor, Manifest, media};
 use crate::unpack::{PutAs, Target, place};
 use serde_json::json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
 
 /// Where receipts lie below the prefix of a registry.
@@ -151,22 +151,24 @@ pub fn revise(
     change: &dyn Fn(&Receipt) -> Option<Receipt>,
 ) -> Result<(), InventoryError> {
     let place = place(prefix, max_nested_paths, REPOSITORY)?;
+    let mut gone = BTreeSet::new();
     for _ in 0..ATTEMPTS {
-        if revise_listed(target, &place, prefix, change)? {
-            return Ok(());
+        if revise_listed(target, &place, prefix, change, &mut gone)? {
+            break;
         }
     }
     Ok(())
 }
 
-/// False when one that was listed has gone meanwhile, for another may say the same since.
+/// False when one that was listed has gone meanwhile ([`listed`]).
 fn revise_listed(
     target: &dyn Target,
     place: &str,
     prefix: &str,
     change: &dyn Fn(&Receipt) -> Option<Receipt>,
+    gone: &mut BTreeSet<String>,
 ) -> Result<bool, InventoryError> {
-    let (mut all, mut failed) = (true, None);
+    let (mut as_before, mut failed) = (true, None);
     for tag in tags(target, place)? {
         let there = match read(target, place, &tag) {
             Err(error @ InventoryError::Published { .. }) => {
@@ -175,8 +177,13 @@ fn revise_listed(
             }
             other => other?,
         };
-        all &= there.is_some();
-        let Some((there, _)) = there.filter(|(there, _)| path_of(&there.receipt.target) == Some(prefix)) else { continue };
+        let Some((there, _)) = there else {
+            as_before &= !gone.insert(tag);
+            continue;
+        };
+        if path_of(&there.receipt.target) != Some(prefix) {
+            continue;
+        }
         let Some(left) = change(&there.receipt) else { continue };
         // First what is left, then what was: cut short in between, both are there, and the next deletion finds them.
         if !left.images.is_empty() && put(target, place, &left)? == there.digest {
@@ -185,7 +192,7 @@ fn revise_listed(
         let about = |error| InventoryError::Target { subject: format!("{place}:{tag}"), error };
         target.delete_manifest(place, &there.digest).map_err(about)?;
     }
-    failed.map_or(Ok(all), Err)
+    failed.map_or(Ok(as_before), Err)
 }
 
 /// Puts a receipt under its tag; gives the digest of its manifest.
@@ -219,20 +226,27 @@ fn put(target: &dyn Target, place: &str, receipt: &Receipt) -> Result<Digest, In
 /// over, for what it would have named may be deleted otherwise.
 pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Result<Vec<Receipt>, InventoryError> {
     let place = place(prefix, max_nested_paths, REPOSITORY)?;
+    let mut gone = BTreeSet::new();
     for _ in 0..ATTEMPTS {
-        if let Some(receipts) = fetch_listed(target, &place)? {
-            return Ok(in_order(receipts));
+        let (documents, as_before) = listed(target, &place, &mut gone)?;
+        if as_before {
+            let receipts = documents.iter().map(|(tag, document)| content(target, &place, tag, document));
+            return Ok(in_order(receipts.collect::<Result<_, _>>()?));
         }
     }
     Err(InventoryError::Published { name: at(target, &place), why: "what lies there was replaced each time it was read".into() })
 }
 
-/// All receipts that are listed now; nothing when one of them has gone meanwhile, for another may say the same since.
-fn fetch_listed(target: &dyn Target, place: &str) -> Result<Option<Vec<Receipt>>, InventoryError> {
+/// What the receipts that are listed now announce, and whether none of them has gone meanwhile: another may say the same since, and must
+/// be listed. What is `gone` since an earlier listing and listed all the same is a name some registries keep of what was deleted.
+fn listed(target: &dyn Target, place: &str, gone: &mut BTreeSet<String>) -> Result<(Vec<(String, Descriptor)>, bool), InventoryError> {
     // All sizes before any content: what is announced is the most that is read.
-    let (mut documents, mut total) = (Vec::new(), 0u64);
+    let (mut documents, mut total, mut as_before) = (Vec::new(), 0u64, true);
     for tag in tags(target, place)? {
-        let Some((_, document)) = find(target, place, &tag)? else { return Ok(None) };
+        let Some((_, document)) = find(target, place, &tag)? else {
+            as_before &= !gone.insert(tag);
+            continue;
+        };
         total = total.saturating_add(document.size);
         documents.push((tag, document));
     }
@@ -240,7 +254,7 @@ fn fetch_listed(target: &dyn Target, place: &str) -> Result<Option<Vec<Receipt>>
         let why = format!("its receipts have {total} bytes, and {} are the most that are read", limits::RECEIPTS_BYTES);
         return Err(InventoryError::Published { name: at(target, place), why });
     }
-    documents.iter().map(|(tag, document)| content(target, place, tag, document)).collect::<Result<_, _>>().map(Some)
+    Ok((documents, as_before))
 }
 
 /// The tags that can be receipts'.

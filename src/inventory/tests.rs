@@ -662,6 +662,20 @@ fn what_lies_beside_receipts_is_none_of_them_and_what_is_called_like_one_must_be
     }
 }
 
+/// Some registries go on listing the tag of a manifest that was deleted.
+#[test]
+fn names_that_stay_behind_stand_in_nobodys_way() {
+    let registry = Registry::new();
+    publish(&registry, "p", &brought(&["a:1"])).unwrap();
+    let gone = "s-0123456789abcdef-0123456789abcdef".to_owned();
+    registry.inner.lock().unwrap().tags.get_mut("p/sealift/receipts").unwrap().insert(gone, digest("gone"));
+    assert_eq!(told(&registry), ["a:1"]);
+    publish(&registry, "p", &brought(&["b:1"])).unwrap();
+    assert_eq!(told(&registry), ["a:1", "b:1"]);
+    revise(&registry, "p", 0, &|receipt| Some(Receipt { images: vec![], ..receipt.clone() })).unwrap();
+    assert_eq!(told(&registry), Vec::<String>::new());
+}
+
 /// Receipts were once put under the name of their set alone.
 #[test]
 fn a_receipt_under_the_name_of_its_set_is_read_and_taken_up() {

@@ -314,7 +314,7 @@ impl PlannedBlob {
 }
 
 /// Children first, each once.
-fn collect(
+pub(super) fn collect(
     at: &Digest,
     all: &BTreeMap<Digest, &ManifestData>,
     depth: usize,

@@ -1,6 +1,6 @@
 //! From a wish to a plan: every tag pinned to a digest once, every manifest read, every name decided.
 
-use super::plan::{Options, PackPlan, distinct};
+use super::plan::{Options, PackPlan, collect, distinct};
 use super::referrers::Search;
 use super::{Ask, Error, Failure, Reason, Wish};
 use crate::digest::Digest;
@@ -60,7 +60,7 @@ pub fn plan(
         })
         .collect();
     find_collision(names.iter().map(|(source, destination, digest)| (source.as_str(), destination, *digest)))?;
-    let trees = each_name_once(trees);
+    let trees = each_name_once(trees)?;
     let failed = failures.iter().map(|f| Missing { name: f.name.clone(), code: code(f), reason: f.told(&f.reason) });
     let missing = wish.missing.iter().cloned().chain(failed).collect();
     let documents = crate::format::in_order(wish.documents.clone());
@@ -73,7 +73,7 @@ fn failure(ask: &Ask, error: OriginError) -> Failure {
 }
 
 /// The same content under one name, asked for several times, is one image: the first, which then is part of all that need it.
-fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
+fn each_name_once(trees: Vec<Resolved>) -> Result<Vec<Resolved>, Error> {
     let mut positions = BTreeMap::new();
     let mut once: Vec<Resolved> = Vec::new();
     for resolved in trees {
@@ -83,6 +83,9 @@ fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
                 let all = first.image.part_of.iter().cloned().chain(resolved.image.part_of).collect();
                 first.image.part_of = sorted(all);
                 first.image.subject = first.image.subject.or(resolved.image.subject);
+                let platforms = first.image.platforms.iter().cloned().chain(resolved.image.platforms);
+                first.image.platforms = distinct(platforms);
+                add_members(first, resolved.tree)?;
             }
             None => {
                 positions.insert(name, once.len());
@@ -90,7 +93,22 @@ fn each_name_once(trees: Vec<Resolved>) -> Vec<Resolved> {
             }
         }
     }
-    once
+    Ok(once)
+}
+
+/// Adds the manifests of another choice of members of the same index. With all members there, it is no choice.
+fn add_members(resolved: &mut Resolved, tree: Vec<ManifestData>) -> Result<(), Error> {
+    let root = resolved.image.root.digest;
+    let both: BTreeMap<Digest, &ManifestData> = resolved.tree.iter().chain(&tree).map(|node| (node.digest, node)).collect();
+    let children = both.get(&root).and_then(|data| Manifest::parse(&data.bytes(), Some(&data.media_type)).ok());
+    let whole = children.is_some_and(|root| root.children().iter().all(|child| both.contains_key(&child.digest)));
+    let mut merged = Vec::new();
+    collect(&root, &both, 0, &mut BTreeSet::new(), &mut merged)?;
+    resolved.tree = merged;
+    if whole {
+        resolved.image.platforms.clear();
+    }
+    Ok(())
 }
 
 pub(super) fn sorted(mut words: Vec<String>) -> Vec<String> {

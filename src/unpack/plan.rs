@@ -338,6 +338,10 @@ fn road(setting: &Setting<'_>, blob: &Blob, mountable: bool) -> Result<Road, Unp
     }
     let volumes: BTreeSet<u32> = parts(blob).map(|(v, ..)| v).collect();
     if volumes.len() > 1 && !volumes.is_subset(setting.media.volumes_here()) {
+        // It was given its room when the spool might take more, and keeps it.
+        if setting.spool.holds(&blob.digest) {
+            return Ok(Road::Spool);
+        }
         return Err(UnpackError::SpoolTooSmall { digest: blob.digest, size: blob.size, spool_size: setting.spool.limit(), volumes });
     }
     Ok(Road::Direct)

@@ -205,3 +205,23 @@ fn straight_from_the_medium_nothing_wrong_arrives_either() {
         assert_eq!(registry.inventory(&prefix), outside.inventory(&ALL), "{n}");
     }
 }
+
+/// The file of a receipt cannot be written: told before the night where that can be known, and after it nothing of the rest is lost.
+#[test]
+fn a_receipt_file_that_cannot_be_written_costs_no_other_receipt() {
+    let Some(registry) = registry() else { return };
+    let outside = Outside::new();
+    let set = outside.set();
+    let inside = outside.inside();
+    let to = format!("{}/receipt", registry.host());
+    let with = |file: &Path, fault: &str| inside.run_with(fault, &[&line(&set, &to)[..], &["--receipt", text(file)]].concat());
+    let nowhere = inside.path().join("nowhere");
+    with(&nowhere.join("r.json"), "fail:none:1:EIO").exits(2).says(&["FILE_MISSING", text(&nowhere)]);
+    assert!(registry.inventory("receipt").tags.is_empty());
+    let full = inside.path().join("full");
+    fs::create_dir(&full).unwrap();
+    with(&full.join("r.json"), &format!("fail:fs.create {}:1+:ENOSPC", text(&full))).exits(30).says(&["NO_SPACE", text(&full)]);
+    let check = ["check", "--to", &to, "--dest-tls-verify=false"];
+    inside.run(&check).exits(0).never_says("this host has no receipts");
+    Home::new().run(&check).exits(0).says(&["this host has no receipts"]);
+}

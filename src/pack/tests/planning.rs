@@ -104,6 +104,32 @@ fn two_images_on_one_name_are_refused_before_anything_is_fetched() {
     assert_eq!(twice.images.len(), 1);
 }
 
+/// Two charts, or a chart and a list of images, may need one image on different platforms.
+#[test]
+fn an_image_that_is_asked_for_twice_is_carried_on_the_platforms_of_both() {
+    let mut memory = Memory::default();
+    let members = ["amd64", "arm64", "s390x"].map(|arch| (arch, memory.image(&[noise(50_000, arch.len() as u8 + arch.as_bytes()[1])])));
+    let multi = memory.index(&members);
+    memory.tag("team/multi:1", &multi);
+    let memory = Arc::new(memory);
+    let carried = |platforms: [&[&str]; 2]| {
+        let mut both = wish(&[NAMES[2], NAMES[2]]);
+        for (ask, platforms) in both.asks.iter_mut().zip(platforms) {
+            ask.platforms = platforms.iter().map(|p| p.parse().unwrap()).collect();
+        }
+        let (plan, failures) = planned(&memory, &both, 300_000);
+        assert!(failures.is_empty() && plan.images.len() == 1);
+        assert_eq!(PackPlan::parse(&plan.to_bytes().unwrap()).unwrap(), plan);
+        let platforms: Vec<String> = plan.images[0].platforms.iter().map(ToString::to_string).collect();
+        (platforms.join(" "), plan.manifests.len())
+    };
+    let two = ("linux/amd64 linux/arm64".to_owned(), 3);
+    assert_eq!(carried([&["linux/arm64"], &["linux/amd64"]]), two);
+    assert_eq!(carried([&["linux/amd64", "linux/arm64"], &["linux/amd64"]]), two);
+    assert_eq!(carried([&["linux/arm64"], &[]]), (String::new(), 4));
+    assert_eq!(carried([&["linux/arm64", "linux/s390x"], &["linux/amd64"]]), (String::new(), 4), "all of them is not a part");
+}
+
 #[test]
 fn blocked_images_stay_outside() {
     let memory = Arc::new(three());

@@ -10,7 +10,7 @@ mod room;
 mod tests;
 
 use crate::digest::{Digest, Hasher};
-use crate::fs::{Dir, File, FsError, Lock};
+use crate::fs::{Dir, Entry, File, FsError, Lock};
 use crate::parallel::locked;
 use std::io::{self, Read};
 use std::sync::{Arc, Condvar, Mutex};
@@ -126,14 +126,18 @@ impl Spool {
         Ok(())
     }
 
+    /// Bytes that lie in the spool in `dir`.
+    pub fn held_in(dir: &Dir) -> Result<u64, FsError> {
+        Ok(bytes_of(&dir.list()?))
+    }
+
     /// Bytes that lie in the spools in `parent`, by their folders' names; those of `own` do not count.
     pub fn others(parent: &Dir, own: &str) -> Result<Vec<(String, u64)>, FsError> {
         let mut found = Vec::new();
         for folder in parent.list()?.into_iter().filter(|e| !e.regular && e.name != own) {
             let Ok(entries) = parent.open_sub(&folder.name).and_then(|dir| dir.list()) else { continue };
             if entries.iter().any(|e| e.regular && e.name == LOCK) {
-                let blobs = entries.iter().filter(|e| e.regular && e.name.ends_with(BLOB));
-                found.push((folder.name, blobs.map(|e| e.size).fold(0, u64::saturating_add)));
+                found.push((folder.name, bytes_of(&entries)));
             }
         }
         found.retain(|(_, bytes)| *bytes > 0);
@@ -252,6 +256,10 @@ impl Spool {
     pub(super) fn held(&self) -> Vec<Digest> {
         locked(&self.usage).files.keys().copied().collect()
     }
+}
+
+fn bytes_of(entries: &[Entry]) -> u64 {
+    entries.iter().filter(|e| e.regular && e.name.ends_with(BLOB)).map(|e| e.size).fold(0, u64::saturating_add)
 }
 
 /// Name of the file of a blob.

@@ -302,3 +302,18 @@ fn a_spool_file_changed_between_runs_is_read_again() {
     }
     assert_eq!(world.registry.end_state(), undisturbed());
 }
+
+/// The default is a part of what is free, and what lies in the spool is not free any more; or a person asks for less the second time.
+#[test]
+fn a_blob_that_has_its_room_keeps_it_when_the_spool_may_take_less() {
+    let mut world = World::new();
+    let medium = sample();
+    world.unpack(&medium.with(&[1])).unwrap();
+    world.spool = 8000;
+    for volume in [2, 3, 1] {
+        world.unpack(&medium.with(&[volume])).unwrap();
+    }
+    let report = world.unpack(&medium).unwrap();
+    assert!(report.is_complete() && report.direct.is_empty(), "{report:?}");
+    assert_eq!(world.registry.end_state(), undisturbed());
+}
