@@ -153,6 +153,9 @@ pub const CHART_DEPTH: usize = 8;
 pub const CHART_INDEX_BYTES: u64 = 128 << 20;
 /// Values of one YAML document of a chart once its aliases are followed ("billion laughs").
 pub const CHART_VALUES: usize = 1 << 19;
+/// Values of a chart and all charts inside of it, with what these are given from outside; 32 bytes of text and 8 of a template weigh as
+/// much as one. Global values are copied to every chart, and one chart may be inside under thousands of names.
+pub const CHART_ALL_VALUES: usize = 1 << 21;
 /// Bytes of text in one YAML document of a chart once its aliases are followed.
 pub const CHART_TEXT: usize = 32 << 20;
 /// Steps the reading of one chart's templates may take: templates can loop in loops.

@@ -37,13 +37,14 @@ pub(super) fn read(chart: &Chart, over: &[Value], paths: &[ImagePath]) -> Readin
     let mut values = chart.values.clone();
     over.iter().for_each(|file| yaml::merge(&mut values, file, 0));
     let tags = values.get("tags").cloned().unwrap_or(Value::Null);
-    let root = assemble(chart, chart.metadata.name().to_owned(), values, &tags, &mut reading);
+    let mut assembly = Assembly { tags, left: limits::CHART_ALL_VALUES, reading: &mut reading };
+    let root = assembly.of(chart, chart.metadata.name().to_owned(), values);
     let mut library = Library::default();
     let mut bodies = Vec::new();
     collect(&root, &mut library, &mut bodies, &mut reading);
     let mut context = Context::new(&library);
-    for (part, path, body) in &bodies {
-        let text = context.run(body, scope(part)).text;
+    for (scope, path, body) in &bodies {
+        let text = context.run(body, scope.clone()).text;
         rendered(&text, paths, &mut reading.found);
         if context.gave_up {
             reading.gaps.push(format!("{} and what follows it (too much work)", shown(path)));
@@ -56,37 +57,78 @@ pub(super) fn read(chart: &Chart, over: &[Value], paths: &[ImagePath]) -> Readin
     reading
 }
 
-/// Charts below a chart, as its dependencies switch them on and name them (helm documentation, "Chart Dependencies").
-fn assemble<'c>(chart: &'c Chart, name: String, mut values: Value, tags: &Value, reading: &mut Reading) -> Part<'c> {
-    let mut wanted: Vec<(&Chart, String)> = Vec::new();
-    for dependency in &chart.dependencies {
-        let alias = dependency.alias.clone().unwrap_or_else(|| dependency.name.clone());
-        match chart.charts.iter().find(|c| c.metadata.name() == dependency.name) {
-            _ if !enabled(dependency, &values, tags) => reading.off.push(format!("chart {}", shown(&alias))),
-            Some(found) => wanted.push((found, alias)),
-            None => reading.gaps.push(format!("chart {}, which is not in the archive", shown(&dependency.name))),
-        }
-    }
-    let listed = |c: &&Chart| chart.dependencies.iter().any(|d| d.name == c.metadata.name());
-    wanted.extend(chart.charts.iter().filter(|c| !listed(c)).map(|c| (c, c.metadata.name().to_owned())));
-    let mut parts = Vec::new();
-    for (child, alias) in wanted {
-        let mut given = child.values.clone();
-        if let Some(over) = values.get(&alias) {
-            yaml::merge(&mut given, over, 0);
-        }
-        if let (Some(global), Value::Object(given)) = (values.get("global"), &mut given) {
-            yaml::merge(given.entry("global").or_insert_with(|| Value::Object(Map::new())), global, 0);
-        }
-        let part = assemble(child, alias.clone(), given, tags, reading);
-        // The parent sees what its child is given.
-        if let Value::Object(values) = &mut values {
-            values.insert(alias, part.values.clone());
-        }
-        parts.push(part);
-    }
-    Part { chart, name, values, parts }
+/// Puts charts together with the values they are given.
+struct Assembly<'r> {
+    tags: Value,
+    /// Of [`limits::CHART_ALL_VALUES`].
+    left: usize,
+    reading: &'r mut Reading,
 }
+
+impl Assembly<'_> {
+    /// Charts below a chart, as its dependencies switch them on and name them (helm documentation, "Chart Dependencies").
+    fn of<'c>(&mut self, chart: &'c Chart, name: String, mut values: Value) -> Part<'c> {
+        let mut wanted: Vec<(&Chart, String)> = Vec::new();
+        for dependency in &chart.dependencies {
+            let alias = dependency.alias.clone().unwrap_or_else(|| dependency.name.clone());
+            match chart.charts.iter().find(|c| c.metadata.name() == dependency.name) {
+                _ if !enabled(dependency, &values, &self.tags) => self.reading.off.push(format!("chart {}", shown(&alias))),
+                Some(found) => wanted.push((found, alias)),
+                None => self.reading.gaps.push(format!("chart {}, which is not in the archive", shown(&dependency.name))),
+            }
+        }
+        let listed = |c: &&Chart| chart.dependencies.iter().any(|d| d.name == c.metadata.name());
+        wanted.extend(chart.charts.iter().filter(|c| !listed(c)).map(|c| (c, c.metadata.name().to_owned())));
+        let mut parts = Vec::new();
+        for (child, alias) in wanted {
+            let (over, global) = (values.get(&alias), values.get("global"));
+            let templates: usize = child.templates.iter().map(|(path, text)| path.len() + text.len()).sum();
+            let room =
+                self.spend(1 + templates / TEMPLATE) && [Some(&child.values), over, global].into_iter().flatten().all(|v| self.take(v));
+            if !room {
+                self.reading.gaps.push(format!("chart {} and what follows it (too much)", shown(&alias)));
+                break;
+            }
+            let mut given = child.values.clone();
+            if let Some(over) = over {
+                yaml::merge(&mut given, over, 0);
+            }
+            if let (Some(global), Value::Object(given)) = (global, &mut given) {
+                yaml::merge(given.entry("global").or_insert_with(|| Value::Object(Map::new())), global, 0);
+            }
+            let part = self.of(child, alias.clone(), given);
+            // The parent sees what its child is given.
+            if !self.take(&part.values) {
+                self.reading.gaps.push(format!("what chart {} is given, for the charts above it (too much)", shown(&alias)));
+            } else if let Value::Object(values) = &mut values {
+                values.insert(alias, part.values.clone());
+            }
+            parts.push(part);
+        }
+        Part { chart, name, values, parts }
+    }
+
+    fn spend(&mut self, units: usize) -> bool {
+        let left = self.left.checked_sub(units);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Room for a copy of these values; no more of them is looked at than there is room for.
+    fn take(&mut self, value: &Value) -> bool {
+        match value {
+            Value::Array(list) => self.spend(1) && list.iter().all(|value| self.take(value)),
+            Value::Object(map) => self.spend(1) && map.iter().all(|(key, value)| self.spend(key.len() / TEXT) && self.take(value)),
+            Value::String(text) => self.spend(1 + text.len() / TEXT),
+            _ => self.spend(1),
+        }
+    }
+}
+
+/// Bytes of text that weigh as much as a value.
+const TEXT: usize = 32;
+/// Bytes of a template, which is parsed.
+const TEMPLATE: usize = 8;
 
 /// The first condition that is a yes or no decides, then tags; without either it is on.
 fn enabled(dependency: &Dependency, values: &Value, tags: &Value) -> bool {
@@ -99,22 +141,18 @@ fn enabled(dependency: &Dependency, values: &Value, tags: &Value) -> bool {
 }
 
 /// All templates: those of sub-charts first, since a parent's definition replaces theirs.
-fn collect<'p, 'c>(
-    part: &'p Part<'c>,
-    library: &mut Library,
-    bodies: &mut Vec<(&'p Part<'c>, String, super::template::Body)>,
-    reading: &mut Reading,
-) {
+fn collect(part: &Part<'_>, library: &mut Library, bodies: &mut Vec<(Val, String, super::template::Body)>, reading: &mut Reading) {
     for inner in &part.parts {
         collect(inner, library, bodies, reading);
     }
+    let scope = scope(part);
     for (path, source) in &part.chart.templates {
         let file = path.rsplit('/').next().unwrap_or_default();
         let place = format!("{}/{path}", part.name);
         match library.add(source) {
             None => reading.gaps.push(format!("template {}", shown(&place))),
             Some(body) if !file.starts_with('_') && !file.ends_with(".txt") && !part.chart.metadata.is_library() => {
-                bodies.push((part, place, body));
+                bodies.push((scope.clone(), place, body));
             }
             Some(_) => {}
         }

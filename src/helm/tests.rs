@@ -410,3 +410,28 @@ proptest::proptest! {
         }
     }
 }
+
+/// Each chart inside gets a copy of the global values, and each alias is a chart of its own.
+#[test]
+fn values_and_templates_do_not_multiply_by_the_charts_inside() {
+    let meta = |name: &str| format!("apiVersion: v2\nname: {name}\nversion: 1.0.0\n");
+    let global = format!("global:\n  many: [{}]\nimage: q.test/a:1\n", "1,".repeat(100_000).trim_end_matches(','));
+    let inner: Vec<(String, String)> = (0..60).map(|n| (format!("c/charts/s{n}/Chart.yaml"), meta(&format!("s{n}")))).collect();
+    let mut files = vec![("c/Chart.yaml".to_owned(), meta("c")), ("c/values.yaml".to_owned(), global)];
+    files.extend(inner);
+    let aliases: String = (0..60_000).map(|n| format!("- {{name: s, alias: a{n}, version: 1.0.0}}\n")).collect();
+    let words = "# words\n".repeat(8_000);
+    let many = vec![
+        ("c/Chart.yaml".to_owned(), format!("{}dependencies:\n{aliases}", meta("c"))),
+        ("c/values.yaml".to_owned(), "image: q.test/a:1\n".to_owned()),
+        ("c/charts/s/Chart.yaml".to_owned(), meta("s")),
+        ("c/charts/s/templates/x.yaml".to_owned(), words),
+    ];
+    for files in [files, many] {
+        let files: Vec<(&str, &str)> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+        let images = read_images(&Package::read(tgz(&files), "c").unwrap());
+        // What is read up to there counts, and that something is missing is said.
+        assert_eq!(names(&images), ["q.test/a:1"]);
+        assert!(images.notes.iter().any(|note| note.contains("too much")), "{:?}", images.notes);
+    }
+}
