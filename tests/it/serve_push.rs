@@ -505,6 +505,19 @@ fn a_replica_over_one_folder() {
     replica.get(&format!("/v2/a/manifests/{}", Digest::sha256(&bytes))).refuses(404, "MANIFEST_UNKNOWN");
 }
 
+/// A client that asks before it sends gigabytes hears the refusal, and is not told to go on first.
+#[test]
+fn who_asks_first_is_refused_before_anything_is_sent() {
+    let site = Site::new();
+    let served = site.serve();
+    for (path, status) in [("/v2/A/manifests/1", 400), ("/v2/a/blobs/uploads/?digest=x", 400), ("/v1/a", 404)] {
+        let mut stream = served.connect();
+        let head = "Host: x\r\nContent-Length: 100000000\r\nExpect: 100-Continue";
+        write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+        assert_eq!(reply(&stream, false).unwrap().status, status, "{path}");
+    }
+}
+
 #[test]
 fn an_upload_survives_a_cut_and_a_restart() {
     let site = Site::new();
