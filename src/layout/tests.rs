@@ -441,6 +441,20 @@ fn a_collection_follows_tags_and_what_is_attached_to_them() {
     assert_eq!(layout.size(&orphan.digest).unwrap(), None);
 }
 
+/// An artifact may carry the manifest of an image as a layer; the image's own layers stay all the same.
+#[test]
+fn a_collection_looks_into_what_it_has_met_as_a_layer() {
+    let (_temp, layout) = fresh();
+    let image = stored(&layout, b"{\"a\":1}", None);
+    let config = put(&layout, b"{}");
+    let artifact = serde_json::json!({"schemaVersion": 2, "config": config, "layers": [put_as(&layout, b"x", "x"), image]});
+    let artifact = put_as(&layout, artifact.to_string().as_bytes(), media::OCI_MANIFEST);
+    layout.tag("a:1", &artifact).unwrap();
+    layout.tag("b:1", &image).unwrap();
+    assert_eq!(layout.collect_garbage(u64::MAX).unwrap().files, 0);
+    assert!(layout.missing(&image, |_| true).unwrap().is_empty());
+}
+
 /// What a manifest reaches that cannot be read is not known: nothing may go.
 #[test]
 fn a_collection_that_cannot_see_removes_nothing() {

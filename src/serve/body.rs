@@ -130,7 +130,11 @@ pub(super) fn stream(begun: Begun, place: Option<OwnedSemaphorePermit>, told: im
 }
 
 /// The body of a request: taken once, by whoever wants it.
-pub(super) struct Sent(Option<Incoming>);
+pub(super) struct Sent {
+    body: Option<Incoming>,
+    /// The client sends it only when it is asked to (RFC 9110, 10.1.1), which reading does.
+    waits: bool,
+}
 
 enum Piece {
     Data(Bytes),
@@ -146,14 +150,14 @@ pub(super) struct SentReader {
 }
 
 impl Sent {
-    pub fn new(body: Incoming) -> Sent {
-        Sent(Some(body))
+    pub fn new(body: Incoming, waits: bool) -> Sent {
+        Sent { body: Some(body), waits }
     }
 
     /// A reader for a thread. Fails where the body is cut; never ends early.
     pub fn reader(&mut self) -> SentReader {
         let (send, pieces) = mpsc::channel(4);
-        if let Some(mut body) = self.0.take() {
+        if let Some(mut body) = self.body.take() {
             tokio::spawn(async move {
                 loop {
                     let piece = match tokio::time::timeout(SILENT, body.frame()).await {
@@ -182,7 +186,8 @@ impl Sent {
     /// The whole body, if it has at most `limit` bytes; `None` for more.
     pub async fn whole(&mut self, limit: usize) -> Result<Option<Vec<u8>>, StoreError> {
         let mut bytes = Vec::new();
-        let Some(body) = &mut self.0 else { return Ok(Some(bytes)) };
+        let Some(body) = &mut self.body else { return Ok(Some(bytes)) };
+        self.waits = false;
         loop {
             match tokio::time::timeout(SILENT, body.frame()).await {
                 Ok(None) => return Ok(Some(bytes)),
@@ -198,9 +203,9 @@ impl Sent {
         }
     }
 
-    /// Reads what nobody wanted, within reason.
+    /// Reads what nobody wanted, within reason; but asks nobody for it.
     pub async fn drain(&mut self) {
-        if let Some(body) = self.0.take() {
+        if let Some(body) = self.body.take().filter(|_| !self.waits) {
             drain(body).await;
         }
     }

@@ -9,7 +9,7 @@ use super::store::{Store, StoreError, Writer};
 use super::{lists, pull, push};
 use crate::text::shown;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -134,7 +134,8 @@ pub(super) async fn handle(state: Arc<State>, peer: SocketAddr, request: Request
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let (began, user) = (Instant::now(), "-".to_owned());
     let mut line = Line { state: state.clone(), peer, began, method: method.clone(), path, user, told: false };
-    let mut asked = Asked { parts, body: Sent::new(body) };
+    let waits = parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let mut asked = Asked { parts, body: Sent::new(body, waits) };
     let answer = match admit(&state, &asked, &mut line.user).await {
         Ok(route) => serve(&state, route, &mut asked).await,
         Err(refusal) => Err(refusal),

@@ -404,6 +404,48 @@ fn what_a_pusher_was_told_of_is_young_again() {
     served.get(&format!("/v2/a/blobs/{}", digests[3])).refuses(404, "BLOB_UNKNOWN");
 }
 
+/// A slow push: the index of one platform has just come, what it refers to came more than a day ago, and the image that names it is still
+/// to come.
+#[test]
+fn what_a_young_manifest_refers_to_stays() {
+    let site = Site::new();
+    let served = site.serve();
+    let bytes = image(&served, "a", 1);
+    let (member, layer) = (Digest::sha256(&bytes), Digest::sha256(&noise(1, 2000)));
+    let index = |digest: Digest, kind: &str, size: usize| {
+        json!({"schemaVersion": 2, "mediaType": media::OCI_INDEX, "manifests": [descriptor(kind, digest, size)]}).to_string()
+    };
+    let inner = index(member, media::OCI_MANIFEST, bytes.len());
+    let young = Digest::sha256(inner.as_bytes());
+    served.manifest("a", &member.to_string(), media::OCI_MANIFEST, &bytes).is(201);
+    served.manifest("a", &young.to_string(), media::OCI_INDEX, inner.as_bytes()).is(201);
+    // It looks like a manifest and is none: no reason to end a collection.
+    served.blob("a", index(Digest::sha256(b"no manifest"), media::OCI_MANIFEST, 11).as_bytes());
+    served.blob("a", b"no manifest");
+    let alone = served.blob("a", b"nobody's");
+    let age = |keep: Option<Digest>| {
+        for entry in std::fs::read_dir(site.layout().join("blobs/sha256")).unwrap().map(Result::unwrap) {
+            if keep.is_none_or(|keep| entry.file_name() != keep.hex().as_str()) {
+                let file = std::fs::File::open(entry.path()).unwrap();
+                file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_secs(90_000)).unwrap();
+            }
+        }
+    };
+    let collect = || site.home.run(&["serve", "--collect-garbage", &format!("oci:{}", text(&site.layout()))]).exits(0);
+    age(Some(young));
+    collect();
+    served.get(&format!("/v2/a/blobs/{alone}")).refuses(404, "BLOB_UNKNOWN");
+    let outer = index(young, media::OCI_INDEX, inner.len());
+    served.manifest("a", "whole", media::OCI_INDEX, outer.as_bytes()).is(201);
+    served.get(&format!("/v2/a/manifests/{member}")).is(200);
+    served.get(&format!("/v2/a/blobs/{layer}")).is(200);
+    // Once nobody names it and all of it is old, all of it goes.
+    served.delete("/v2/a/manifests/whole").is(202);
+    age(None);
+    collect();
+    assert_eq!(std::fs::read_dir(site.layout().join("blobs/sha256")).unwrap().count(), 0);
+}
+
 /// The list of deletions is read and written whole: it must not hold what a collection has removed.
 #[test]
 fn a_collection_forgets_deletions() {
@@ -461,6 +503,19 @@ fn a_replica_over_one_folder() {
     replica.send("POST", "/v2/a/blobs/uploads/", &[], b"").refuses(405, "UNSUPPORTED");
     served.delete(&format!("/v2/a/manifests/{}", Digest::sha256(&bytes))).is(202);
     replica.get(&format!("/v2/a/manifests/{}", Digest::sha256(&bytes))).refuses(404, "MANIFEST_UNKNOWN");
+}
+
+/// A client that asks before it sends gigabytes hears the refusal, and is not told to go on first.
+#[test]
+fn who_asks_first_is_refused_before_anything_is_sent() {
+    let site = Site::new();
+    let served = site.serve();
+    for (path, status) in [("/v2/A/manifests/1", 400), ("/v2/a/blobs/uploads/?digest=x", 400), ("/v1/a", 404)] {
+        let mut stream = served.connect();
+        let head = "Host: x\r\nContent-Length: 100000000\r\nExpect: 100-Continue";
+        write!(stream, "POST {path} HTTP/1.1\r\n{head}\r\n\r\n").unwrap();
+        assert_eq!(reply(&stream, false).unwrap().status, status, "{path}");
+    }
 }
 
 #[test]
