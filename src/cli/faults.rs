@@ -28,7 +28,7 @@ enum Plan {
 pub fn timing(text: Option<&str>) -> Timing {
     let usual = Timing::default();
     match text.is_some_and(|text| text.split(';').any(|plan| plan == HURRY)) {
-        true => Timing { retry_base: usual.retry_base / 100, retry_cap: usual.retry_cap / 100, ..usual },
+        true => Timing { retry_base: usual.retry_base / 100, retry_cap: usual.retry_cap / 100, outage: usual.outage / 100, ..usual },
         false => usual,
     }
 }
@@ -152,7 +152,10 @@ mod tests {
         let (usual, hurried) = (timing(Some("count:hurry")), timing(Some("count:/f;hurry")));
         assert!(hook("hurry").unwrap()("http", "GET x").is_ok());
         assert_eq!((usual.tries, usual.stall), (hurried.tries, hurried.stall));
-        assert_eq!((usual.retry_base, usual.retry_cap), (hurried.retry_base * 100, hurried.retry_cap * 100));
+        assert_eq!(
+            (usual.retry_base, usual.retry_cap, usual.outage),
+            (hurried.retry_base * 100, hurried.retry_cap * 100, hurried.outage * 100)
+        );
     }
 
     #[test]

@@ -128,6 +128,11 @@ impl Host {
         found
     }
 
+    /// True once the host has answered a ping.
+    pub fn has_answered(&self) -> bool {
+        self.entrance.get().is_some()
+    }
+
     /// Why this host, and none that it sends to, could not be connected to, where the failure is that.
     pub fn silence<'a>(&self, failure: &'a Error) -> Option<&'a Reason> {
         let Error::Unreachable { host, reason } = failure else { return None };

@@ -53,6 +53,8 @@ pub struct Timing {
     pub retry_cap: Duration,
     /// Longest `Retry-After` that is honoured.
     pub retry_after_cap: Duration,
+    /// How long a host that has answered before may be away, tries or no tries: registries are restarted and moved at night.
+    pub outage: Duration,
     /// First wait when a registry has counted too many pulls and does not say how long to wait; doubles each time up to
     /// `retry_after_cap`. Such limits are counted in hours: asking again within seconds only uses the tries up.
     pub pulls_base: Duration,
@@ -68,6 +70,7 @@ impl Default for Timing {
             retry_base: Duration::from_millis(500),
             retry_cap: Duration::from_secs(30),
             retry_after_cap: Duration::from_secs(5 * 60),
+            outage: Duration::from_secs(2 * 60),
             pulls_base: Duration::from_secs(60),
         }
     }

@@ -1,7 +1,8 @@
 //! What all requests to a host find out together: that nobody is there.
 //!
-//! Who asks a host that is gone tries for up to a minute. If everybody did so, one after the other, a run would go on for minutes
-//! after it is lost: so once somebody has used up all tries without one answer from the host, the others stop waiting, for a while
+//! A host that has answered before may be restarted, or moved: it is waited for until it has been away for a while, however fast
+//! the tries were used up. If everybody did so, one after the other, a run would go on for long after a host is lost: so the time
+//! counts for all together, and once somebody has given up without one answer from the host, the others stop waiting, for a while
 //! nobody asks at all, and after that each asks once. The first answer ends it.
 
 use super::error::Reason;
@@ -21,6 +22,8 @@ pub(super) struct Outage {
 struct State {
     /// Somebody has tried in vain as often as one may: why, and when that was last seen.
     gone: Option<(Reason, Instant)>,
+    /// Since when nothing came but silence, and answers of a proxy that finds no registry behind it.
+    away: Option<Instant>,
     told: Option<Instant>,
     /// What was told is that nobody answers.
     told_silence: bool,
@@ -31,15 +34,23 @@ impl Outage {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Any answer. True when a person was told that none came.
-    pub fn answered(&self) -> bool {
+    /// Any answer; with `away` one that says that the registry is. True when a person was told that none came.
+    pub fn answered(&self, away: bool) -> bool {
         let mut state = self.state();
         state.gone = None;
+        if !away {
+            state.away = None;
+        }
         let told = std::mem::take(&mut state.told_silence);
         if told {
             state.told = None;
         }
         told
+    }
+
+    /// How long the host has been away by now.
+    pub fn away(&self) -> Duration {
+        self.state().away.get_or_insert_with(Instant::now).elapsed()
     }
 
     /// All tries are used up.
@@ -85,7 +96,7 @@ mod tests {
     }
 
     fn timing() -> Timing {
-        Timing { tries: 8, retry_base: HOUR, retry_cap: HOUR, retry_after_cap: HOUR, ..Timing::default() }
+        Timing { tries: 8, retry_base: HOUR, retry_cap: HOUR, retry_after_cap: HOUR, outage: Duration::ZERO, ..Timing::default() }
     }
 
     /// Runs it, and says that it hangs if it does.
@@ -104,7 +115,7 @@ mod tests {
         // Who comes later does not begin again with all tries.
         assert!(ends(&client, core.after(&host, refused("r.test:5000"), 1, 8)).is_err());
         // Once it has answered all is as before; and the silence of a store of blobs is not the registry's.
-        assert!(host.outage.answered() && !host.outage.is_gone(), "an hour of waiting was told");
+        assert!(host.outage.answered(false) && !host.outage.is_gone(), "an hour of waiting was told");
         assert!(ends(&client, core.after(&host, refused("cdn.test"), 8, 8)).is_err());
         assert!(!host.outage.is_gone());
     }
@@ -119,6 +130,36 @@ mod tests {
         let ping = client.repository(&name, "a").ping();
         assert!(matches!(ping, Err(Error::Unreachable { reason: Reason::Refused, .. })), "{ping:?}");
         assert!(matches!(listener.accept(), Err(e) if e.kind() == std::io::ErrorKind::WouldBlock));
+    }
+
+    #[test]
+    fn a_host_that_has_answered_may_be_away_for_a_while() {
+        let registry = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let name = registry.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            use std::io::{Read as _, Write as _};
+            let mut first = [0; 1000];
+            for mut stream in registry.incoming().flatten() {
+                // What greets with TLS is sent away.
+                if matches!(stream.read(&mut first), Ok(n) if n == 0 || !first.starts_with(b"GET ")) {
+                    continue;
+                }
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            }
+        });
+        let fast = Duration::from_millis(1);
+        let timing = Timing { tries: 4, retry_base: fast, retry_cap: fast, outage: HOUR, ..Timing::default() };
+        let client = Client::new(Options { timing, verify_tls: false, ..Options::default() }).unwrap();
+        let host = client.shared.core.host(&name);
+        let after = |attempt, failure: Error| ends(&client, client.shared.core.after(&host, failure, attempt, 4));
+        assert!(after(4, refused(&name)).is_err(), "one that never answered is not waited for");
+        assert!(host.outage.answered(false) || !host.outage.is_gone());
+        client.repository(&name, "a").ping().unwrap();
+        assert!(after(4, refused(&name)).is_ok() && after(7, refused(&name)).is_ok());
+        assert!(after(8, refused(&name)).is_err(), "and no host for ever");
+        host.outage.answered(false);
+        // A question that is to be quick stays so.
+        assert!(ends(&client, client.shared.core.after(&host, refused(&name), 1, 1)).is_err());
     }
 
     #[test]
@@ -145,12 +186,12 @@ mod tests {
         let told = heard.lock().unwrap().clone();
         assert_eq!(told.len(), 1, "{told:?}");
         assert!(told[0].starts_with("r.test cannot be reached: connection refused; waiting 1 s"), "{told:?}");
-        assert!(host.outage.answered() && !host.outage.answered());
+        assert!(host.outage.answered(false) && !host.outage.answered(false));
         // Another request, another time: what is no silence has no end to be told.
         let target = Arc::new(Target { host: "r.test".into(), repository: "a".into(), reference: "t".into() });
         let stalled = Error::Stalled { target, after: HOUR };
         ends(&client, core.after(&host, stalled, 3, 8)).unwrap();
         assert_eq!(heard.lock().unwrap().len(), 2);
-        assert!(!host.outage.answered());
+        assert!(!host.outage.answered(false));
     }
 }

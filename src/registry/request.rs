@@ -199,7 +199,8 @@ impl Core {
     /// After the `attempt`-th failure: waits if another try makes sense, else gives the failure back.
     pub async fn after(&self, host: &Host, failure: Error, attempt: u32, tries: u32) -> Result<(), Error> {
         let silence = host.silence(&failure);
-        if !failure.is_transient() || attempt >= tries || silence.is_some() && host.outage.is_gone() {
+        let used_up = attempt >= tries && !(tries >= self.options.timing.tries && self.may_return(host, &failure, attempt));
+        if !failure.is_transient() || used_up || silence.is_some() && host.outage.is_gone() {
             if let Some(reason) = silence.filter(|_| attempt >= self.options.timing.tries) {
                 host.outage.give_up(reason.clone());
             }
@@ -222,7 +223,8 @@ impl Core {
         }
         if attempt >= TOLD_FAILURE || wait >= TOLD_WAIT {
             let seconds = wait.as_secs_f64().ceil().max(1.0);
-            self.tell(host, silence.is_some(), || format!("{failure}; waiting {seconds:.0} s, then try {} of {tries}", attempt + 1));
+            let of = if attempt < tries { format!("try {} of {tries}", attempt + 1) } else { "once more".to_owned() };
+            self.tell(host, silence.is_some(), || format!("{failure}; waiting {seconds:.0} s, then {of}"));
         }
         if asked.is_some() || matches!(failure, Error::RateLimited { .. }) {
             // The host is asked for a pause by one request; all others pause as well.
@@ -242,6 +244,14 @@ impl Core {
             self.sleep(left.min(TICK)).await?;
         }
         Ok(())
+    }
+
+    /// Whether a host that was there is away, and not for long yet. Twice the tries are the end where single requests find it away
+    /// and others do not.
+    fn may_return(&self, host: &Host, failure: &Error, attempt: u32) -> bool {
+        let away = host.silence(failure).is_some() || failure.answer().is_some_and(|answer| is_away(answer.status));
+        let timing = &self.options.timing;
+        away && host.has_answered() && host.outage.away() < timing.outage && attempt < timing.tries.saturating_mul(2)
     }
 
     /// Tells what is waited for, at most once a minute and host.
@@ -327,7 +337,8 @@ impl Core {
             request = request.header(CONTENT_LENGTH, length).body(body);
         }
         let answer = self.watched(call.patience, request.send()).await.map_err(|halt| call.halted(halt, call.patience))?;
-        if answer.is_ok() && own && host.outage.answered() {
+        let away = answer.as_ref().is_ok_and(|answer| is_away(answer.status().as_u16()));
+        if answer.is_ok() && own && host.outage.answered(away) {
             (self.options.note)(&format!("{} answers again", shown(&host.name)));
         }
         answer.map_err(|e| lost(tls::reason(&e)))
@@ -374,6 +385,11 @@ impl Core {
 /// is shorter than the first wait of our own is not asked for.
 fn asked_for(timing: &Timing, wait: Duration) -> Option<Duration> {
     (wait >= timing.retry_base).then(|| wait.min(timing.retry_after_cap))
+}
+
+/// Answers of a proxy or route that finds no registry behind it, and of a registry that is just starting.
+fn is_away(status: u16) -> bool {
+    matches!(status, 502..=504)
 }
 
 fn doubled(base: Duration, attempt: u32) -> Duration {

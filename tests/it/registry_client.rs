@@ -22,6 +22,7 @@ pub fn quick() -> Timing {
         retry_base: Duration::from_millis(5),
         retry_cap: Duration::from_millis(50),
         retry_after_cap: Duration::from_millis(300),
+        outage: Duration::ZERO,
         pulls_base: Duration::from_millis(200),
     }
 }
