@@ -96,10 +96,9 @@ fn unusable(error: &InventoryError, target: &str, ctx: &Context) -> Error {
         Some(folder) => format!(" (this host keeps its own in {})", shown(&folder.display().to_string())),
         None => " (a host that unpacked or mirrored into it keeps its own in its state folder, receipts/)".to_owned(),
     };
-    let host = target.split('/').next().unwrap_or(target);
     let one = name.rsplit('/').next().is_some_and(|last| last.contains(':'));
     let removed = match one {
-        true => format!("; or, where nobody needs what is there, remove it: skopeo delete docker://{}/{}", shown(host), shown(name)),
+        true => format!("; or, where nobody needs what is there, remove it: skopeo delete docker://{}", shown(name)),
         false => String::new(),
     };
     Error::from(error).remedy(format!("say with --receipts FILE, or a folder of them, which receipts count{own}{removed}"))

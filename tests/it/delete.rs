@@ -191,7 +191,9 @@ fn a_receipt_in_the_registry_that_is_none_is_refused() {
     let forged = repository(&scene.registry.host(), "d/sealift/receipts");
     let tags = forged.tags().unwrap();
     assert!(tags.len() == 1 && tags[0].starts_with("mirror-"), "{tags:?}");
-    let kept = forged.manifest(&ManifestRef::Tag(tags[0].clone())).unwrap();
+    let mut kept = forged.manifest(&ManifestRef::Tag(tags[0].clone())).unwrap();
+    // Not under the digest of the true one, with which it would go.
+    kept.bytes.push(b'\n');
     forged.put_manifest(&kept.bytes, kept.content_type.as_deref().unwrap(), &ManifestRef::Tag("other-0000000000000000".into())).unwrap();
     let other = User::new();
     other.run(&format!("check --to {} --dest-tls-verify=false", scene.to)).refused(2, "BAD_DOCUMENT", &["other-0000000000000000"]);
