@@ -277,7 +277,8 @@ fn a_medium_that_is_gone_for_good() {
         scene.check(&user, fault);
         scene.finish(&user, fault);
     }
-    for n in spread(scene.operations("fs."), 7) {
+    // Reads come in pieces of any size: the last operations are not there in every run.
+    for n in spread(scene.operations("fs.") - 8, 7) {
         let (user, told) = (scene.user.twin(), format!("gone at {n}"));
         let ran = scene.pack(&user, &format!("fail:fs.:{n}+:EIO"));
         assert_eq!(ran.exit, 13, "{told}: {ran:?}");
