@@ -223,8 +223,7 @@ mod tests {
         let ledger = Dir::open(temp.path()).unwrap().durable(false);
         let plan = |level| PackPlan::new(Options { level, ..Options::default() }, vec![], vec![], vec![]).unwrap();
         let given = Cell::new(None);
-        let sequence =
-            |plan: &PackPlan, given: &Given| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());
+        let sequence = |plan: &PackPlan, given: &Given| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());
         assert_eq!(sequence(&plan(1), &given).unwrap(), 5);
         assert_eq!(sequence(&plan(2), &given).unwrap(), 5, "late failures made another plan of it");
         assert!(sequence(&plan(1), &Cell::new(None)).is_err(), "another run has another set");

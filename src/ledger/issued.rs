@@ -172,7 +172,10 @@ mod tests {
         let dir = Dir::open(temp.path()).unwrap().durable(false);
         let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
         let mut issued = Issued::open(&dir).unwrap();
-        assert_eq!(issued.assign("s", a, Wanted::FromClock(10), 1).unwrap(), Assigned { sequence: 10, created: 1, fresh: true, before: None });
+        assert_eq!(
+            issued.assign("s", a, Wanted::FromClock(10), 1).unwrap(),
+            Assigned { sequence: 10, created: 1, fresh: true, before: None }
+        );
         assert_eq!(issued.assign("s", b, Wanted::FromClock(20), 2).unwrap().sequence, 20);
         let back = Assigned { sequence: 30, created: 3, fresh: true, before: Some(10) };
         assert_eq!(issued.assign("s", a, Wanted::FromClock(30), 3).unwrap(), back, "going back is a step forward");
