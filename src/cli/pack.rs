@@ -147,7 +147,7 @@ fn same_as(name: &SetName, given: &Assigned) -> Option<SameAs> {
     let earlier = format!("{}-{sequence}", name.stream());
     let line = match given.fresh {
         true => format!(
-            "the content is that of the older set {earlier}: {name} goes back to it on the other side (to make {earlier} itself again: --sequence {sequence})"
+            "sequence {sequence} had this content before, and newer sets came after it: {name} goes back to it on the other side (--sequence {sequence} makes {earlier} itself again)"
         ),
         false => format!("{name} was packed, or begun, from the same content before: this is the same set again"),
     };
