@@ -35,7 +35,7 @@ Exit numbers: 0 done, 2 usage, 3 partial, 10-17 trust and content, 20-26 registr
 /// Options of every command.
 #[derive(clap::Args, Clone, Copy, Debug, Default)]
 pub struct Global {
-    /// Only warnings and errors
+    /// Only results, warnings and errors: no progress
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Messages")]
     pub quiet: bool,
     /// Say what is being done, and list every image

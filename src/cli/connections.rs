@@ -251,7 +251,9 @@ impl Sources {
 
 impl Origins for Sources {
     fn open(&self, source: &Source) -> Result<Arc<dyn Origin>, OriginError> {
-        Ok(match source {
+        // Plans record sources as they are written.
+        let source = source.clone().settled(&values::is_folder);
+        Ok(match &source {
             Source::Registry(reference) => self.repository(&reference.host, &reference.repository),
             Source::Layout { dir, .. } => self.layout(dir)?,
             Source::Made(_) => return self.open_made(None),

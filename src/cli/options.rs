@@ -289,7 +289,7 @@ pub struct Identity {
     /// Stream the set belongs to: 1 to 32 of a-z, 0-9 and -. Keys are trusted per stream
     #[arg(long, default_value = "default", value_parser = values::stream, help_heading = "Set")]
     pub stream: String,
-    /// Sequence number, higher than that of the stream's earlier sets (default: seconds since 1970)
+    /// Sequence number, higher than that of the stream's earlier sets, or that of the earlier set to make again (default: seconds since 1970)
     #[arg(long, value_name = "N", help_heading = "Set")]
     pub sequence: Option<u64>,
     /// Site the set is meant for; others refuse it. May be given several times (default: any site)

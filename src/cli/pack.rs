@@ -9,7 +9,7 @@ use crate::digest::Digest;
 use crate::error::{Code, Detail, Error};
 use crate::format::SetName;
 use crate::fs::Dir;
-use crate::ledger::{Issued, Wanted};
+use crate::ledger::{Assigned, Issued, Wanted};
 use crate::pack::{self, PackPlan, Seal};
 use crate::text::{are, counted};
 use std::cell::{Cell, RefCell};
@@ -21,6 +21,9 @@ use std::path::PathBuf;
 /// Plans, fetches into the workspace, writes the volumes into OUT, writes the index, signs it when a key is given, and reads
 /// everything back. A run that was stopped goes on where it was when the same command is given again. Without --key the set
 /// is not finished until `sealift sign` has been run.
+///
+/// The content of the stream's newest set, packed again, gives the same set again. The content of an older one gives a new set
+/// with a higher sequence, which goes back on purpose; --sequence N makes the older set N again as it was.
 #[derive(clap::Args, Debug)]
 #[command(override_usage = "sealift pack [OPTIONS] <WISH>... <OUT>", after_help = plan::WISHES)]
 pub struct Args {
@@ -107,7 +110,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         progress: ctx.progress.as_ref(),
     };
     let report = pack::run(job)?;
-    told(&report, &carried.take(), left_out, &out, ctx)
+    let same = given.get().and_then(|(assigned, _)| same_as(&report.name, &assigned));
+    told(&report, &carried.take(), same, left_out, &out, ctx)
 }
 
 /// Seconds since 1970; `SOURCE_DATE_EPOCH` stands in for the clock.
@@ -115,21 +119,49 @@ fn clock(ctx: &Context) -> u64 {
     ctx.environment.source_date_epoch.unwrap_or_else(super::now)
 }
 
-/// Gives a plan its sequence and time: those it had before, when it was packed before. `given` is what this run has given out:
-/// a plan made smaller by late failures takes it over, so that `--sequence` holds for it too.
-fn seal(plan: &PackPlan, ledger: &Dir, given: &Cell<Option<(u64, Digest)>>, wanted: Wanted, now: u64) -> Result<Seal, pack::Error> {
+/// What a run was given, and the plan it was given to.
+type Given = Cell<Option<(Assigned, Digest)>>;
+
+/// Gives a plan its sequence and time: those it had before, when it is that of the newest set. `given` is what this run has got:
+/// a plan made smaller by late failures takes over what is fresh, so that `--sequence` holds for it too.
+fn seal(plan: &PackPlan, ledger: &Dir, given: &Given, wanted: Wanted, now: u64) -> Result<Seal, pack::Error> {
     let (stream, digest) = (&plan.options.stream, plan.digest()?);
     let mut issued = Issued::open(ledger)?;
-    if let Some((sequence, earlier)) = given.take() {
-        issued.withdraw(stream, sequence, &earlier)?;
+    if let Some((earlier, whole)) = given.take().filter(|(earlier, _)| earlier.fresh) {
+        issued.withdraw(stream, earlier.sequence, &whole)?;
     }
     let assigned = issued.assign(stream, digest, wanted, now)?;
-    given.set(assigned.fresh.then_some((assigned.sequence, digest)));
+    given.set(Some((assigned, digest)));
     let name = SetName::new(stream, assigned.sequence).ok_or(pack::Error::Name { stream: stream.clone(), sequence: assigned.sequence })?;
     Ok(Seal { name, created: super::rfc3339(assigned.created) })
 }
 
-fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &std::path::Path, ctx: &Context) -> Result<Outcome, Error> {
+/// A set of the same content that there was before, and what this one has to do with it.
+struct SameAs {
+    name: String,
+    line: String,
+}
+
+fn same_as(name: &SetName, given: &Assigned) -> Option<SameAs> {
+    let sequence = given.before?;
+    let earlier = format!("{}-{sequence}", name.stream());
+    let line = match given.fresh {
+        true => format!(
+            "sequence {sequence} had this content before, and newer sets came after it: {name} goes back to it on the other side (--sequence {sequence} makes {earlier} itself again)"
+        ),
+        false => format!("{name} was packed, or begun, from the same content before: this is the same set again"),
+    };
+    Some(SameAs { name: earlier, line })
+}
+
+fn told(
+    report: &pack::Report,
+    carried: &Carried,
+    same: Option<SameAs>,
+    left_out: Vec<Detail>,
+    out: &std::path::Path,
+    ctx: &Context,
+) -> Result<Outcome, Error> {
     let total: u64 = report.volumes.iter().map(|(_, size)| size).sum();
     for (name, size) in &report.volumes {
         ctx.output.line(&format!("{name}  {}", bytes(*size)));
@@ -142,6 +174,9 @@ fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &s
         counted(report.volumes.len(), "volume"),
         report.identity
     ));
+    if let Some(same) = &same {
+        ctx.output.line(&same.line);
+    }
     carried.told(ctx);
     match report.read_back {
         Some(true) => ctx.output.line("read back from the medium: every blob is as it should be"),
@@ -166,6 +201,7 @@ fn told(report: &pack::Report, carried: &Carried, left_out: Vec<Detail>, out: &s
     Ok(Outcome::done()
         .with("set", report.name.to_string())?
         .with("identity", report.identity)?
+        .with("sameAs", same.map(|same| same.name))?
         .with("volumes", volumes)?
         .with("carries", carried)?
         .with("images", report.images)?
@@ -187,8 +223,7 @@ mod tests {
         let ledger = Dir::open(temp.path()).unwrap().durable(false);
         let plan = |level| PackPlan::new(Options { level, ..Options::default() }, vec![], vec![], vec![]).unwrap();
         let given = Cell::new(None);
-        let sequence =
-            |plan: &PackPlan, given: &Cell<_>| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());
+        let sequence = |plan: &PackPlan, given: &Given| seal(plan, &ledger, given, Wanted::Exactly(5), 9).map(|seal| seal.name.sequence());
         assert_eq!(sequence(&plan(1), &given).unwrap(), 5);
         assert_eq!(sequence(&plan(2), &given).unwrap(), 5, "late failures made another plan of it");
         assert!(sequence(&plan(1), &Cell::new(None)).is_err(), "another run has another set");

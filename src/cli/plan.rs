@@ -35,7 +35,7 @@ pub struct Args {
 /// What a wish can be; `pack` says the same.
 pub const WISHES: &str = "\
 A WISH that ends in .json is a saved plan; an existing file, or what ends in .yaml or .yml, is an ImageSetConfiguration \
-(mirror.openshift.io/v2alpha1); oci:FOLDER[:TAG] is an image in an OCI layout; anything else is a reference such as \
+(mirror.openshift.io/v2alpha1); oci:FOLDER[:NAME] is an image in an OCI layout; anything else is a reference such as \
 quay.io/org/name:1.2 or docker.io/library/nginx@sha256:HEX. Several references may be given.";
 
 /// Runs the command.

@@ -71,9 +71,12 @@ impl Watch {
 }
 
 impl Stage {
-    /// `fetch: 1.20 GB of 4.70 GB (25 %)`
+    /// `fetch: 1.20 GB of 4.70 GB (25 %)`; three digits would say of the last part that all of it is there.
     fn line(&self) -> String {
         match self.done.saturating_mul(100).checked_div(self.total) {
+            Some(percent) if self.done < self.total && bytes(self.done) == bytes(self.total) => {
+                format!("{}: almost {} ({percent} %)", self.name, bytes(self.total))
+            }
             Some(percent) => format!("{}: {} of {} ({percent} %)", self.name, bytes(self.done), bytes(self.total)),
             None => format!("{}: {}", self.name, bytes(self.done)),
         }
@@ -109,7 +112,8 @@ impl Progress for Watch {
         let mut stages = self.stages();
         let draw = self.terminal && !self.silent();
         if !draw && !self.silent() {
-            let size = if total > 0 { format!(", {}", bytes(total)) } else { String::new() };
+            // What is there already, or not needed, is part of the size and may never be a step.
+            let size = if total > 0 { format!(", up to {}", bytes(total)) } else { String::new() };
             self.output.message(&format!("{name}: begins{size}"));
         }
         let bar = draw.then(|| bar(&name, total));
@@ -142,7 +146,8 @@ impl Progress for Watch {
         // Of a stage whose size nobody knew there is nothing to sum up.
         if !self.silent() && stage.total > 0 {
             let seconds = (self.clock)().saturating_sub(stage.began).as_secs();
-            self.output.message(&format!("{}: done, {} in {seconds} s", stage.name, bytes(stage.done)));
+            let done = if stage.done > 0 { format!(", {}", bytes(stage.done)) } else { String::new() };
+            self.output.message(&format!("{}: done{done} in {seconds} s", stage.name));
         }
     }
 
@@ -197,7 +202,23 @@ mod tests {
         watch.end();
         assert_eq!(
             err.text(),
-            "fetch: begins, 1.00 kB\nfetch: 501 B of 1.00 kB (50 %)\nfetch: 510 B of 1.00 kB (51 %)\nfetch: done, 510 B in 12 s\n"
+            "fetch: begins, up to 1.00 kB\nfetch: 501 B of 1.00 kB (50 %)\nfetch: 510 B of 1.00 kB (51 %)\nfetch: done, 510 B in 12 s\n"
+        );
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_there_that_is_not() {
+        let Rig { watch, seconds, err } = rig(Verbosity::Normal, Format::Text);
+        watch.begin("upload", 500_000_000);
+        seconds.store(20, Ordering::Relaxed);
+        watch.advance(499_999_000);
+        watch.end();
+        watch.begin("upload", 500_000_000);
+        watch.end();
+        assert_eq!(
+            err.text(),
+            "upload: begins, up to 500 MB\nupload: almost 500 MB (99 %)\nupload: done, 500 MB in 20 s\n\
+             upload: begins, up to 500 MB\nupload: done in 0 s\n"
         );
     }
 

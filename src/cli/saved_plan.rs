@@ -90,7 +90,7 @@ fn prove(plan: &PackPlan, (digest, source): (&Digest, &str), keyring: &Keyring, 
 /// A plan pins digests, so that a second person can rebuild it. Whoever expected the newest is told.
 fn warn_about_moved_tags(plan: &PackPlan, sources: &Sources, ctx: &Context) {
     for image in &plan.images {
-        let Ok(source) = Source::parse(&image.source) else { continue };
+        let Ok(source) = values::source(&image.source) else { continue };
         // What was made from it has another digest anyway; which original it was made from is told by its base.
         let planned = match &image.made {
             None => image.root.digest,

@@ -5,7 +5,7 @@ use super::values::KeyChoice;
 use super::{Context, options};
 use crate::error::{Code, Error};
 use crate::keystore::{self, Agent, KeystoreError, TrustFolder};
-use crate::sign::Signer;
+use crate::sign::{PublicKey, Signer};
 use std::io;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -45,6 +45,25 @@ impl options::Signing {
 /// # Errors
 /// `BAD_KEY` and others, as the key store or the agent fails; `USAGE` when a passphrase is needed and there is none.
 pub fn signer(ctx: &Context, key: &KeyChoice, passphrase_file: Option<&Path>) -> Result<Box<dyn Signer>, Error> {
+    let signer = opened(ctx, key, passphrase_file)?;
+    warn_of_revoked(ctx, signer.public_key());
+    Ok(signer)
+}
+
+/// Here the key may sign all the same: what this side trusts, and what the other one does, are two things.
+fn warn_of_revoked(ctx: &Context, key: &PublicKey) {
+    // Trust files that cannot be read are told of by the commands that go by them.
+    let Ok(trust) = trust_folder(ctx).and_then(|folder| Ok(folder.load()?)) else { return };
+    if trust.revoked().contains(key) {
+        let line = format!(
+            "the key {} is revoked on this host: the other side refuses what it signs if it knows that; sign with another key",
+            key.fingerprint()
+        );
+        ctx.output.warn(&line);
+    }
+}
+
+fn opened(ctx: &Context, key: &KeyChoice, passphrase_file: Option<&Path>) -> Result<Box<dyn Signer>, Error> {
     let dir = key_folder(ctx)?;
     let named = match key {
         KeyChoice::Agent(wanted) => return in_agent(ctx, &dir, wanted),

@@ -6,7 +6,7 @@ use crate::lookaside::Store;
 use crate::oci::is_repository;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Reads the path of a folder or file; `file://`, which oc-mirror wants in front, may be there.
 pub fn local() -> impl TypedValueParser<Value = PathBuf> {
@@ -198,6 +198,19 @@ pub enum Wish {
     Release(String),
 }
 
+/// Reads a source as a person names it: a folder that is there is what is meant.
+///
+/// # Errors
+/// `BAD_REFERENCE` for what names none.
+pub fn source(text: &str) -> Result<Source, Error> {
+    Ok(Source::parse(text)?.settled(&is_folder))
+}
+
+/// Whether there is such a folder; what cannot be looked at is none.
+pub fn is_folder(dir: &str) -> bool {
+    crate::fs::is_folder(Path::new(dir)).unwrap_or(false)
+}
+
 impl Wish {
     /// Tells the kinds apart: `*.json` is a saved plan, an existing file or `*.yaml`, `*.yml` an ImageSet, `oci:FOLDER[:TAG]` a
     /// layout, anything else a reference.
@@ -218,7 +231,7 @@ impl Wish {
         };
         Ok(match text.strip_prefix("release:") {
             Some(release) => Wish::Release(release.to_owned()),
-            None => Wish::Image(Source::parse(text)?),
+            None => Wish::Image(source(text)?),
         })
     }
 }

@@ -231,5 +231,5 @@ fn image_set(path: &Path, ctx: &Context) -> Result<ImageSet, Error> {
     for notice in notices {
         ctx.output.warn(&format!("{}: {notice}", path.display()));
     }
-    Ok(set)
+    Ok(set.settled(&values::is_folder))
 }

@@ -3,7 +3,10 @@
 use super::from_io::{Side, io};
 use super::from_oci::manifest_code;
 use super::{Code, Error};
+use crate::digest::Digest;
 use crate::layout::Error as LayoutError;
+use crate::text::shown;
+use std::path::Path;
 
 /// What an error of a layout on this side means.
 pub fn layout(error: &LayoutError, side: Side) -> Error {
@@ -23,10 +26,7 @@ pub fn layout(error: &LayoutError, side: Side) -> Error {
         LayoutError::NoSuchImage { path: _, wanted: _, there: _ } => {
             told(Code::SourceMissing).remedy("use one of the names listed above: oci:FOLDER:TAG")
         }
-        LayoutError::NotUnique { path, wanted: _, found, there: _ } => told(Code::BadReference).remedy(match found.first() {
-            Some(digest) => format!("choose one by its digest: oci:{}@{digest}", path.display()),
-            None => "choose one by its digest: oci:FOLDER@sha256:HEX".into(),
-        }),
+        LayoutError::NotUnique { path, wanted: _, found, there } => told(Code::BadReference).remedy(one_of(path, found, there)),
         LayoutError::Empty { path: _ } => told(Code::SourceMissing).remedy("copy an image into the layout, or give another folder"),
         LayoutError::NoBlob { path: _, digest: _ } => told(match side {
             Side::Source => Code::SourceMissing,
@@ -48,11 +48,20 @@ pub fn layout(error: &LayoutError, side: Side) -> Error {
     }
 }
 
+/// How to say which image is meant: by a name that only one has, else by digest.
+fn one_of(path: &Path, found: &[Digest], there: &[String]) -> String {
+    let once = |name: &&String| there.iter().filter(|other| other == name).count() == 1;
+    match (there.iter().find(once), found.first()) {
+        (Some(name), _) => format!("choose one by a name listed above: oci:{}:{}", path.display(), shown(name)),
+        (None, Some(digest)) => format!("choose one by its digest: oci:{}@{digest}", path.display()),
+        (None, None) => "choose one by its digest: oci:FOLDER@sha256:HEX".into(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::blob::Wrong;
-    use crate::digest::Digest;
     use crate::fs::FsError;
     use crate::oci::ManifestError;
     use std::path::PathBuf;
@@ -76,6 +85,18 @@ mod tests {
             ),
             (
                 LayoutError::NotUnique { path: path(), wanted: None, found: vec![digest], there: vec![] },
+                Code::BadReference,
+                Code::BadReference,
+                "oci:/l@sha256:",
+            ),
+            (
+                LayoutError::NotUnique { path: path(), wanted: None, found: vec![digest, digest], there: vec!["a:1".into(), "b:1".into()] },
+                Code::BadReference,
+                Code::BadReference,
+                "oci:/l:a:1",
+            ),
+            (
+                LayoutError::NotUnique { path: path(), wanted: None, found: vec![digest, digest], there: vec!["a".into(), "a".into()] },
                 Code::BadReference,
                 Code::BadReference,
                 "oci:/l@sha256:",

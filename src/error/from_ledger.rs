@@ -32,6 +32,10 @@ impl From<&LedgerError> for Error {
             LedgerError::Reused { stream: _, sequence: _, plan: _ } => {
                 told(Code::Usage).remedy("leave out --sequence, or give a higher number: no two sets may carry one")
             }
+            LedgerError::NotNewer { stream: _, sequence: _, newest } => told(Code::Usage).remedy(format!(
+                "leave out --sequence, or give --sequence {} or higher; an older set is made again from its own content, with its own number",
+                newest.saturating_add(1)
+            )),
             LedgerError::Jump { stream: _, sequence: _, newest } => {
                 told(Code::Usage).remedy(format!("check the clock with `date`; if it is right, give --sequence once, higher than {newest}"))
             }
@@ -64,6 +68,7 @@ mod tests {
             (LedgerError::First { stream: "ocp4".into(), target: "r".into(), no_ledger: true }, Code::FirstSet, "stream ocp4"),
             (LedgerError::Chain { path: "/l".into(), line: 2, why: "x".into() }, Code::BadDocument, "evidence"),
             (LedgerError::Reused { stream: "s".into(), sequence: 1, plan: digest }, Code::Usage, "--sequence"),
+            (LedgerError::NotNewer { stream: "s".into(), sequence: 6, newest: 7 }, Code::Usage, "--sequence 8"),
             (LedgerError::Jump { stream: "s".into(), sequence: 9, newest: 1 }, Code::Usage, "`date`"),
         ] {
             let error = Error::from(&error);

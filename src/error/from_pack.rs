@@ -97,6 +97,8 @@ impl From<&PackError> for Error {
                 }
             }
             PackError::Format(inner) => inner.into(),
+            PackError::Kept { path: _, wrong: _ } => told(Code::ContentDamaged)
+                .remedy("give a --workspace on another disk: this one does not give back what was written to it"),
             PackError::Workspace(inner) => layout(inner, Side::Source),
             PackError::Codec(inner) => inner.into(),
             PackError::Fs(inner) => inner.into(),
@@ -164,6 +166,11 @@ mod tests {
             (no_space().into(), Code::NoSpace, "room"),
             (crate::layout::Error::from(no_space()).into(), Code::NoSpace, "room"),
             (crate::ledger::LedgerError::from(no_space()).into(), Code::NoSpace, "room"),
+            (
+                PackError::Kept { path: "/w".into(), wrong: crate::blob::Wrong::Long { digest: Digest::sha256(b""), expected: 1 } },
+                Code::ContentDamaged,
+                "--workspace",
+            ),
             (PackError::Interrupted, Code::Interrupted, "same command"),
         ] {
             let error = Error::from(&error);

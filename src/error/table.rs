@@ -132,7 +132,7 @@ codes! {
     TagsKept = "TAGS_KEPT", 3 {
         means: "The set is older than what this target already has. Its content was brought in, but no tag was moved back to it; the tags are listed.",
         why: ["Sets were unpacked in another order than they were made.", "Somebody presents an old, validly signed set in order to bring back a known weakness."],
-        steps: ["If the newer set is the right one, nothing needs to be done.", "If going back is intended, pack the old images again on the connected side: the new set has a higher sequence."],
+        steps: ["If the newer set is the right one, nothing needs to be done.", "If going back is intended, pack the old images again on the connected side, without --sequence: the new set has a higher one."],
         remedy: "nothing to do when the newer set is the right one; to go back on purpose, pack the old images as a new set",
     }
 

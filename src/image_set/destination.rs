@@ -88,13 +88,24 @@ fn registry_tag(reference: &Reference) -> Option<String> {
 /// two of one folder must not both become `latest`.
 fn layout_name(dir: &str, tag: Option<&str>, digest: Option<&Digest>, ref_name: Option<&str>) -> (String, Option<String>) {
     let fallback = || digest.map_or_else(|| "latest".to_owned(), oci::keep_tag);
-    if let Some(full) = ref_name.and_then(full_reference) {
+    if let Some(full) = ref_name.and_then(full_reference).or_else(|| tag.and_then(full_reference)) {
         let own = full.tag.or_else(|| full.digest.as_ref().map(oci::keep_tag));
         return (full.path, Some(own.unwrap_or_else(fallback)));
+    }
+    if let Some((path, tag)) = tag.and_then(path_and_tag) {
+        return (path.to_owned(), Some(tag.map_or_else(fallback, str::to_owned)));
     }
     let folder = dir.trim_end_matches('/').rsplit('/').next().unwrap_or_default();
     let tag = ref_name.filter(|name| oci::is_tag(name)).or(tag).map(str::to_owned);
     (repository_like(folder), Some(tag.unwrap_or_else(fallback)))
+}
+
+/// What `unpack` names images of a layout: `team/app:v1`. Whoever asks for one by that name means all of it.
+fn path_and_tag(name: &str) -> Option<(&str, Option<&str>)> {
+    match name.rsplit_once(':') {
+        Some((path, tag)) => (oci::is_repository(path) && oci::is_tag(tag)).then_some((path, Some(tag))),
+        None => (!oci::is_tag(name) && oci::is_repository(name)).then_some((name, None)),
+    }
 }
 
 /// The nearest repository name to a folder's: lower case, what is not allowed becomes `-`. Two folders that become one are a
@@ -176,6 +187,19 @@ mod tests {
             Ok(destination) => destination.to_string(),
             Err(e) => format!("error: {e}"),
         }
+    }
+
+    #[test]
+    fn an_image_of_a_layout_asked_for_by_its_whole_name_keeps_it() {
+        let of =
+            |text: &str, ref_name| match Destination::of(&Source::parse(text).unwrap().settled(&|dir| dir == "/l"), ref_name, None, None) {
+                Ok(destination) => destination.to_string(),
+                Err(e) => format!("error: {e}"),
+            };
+        assert_eq!(of("oci:/l:corpus/python:v1", Some("corpus/python:v1")), "corpus/python:v1");
+        assert_eq!(of("oci:/l:corpus/python", Some("corpus/python")), "corpus/python:latest");
+        assert_eq!(of("oci:/l:quay.io/a/b:1", Some("1")), "a/b:1", "containerd keeps the full name beside the tag");
+        assert_eq!(of("oci:/l:v1", Some("corpus/python:v1")), "l:v1");
     }
 
     #[test]

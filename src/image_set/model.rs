@@ -26,6 +26,17 @@ pub struct ImageSet {
     pub samples: Vec<String>,
 }
 
+impl ImageSet {
+    /// The same with the layouts that are meant: [`Source::settled`].
+    pub fn settled(mut self, is_folder: &dyn Fn(&str) -> bool) -> ImageSet {
+        let images = self.additional_images.iter_mut().map(|image| &mut image.source);
+        for source in images.chain(self.operators.iter_mut().map(|operator| &mut operator.source)) {
+            *source = source.clone().settled(is_folder);
+        }
+        self
+    }
+}
+
 /// A `DeleteImageSetConfiguration`: what shall go from the registry.
 #[derive(Clone, Debug, Default)]
 pub struct DeleteSet {

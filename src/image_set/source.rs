@@ -49,7 +49,8 @@ pub enum SourceError {
 impl Source {
     /// Reads `oci:DIR[:TAG]`, `oci:DIR@DIGEST`, the same with `oci://`, or a registry reference with tag or digest.
     ///
-    /// In `oci:DIR:TAG` the tag is what follows the last colon, if that has the form of a tag.
+    /// In `oci:DIR:TAG` the tag is what follows the last colon, if that has the form of a tag. Whoever can look at the folders
+    /// goes on with [`Source::settled`].
     pub fn parse(text: &str) -> Result<Source, SourceError> {
         if text.len() > 4096 + limits::NAME_CHARS {
             return Err(SourceError::TooLong);
@@ -66,6 +67,26 @@ impl Source {
 }
 
 impl Source {
+    /// The layout that is meant where names of folders and of images may both hold colons (`oci:DIR:corpus/app:v1`), for who knows
+    /// which folders there are: the folder before the last colon, if there is one, else the longest one there is. Where there is
+    /// none, and for registries, the source as it was.
+    pub fn settled(self, is_folder: &dyn Fn(&str) -> bool) -> Source {
+        let Source::Layout { dir, tag, digest } = self else { return self };
+        if is_folder(&dir) {
+            return Source::Layout { dir, tag, digest };
+        }
+        let whole = tag.as_ref().map_or_else(|| dir.clone(), |tag| format!("{dir}:{tag}"));
+        let splits =
+            whole.rmatch_indices(':').filter_map(|(at, _)| Some((whole.get(..at)?, whole.get(at + 1..).filter(|n| !n.is_empty())?)));
+        let all = [(whole.as_str(), "")].into_iter().chain(splits);
+        match all.into_iter().find(|(folder, _)| !folder.is_empty() && is_folder(folder)) {
+            Some((folder, name)) => {
+                Source::Layout { dir: folder.to_owned(), tag: Some(name.to_owned()).filter(|name| !name.is_empty()), digest }
+            }
+            None => Source::Layout { dir, tag, digest },
+        }
+    }
+
     /// Reads a source as plans and archives record it: what [`Source::parse`] reads, and `made:NAME`.
     pub fn parse_recorded(text: &str) -> Result<Source, SourceError> {
         match text.strip_prefix("made:") {
@@ -136,6 +157,29 @@ mod tests {
         assert!(matches!(Source::parse("oci:"), Err(SourceError::Folder(_))));
         assert!(matches!(Source::parse("oci:///"), Ok(Source::Layout { dir, .. }) if dir == "/"));
         assert!(matches!(Source::parse("oci:d@sha256:12"), Err(SourceError::Digest(_))));
+    }
+
+    #[test]
+    fn a_name_in_a_layout_may_hold_colons_and_so_may_a_folder() {
+        let settled = |text: &str, there: &[&str]| match Source::parse(text).unwrap().settled(&|dir| there.contains(&dir)) {
+            Source::Layout { dir, tag, digest } => (dir, tag.unwrap_or_default(), digest.is_some()),
+            other => panic!("{other}"),
+        };
+        let of = |dir: &str, tag: &str| (dir.to_owned(), tag.to_owned(), false);
+        assert_eq!(settled("oci:LB:corpus/python:v1", &["LB"]), of("LB", "corpus/python:v1"));
+        assert_eq!(settled("oci:/l:quay.io:5000/a/b:1", &["/l"]), of("/l", "quay.io:5000/a/b:1"));
+        assert_eq!(settled("oci:LB:corpus/python", &["LB"]), of("LB", "corpus/python"));
+        let digest = Digest::sha256(b"");
+        assert_eq!(settled(&format!("oci:LB:a/b:1@{digest}"), &["LB"]), ("LB".into(), "a/b:1".into(), true));
+        // Folders with a colon in their own names, before those they could be taken for.
+        assert_eq!(settled("oci:LB:corpus/python:v1", &["LB", "LB:corpus/python"]), of("LB:corpus/python", "v1"));
+        assert_eq!(settled("oci:a:b", &["a:b"]), of("a:b", ""));
+        assert_eq!(settled("oci:a:b", &["a", "a:b"]), of("a", "b"));
+        // What is nowhere stays as it is written, to be told so.
+        assert_eq!(settled("oci:LB:corpus/python:v1", &[]), of("LB:corpus/python", "v1"));
+        assert_eq!(settled("oci:LB:x/y:", &["LB"]), of("LB", "x/y:"));
+        let text = "oci:LB:corpus/python:v1";
+        assert_eq!(Source::parse(text).unwrap().settled(&|dir| dir == "LB").to_string(), text);
     }
 
     #[test]

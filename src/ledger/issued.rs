@@ -47,6 +47,8 @@ pub struct Assigned {
     pub created: u64,
     /// True when it was given out just now.
     pub fresh: bool,
+    /// The newest sequence that this plan had before: this one, or that of an older set which is packed anew.
+    pub before: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -88,32 +90,35 @@ impl Issued {
 
     /// Gives `plan` its sequence and remembers it on disk.
     ///
-    /// A plan that has one keeps it (a run that goes on, a rebuild), unless another is asked for explicitly; a sequence is
-    /// never given to two plans. `now` is in seconds since 1970.
+    /// The newest set of a stream keeps its sequence when it is packed again (a run that goes on, a lost medium). One that is
+    /// older gets a new sequence, for whoever packs its content now goes back on purpose, and the other side moves tags only
+    /// forwards; it is made again as it was only by its number. No sequence is given to two plans, and none below the newest
+    /// is given out. `now` is in seconds since 1970.
     pub fn assign(&mut self, stream: &str, plan: Digest, wanted: Wanted, now: u64) -> Result<Assigned, LedgerError> {
         let known = self.streams.entry(stream.to_owned()).or_default();
         let newest = known.keys().next_back().copied();
-        let own = known.iter().rev().find(|(_, owner)| owner.plan == plan).map(|(sequence, owner)| Assigned {
-            sequence: *sequence,
-            created: owner.created,
-            fresh: false,
-        });
-        let sequence = match (wanted, own, newest) {
-            (Wanted::Exactly(sequence), ..) => sequence,
-            (Wanted::FromClock(_), Some(own), _) => return Ok(own),
-            (Wanted::FromClock(now), None, None) => now,
-            (Wanted::FromClock(now), None, Some(newest)) if now > newest.saturating_add(JUMP_SECONDS) => {
+        let before = known.iter().rev().find(|(_, owner)| owner.plan == plan).map(|(sequence, _)| *sequence);
+        let sequence = match (wanted, newest) {
+            (Wanted::Exactly(sequence), _) => sequence,
+            (Wanted::FromClock(_), Some(newest)) if before == Some(newest) => newest,
+            (Wanted::FromClock(now), None) => now,
+            (Wanted::FromClock(now), Some(newest)) if now > newest.saturating_add(JUMP_SECONDS) => {
                 return Err(LedgerError::Jump { stream: stream.to_owned(), sequence: now, newest });
             }
-            (Wanted::FromClock(now), None, Some(newest)) => now.max(newest.saturating_add(1)),
+            (Wanted::FromClock(now), Some(newest)) => now.max(newest.saturating_add(1)),
         };
-        match known.get(&sequence) {
-            Some(owner) if owner.plan == plan => return Ok(Assigned { sequence, created: owner.created, fresh: false }),
-            Some(owner) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: owner.plan }),
-            None => known.insert(sequence, Owner { plan, created: now }),
+        match (known.get(&sequence), newest) {
+            (Some(owner), _) if owner.plan == plan => {
+                return Ok(Assigned { sequence, created: owner.created, fresh: false, before: Some(sequence) });
+            }
+            (Some(owner), _) => return Err(LedgerError::Reused { stream: stream.to_owned(), sequence, plan: owner.plan }),
+            (None, Some(newest)) if sequence < newest => {
+                return Err(LedgerError::NotNewer { stream: stream.to_owned(), sequence, newest });
+            }
+            (None, _) => known.insert(sequence, Owner { plan, created: now }),
         };
         self.save()?;
-        Ok(Assigned { sequence, created: now, fresh: true })
+        Ok(Assigned { sequence, created: now, fresh: true, before })
     }
 
     /// Takes back a sequence that was given out [fresh](Assigned::fresh) to a plan which then was packed nowhere, because a
@@ -162,6 +167,31 @@ mod tests {
     }
 
     #[test]
+    fn only_the_newest_set_is_given_again_by_itself() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open(temp.path()).unwrap().durable(false);
+        let (a, b) = (Digest::sha256(b"a"), Digest::sha256(b"b"));
+        let mut issued = Issued::open(&dir).unwrap();
+        assert_eq!(
+            issued.assign("s", a, Wanted::FromClock(10), 1).unwrap(),
+            Assigned { sequence: 10, created: 1, fresh: true, before: None }
+        );
+        assert_eq!(issued.assign("s", b, Wanted::FromClock(20), 2).unwrap().sequence, 20);
+        let back = Assigned { sequence: 30, created: 3, fresh: true, before: Some(10) };
+        assert_eq!(issued.assign("s", a, Wanted::FromClock(30), 3).unwrap(), back, "going back is a step forward");
+        let again = Assigned { sequence: 30, created: 3, fresh: false, before: Some(30) };
+        assert_eq!(issued.assign("s", a, Wanted::FromClock(40), 4).unwrap(), again, "a run that goes on");
+        let older = Assigned { sequence: 10, created: 1, fresh: false, before: Some(10) };
+        assert_eq!(issued.assign("s", a, Wanted::Exactly(10), 5).unwrap(), older, "by its number");
+        for sequence in [9, 19, 29] {
+            let refused = issued.assign("s", a, Wanted::Exactly(sequence), 6).unwrap_err();
+            assert!(matches!(refused, LedgerError::NotNewer { newest: 30, .. }), "{sequence}: {refused}");
+        }
+        assert!(matches!(issued.assign("s", a, Wanted::Exactly(20), 6), Err(LedgerError::Reused { sequence: 20, .. })));
+        assert_eq!(issued.assign("s", b, Wanted::Exactly(31), 7).unwrap().before, Some(20));
+    }
+
+    #[test]
     fn a_sequence_belongs_to_one_plan_for_ever() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::open(temp.path()).unwrap().durable(false);
@@ -171,7 +201,7 @@ mod tests {
         assert_eq!(issued.assign("s", plan("b"), Wanted::FromClock(1000), 9).unwrap().sequence, 1001, "two sets in one second");
         drop(issued);
         let mut issued = Issued::open(&dir).unwrap();
-        assert_eq!(issued.assign("s", plan("a"), Wanted::FromClock(5000), 9).unwrap().sequence, 1000, "a run that goes on keeps its own");
+        assert_eq!(issued.assign("s", plan("b"), Wanted::FromClock(5000), 9).unwrap().sequence, 1001, "a run that goes on keeps its own");
         assert!(matches!(issued.assign("s", plan("c"), Wanted::Exactly(1000), 9), Err(LedgerError::Reused { sequence: 1000, .. })));
         assert_eq!(issued.assign("s", plan("c"), Wanted::FromClock(3), 9).unwrap().sequence, 1002, "a clock set back");
         assert_eq!(issued.assign("t", plan("c"), Wanted::Exactly(1000), 9).unwrap().sequence, 1000, "streams count apart");

@@ -76,6 +76,16 @@ pub enum LedgerError {
         /// Digest of the plan that has it.
         plan: Digest,
     },
+    /// A sequence was asked for that no set has, below one that a set has.
+    #[error("sequence {sequence} of stream {stream} is not higher than that of its newest set, {stream}-{newest}")]
+    NotNewer {
+        /// The stream.
+        stream: String,
+        /// The sequence.
+        sequence: u64,
+        /// The newest issued.
+        newest: u64,
+    },
     /// The clock would carry the stream far beyond its newest sequence; a wrong clock would spoil it for ever.
     #[error("sequence {sequence} is more than 400 days after {newest}, the newest of stream {stream}: the clock may be wrong")]
     Jump {

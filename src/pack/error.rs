@@ -143,6 +143,14 @@ pub enum Error {
     /// A document cannot be written.
     #[error(transparent)]
     Format(#[from] format::FormatError),
+    /// What the workspace kept is not what was put into it, and was not better after it was fetched again.
+    #[error("{} is damaged: {wrong}", .path.display())]
+    Kept {
+        /// The file.
+        path: PathBuf,
+        /// In what way.
+        wrong: crate::blob::Wrong,
+    },
     /// The workspace.
     #[error(transparent)]
     Workspace(#[from] layout::Error),

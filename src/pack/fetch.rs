@@ -3,14 +3,19 @@
 //! Each blob is hashed while it is written, once. What an interrupted run left is taken up in the middle.
 
 use super::{Error, Failure, PackPlan, PlannedBlob, Reason};
-use crate::blob::BlobSink;
+use crate::blob::{BlobSink, BlobSource, Verified, Wrong};
 use crate::digest::Digest;
-use crate::layout::Layout;
+use crate::layout::{self, Layout};
+use crate::oci::Descriptor;
 use crate::origin::{Origin, fetch_into};
 use crate::progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+
+/// Bytes read at once while a blob is looked at.
+const WINDOW: usize = 256 << 10;
 
 /// Where a blob is once it can be written.
 #[derive(Clone)]
@@ -35,6 +40,8 @@ pub(super) struct Fetch<'a> {
     /// The origin of each image.
     origins: &'a [Arc<dyn Origin>],
     workspace: &'a Layout,
+    /// The workspace was found damaged: what it has is read before it is counted on.
+    doubt: bool,
     progress: &'a dyn Progress,
     next: AtomicUsize,
     stop: AtomicBool,
@@ -50,6 +57,7 @@ impl<'a> Fetch<'a> {
             plan,
             origins,
             workspace,
+            doubt: false,
             progress,
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -57,6 +65,11 @@ impl<'a> Fetch<'a> {
             changed: Condvar::new(),
             failures: Mutex::new(BTreeMap::new()),
         }
+    }
+
+    /// Looks at everything the workspace has before it is counted on, and fetches anew what is damaged.
+    pub(super) fn in_doubt(self, doubt: bool) -> Fetch<'a> {
+        Fetch { doubt, ..self }
     }
 
     /// One worker: takes the next blob of the plan until there is none. A blob that fails does not cost the others.
@@ -135,13 +148,13 @@ impl<'a> Fetch<'a> {
     /// Makes one blob available.
     fn blob(&self, blob: &PlannedBlob) -> Result<Ready, Reason> {
         let descriptor = blob.descriptor();
-        if self.workspace.has(&descriptor)? {
+        if self.workspace.has(&descriptor)? && (!self.doubt || self.is_whole(&descriptor)?) {
             self.progress.advance(blob.size);
             return Ok(Ready::Kept);
         }
         if blob.manifest {
             let bytes = self.plan.manifest_bytes(&blob.digest).unwrap_or_default();
-            self.workspace.put(&descriptor, &mut || Ok(Box::new(std::io::Cursor::new(bytes.clone()))))?;
+            self.workspace.put(&descriptor, &mut || Ok(Box::new(io::Cursor::new(bytes.clone()))))?;
             self.progress.advance(blob.size);
             return Ok(Ready::Fresh);
         }
@@ -159,7 +172,32 @@ impl<'a> Fetch<'a> {
                 break;
             }
         }
-        Err(last.unwrap_or(Reason::Read(std::io::Error::other("it has no source"))))
+        Err(last.unwrap_or(Reason::Read(io::Error::other("it has no source"))))
+    }
+
+    /// Reads what the workspace has; what is damaged goes.
+    fn is_whole(&self, blob: &Descriptor) -> Result<bool, Reason> {
+        let open = match self.workspace.open(blob) {
+            Ok(open) => open,
+            // Another run found it first.
+            Err(layout::Error::NoBlob { .. }) => return Ok(false),
+            Err(other) => return Err(other.into()),
+        };
+        let mut reader = Verified::new(open, blob.digest, blob.size);
+        let mut window = vec![0; WINDOW];
+        while !self.stopped() {
+            match reader.read(&mut window) {
+                Ok(0) => return Ok(true),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if Wrong::of(&e).is_some() => {
+                    self.workspace.discard(&blob.digest)?;
+                    return Ok(false);
+                }
+                Err(e) => return Err(Reason::Read(e)),
+            }
+        }
+        Err(Reason::Read(io::ErrorKind::Interrupted.into()))
     }
 
     /// The different origins that have a blob.

@@ -95,6 +95,7 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
         failures.extend(fetch_only(&plan, &job)?);
         return Err(Error::Failed { failures, total });
     }
+    let mut doubt = false;
     loop {
         if plan.images.is_empty() {
             let total = failures.len();
@@ -102,11 +103,19 @@ fn make(mut job: Job<'_>, out: &Dir) -> Result<Report, Error> {
         }
         let seal = (job.seal)(&plan)?;
         begin(out, &seal, &plan)?;
-        match attempt(&plan, &seal, out, &job) {
+        match attempt(&plan, &seal, out, &job, doubt) {
             Ok((identity, contents)) => {
                 let report = finish(&plan, &seal, out, &job, identity, &contents, failures)?;
                 end(out)?;
                 return Ok(report);
+            }
+            // No source is at fault, so that it can be had again; half of it is in a volume, so that these begin anew.
+            Err(Error::Kept { path, wrong }) if !doubt => {
+                let path = crate::text::shown(&path.display().to_string()).to_string();
+                let line =
+                    format!("{path} was damaged in the workspace ({wrong}): it is fetched again, and what else is kept is looked at");
+                job.progress.say(Level::Warning, &line);
+                doubt = true;
             }
             Err(Error::Failed { failures: late, .. }) if job.keep_going => {
                 let smaller = without(&plan, &late, job.code)?;
@@ -146,15 +155,15 @@ fn fetch_only(plan: &PackPlan, job: &Job<'_>) -> Result<Vec<Failure>, Error> {
     if job.progress.cancelled() { Err(Error::Interrupted) } else { Ok(fetch.failures()) }
 }
 
-/// One try at a plan: blobs, volumes, documents.
-fn attempt(plan: &PackPlan, seal: &Seal, out: &Dir, job: &Job<'_>) -> Result<(Digest, Contents), Error> {
+/// One try at a plan: blobs, volumes, documents. `doubt` says that the workspace was found damaged.
+fn attempt(plan: &PackPlan, seal: &Seal, out: &Dir, job: &Job<'_>, doubt: bool) -> Result<(Digest, Contents), Error> {
     let estimate = plan.estimate()?;
     let free = out.free()?;
     if free < estimate.staging() {
         return Err(Error::NoSpace { path: out.path().to_owned(), free, need: estimate.staging() });
     }
     let origins = open_origins(plan, job.origins)?;
-    let fetch = Fetch::new(plan, &origins, job.workspace, job.progress);
+    let fetch = Fetch::new(plan, &origins, job.workspace, job.progress).in_doubt(doubt);
     job.progress.begin("packing", estimate.content);
     let written = beside(&fetch, job.parallel, || {
         let written = write::volumes(plan, &seal.name, out, job.workspace, &fetch, job.progress);

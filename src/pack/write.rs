@@ -6,12 +6,14 @@ use super::{Error, PackPlan, PlannedBlob, Reason, pieces};
 use crate::archive::{self, Finished, Piece, VolumeSpec, Writer};
 use crate::blob::{BlobSource, Verified, Wrong};
 use crate::codec::frame::{Compressor, is_compressed};
+use crate::digest::Digest;
 use crate::format::{Blob, Contents, SCHEMA, STORED, SetName};
 use crate::fs::Dir;
 use crate::layout::Layout;
 use crate::origin::OriginError;
 use crate::progress::Progress;
 use std::io::{self, Read};
+use std::path::PathBuf;
 
 /// Writes every blob of the plan; gives the volumes (still under their `.incomplete` names) and the contents.
 pub(super) fn volumes(
@@ -45,6 +47,12 @@ pub(super) fn volumes(
                 fetch.fail(position, fault_of(source));
                 return Err(Error::Interrupted);
             }
+            (Err(Error::Archive(archive::Error::Source { digest, source })), Ready::Kept) => {
+                return Err(match Wrong::of(&source).cloned() {
+                    Some(wrong) => Error::Kept { path: kept_at(workspace, &digest), wrong },
+                    None => archive::Error::Source { digest, source }.into(),
+                });
+            }
             (placed, _) => placed?,
         });
     }
@@ -69,6 +77,11 @@ fn open(blob: &PlannedBlob, ready: &Ready, workspace: &Layout) -> Result<Box<dyn
         Ready::Kept => Box::new(Verified::new(workspace.open(&descriptor)?, blob.digest, blob.size)),
         Ready::InPlace(source) => Box::new(Verified::new(source.open_at(&descriptor, 0).map_err(origin)?, blob.digest, blob.size)),
     })
+}
+
+/// The file of a blob, for people.
+fn kept_at(workspace: &Layout, digest: &Digest) -> PathBuf {
+    workspace.path().join("blobs").join(digest.algorithm().name()).join(digest.hex())
 }
 
 fn fault_of(source: io::Error) -> Reason {

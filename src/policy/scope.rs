@@ -59,9 +59,10 @@ fn layout(dir: &str, tag: Option<&str>) -> Vec<String> {
 }
 
 /// An absolute path as it is written, without doubled and closing slashes; `None` for one that depends on where it is read (`images`,
-/// `/srv/../images`). What there is to say of a folder of another machine.
+/// `/srv/../images`), or on which folders there are (`/srv/images:team/app`: what follows the colon may be the image's name). What
+/// there is to say of a folder of another machine.
 pub fn plain_folder(dir: &str) -> Option<String> {
-    let whole = dir.starts_with('/') && !dir.split('/').any(|part| matches!(part, "." | ".."));
+    let whole = dir.starts_with('/') && !dir.contains(':') && !dir.split('/').any(|part| matches!(part, "." | ".."));
     whole.then(|| Path::new(dir).components().collect::<PathBuf>().display().to_string())
 }
 
@@ -88,7 +89,14 @@ mod tests {
             ["docker.io/library/nginx:1", "docker.io/library/nginx", "docker.io/library", "docker.io", "*.io"]
         );
         assert_eq!(of("oci:/srv//images/:v1").unwrap(), ["/srv/images:v1", "/srv/images", "/srv"]);
-        for vague in ["oci:images", "oci:./images", "oci:/srv/../images", "oci:/srv/./images"] {
+        for vague in [
+            "oci:/srv/images:team/app:v1",
+            "oci:/srv/images:team/app",
+            "oci:images",
+            "oci:./images",
+            "oci:/srv/../images",
+            "oci:/srv/./images",
+        ] {
             assert_eq!(of(vague), None, "{vague}");
         }
     }

@@ -274,6 +274,11 @@ fn a_revoked_key_stays_revoked() {
     assert!(listed.lines().any(|line| line.starts_with("revoked ") && line.contains(fingerprint)), "{listed}");
     home.run(&["trust", "remove", fingerprint]).done();
     home.run(&["trust", "add", "stream:*", "site"]).failed("KEY_REVOKED");
+    // Who signs with it is told before the set is carried to where it is refused.
+    home.set("OUT", "ocp4", 7);
+    let ran = home.run(&["sign", "OUT", "--key", "site"]);
+    assert!(ran.err.contains("warning") && ran.err.contains(fingerprint) && ran.err.contains("revoked"), "{}{}", ran.out, ran.err);
+    assert!(home.path("OUT/ocp4-7.index.json.sig").exists());
 }
 
 #[test]

@@ -272,3 +272,18 @@ fn the_page_for_users_of_oc_mirror_leaves_no_option_out() {
     let missing: Vec<&str> = options.split_whitespace().filter(|option| !page.contains(option)).collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
+
+#[test]
+fn a_synopsis_says_which_options_take_a_value() {
+    for (page, words) in [
+        ("sealift-unpack.1", vec!["\\-\\-to\\fR \\fITARGET\\fR", "[\\fB\\-\\-image\\fR \\fIPATTERN\\fR]", "[\\fB\\-\\-first\\fR]"]),
+        ("sealift-serve.1", vec!["[\\fB\\-\\-listen\\fR \\fIADDRESS:PORT\\fR]"]),
+        ("sealift-list-operators.1", vec!["<\\fB\\-\\-catalog\\fR \\fIREFERENCE\\fR|"]),
+    ] {
+        let source = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("man").join(page)).unwrap();
+        let synopsis = source.split(".SH ").find(|part| part.starts_with("SYNOPSIS")).unwrap();
+        for word in words {
+            assert!(synopsis.contains(word), "{page}: {word}: {synopsis}");
+        }
+    }
+}

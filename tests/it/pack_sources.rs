@@ -1,6 +1,6 @@
 //! Sources that are down, refuse, lie or change their mind: each with its exit number, the thing named, a remedy, and no secrets.
 
-use crate::support::fleet::{self, Fleet, Stock, push, small};
+use crate::support::fleet::{self, Fleet, Stock, layout, push, small};
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::run::{Ran, User, files, holds};
 use crate::support::servers::{Auth, DockerRegistry, Options as Server, free_port};
@@ -411,13 +411,9 @@ fn a_failure_as_json_has_the_same_members() {
 #[test]
 fn two_runs_at_once_share_a_workspace_and_a_ledger() {
     let (Some(fleet), user) = (Fleet::of(vec![small("a/b", "1", 3), small("c/d", "1", 4)]), User::with_key()) else { return };
-    let start = |image: &str, sequence: u32| {
+    let start = |image: &str, run: u32| {
         let mut command = user.sealift();
-        let line = format!(
-            "pack {}/{image}:1 {}/a/b:1 --key site --src-tls-verify=false --sequence {sequence} OUT{sequence}",
-            fleet.host(),
-            fleet.host()
-        );
+        let line = format!("pack {}/{image}:1 {}/a/b:1 --key site --src-tls-verify=false OUT{run}", fleet.host(), fleet.host());
         command.args(line.split(' '));
         std::thread::spawn(move || crate::support::run::finish(command))
     };
@@ -466,4 +462,43 @@ fn secrets_of_proxies_references_and_keys_are_not_repeated() {
 #[track_caller]
 fn no_set_or_folder(user: &User) {
     assert!(!user.at("OUT").exists() || files(&user.at("OUT")).is_empty());
+}
+
+/// Names as `unpack --to oci:DIR` gives them.
+#[test]
+fn images_of_a_layout_are_named_as_it_names_them() {
+    let user = User::with_key();
+    layout(&user.at("LB"), "corpus/python:v1");
+    pack(&user, "oci:LB:corpus/python:v1 --stream a").expect(0);
+    let shown = user.run("inspect OUT --json").expect(0).json();
+    let image = &shown["sets"][0]["images"][0];
+    assert_eq!((&image["repository"], &image["tag"]), (&"corpus/python".into(), &"v1".into()), "{shown}");
+    // In a file of the user, and in a plan that was saved.
+    let set = "kind: ImageSetConfiguration\napiVersion: mirror.openshift.io/v2alpha1\nmirror:\n  additionalImages:\n  - name: ";
+    fs::write(user.at("set.yaml"), format!("{set}oci:LB:corpus/python:v1\n")).unwrap();
+    user.run("plan set.yaml -o plan.json").expect(0);
+    let ran = user.run("pack plan.json --key site OUT2").expect(0);
+    assert!(!ran.err.contains("warning"), "{}", ran.err);
+    // A folder with a colon in its own name.
+    layout(&user.at("odd:dir"), "v1");
+    user.run("pack oci:odd:dir:v1 --key site --stream b OUT3").expect(0);
+    pack(&user, "oci:LB:corpus/perl:v1").refused(23, "SOURCE_MISSING", &["corpus/perl:v1", "corpus/python:v1"]);
+}
+
+#[test]
+fn several_images_of_a_layout_are_offered_by_name() {
+    let user = User::with_key();
+    layout(&user.at("LB"), "corpus/python:v1");
+    let index = user.at("LB/index.json");
+    let mut list: serde_json::Value = serde_json::from_slice(&fs::read(&index).unwrap()).unwrap();
+    let mut second = list["manifests"][0].clone();
+    let config = fs::read_dir(user.at("LB/blobs/sha256")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let other = config.map(|hex| format!("sha256:{hex}")).find(|digest| second["digest"] != digest.as_str()).unwrap();
+    second["digest"] = other.into();
+    second["annotations"]["org.opencontainers.image.ref.name"] = "corpus/perl:v1".into();
+    list["manifests"].as_array_mut().unwrap().push(second);
+    fs::write(&index, list.to_string()).unwrap();
+    pack(&user, "oci:LB").refused(2, "BAD_REFERENCE", &["corpus/perl:v1", "oci:LB:corpus/python:v1"]);
+    pack(&user, "oci:LB:v1").refused(2, "BAD_REFERENCE", &["corpus/perl:v1", "oci:LB:corpus/python:v1"]);
+    pack(&user, "oci:LB:corpus/python:v1").expect(0);
 }

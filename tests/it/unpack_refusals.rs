@@ -114,7 +114,7 @@ fn a_tampered_index_is_not_even_read() {
 #[test]
 fn a_set_for_another_site_is_refused() {
     let Some(case) = Case::new() else { return };
-    let set = case.outside.pack("lab", &["legacy:v1"], &["--sequence", "5", "--audience", "lab"]);
+    let set = case.outside.pack("lab", &["legacy:v1"], &["--sequence", "105", "--audience", "lab"]);
     let inside = case.outside.inside();
     case.refuses(&inside, &set, &["--first"], 17, &["AUDIENCE_MISMATCH"]);
     inside.run(&["trust", "audience", "plant"]).exits(0);

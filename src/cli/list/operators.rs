@@ -1,6 +1,6 @@
 //! `sealift list operators`: packages, channels and versions of a catalog, and what an ImageSet keeps of it.
 
-use crate::cli::{Context, Outcome, options, wishes};
+use crate::cli::{Context, Outcome, options, values, wishes};
 use crate::error::{Code, Error};
 use crate::fs::{Dir, FsError, read_user_file};
 use crate::image_set::{ImageSet, Operator, Source};
@@ -97,7 +97,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
 
 /// Looks into a catalog image; a layer that was fetched for that is there for a later pack.
 fn of_image(args: &Args, reference: &str, ctx: &Context) -> Result<Outcome, Error> {
-    let source = Source::parse(reference)?;
+    let source = values::source(reference)?;
     let sources = wishes::sources(ctx, &args.source, args.workspace.open(ctx)?)?;
     let origin = sources.open(&source)?;
     let (digest, _) = origin.resolve(&source)?;

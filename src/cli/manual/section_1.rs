@@ -78,9 +78,10 @@ fn synopsis(roff: &mut Roff, command: &Command) {
     let alone = named(command.get_arguments().filter(|argument| !chosen(argument)));
     let (required, optional): (Vec<&Arg>, Vec<&Arg>) = alone.into_iter().partition(|argument| argument.is_required_set());
     for argument in optional.into_iter().chain(required) {
-        let (open, close) = brackets(argument.is_required_set());
+        let (open, close) = if argument.is_required_set() { ("", "") } else { ("[", "]") };
         line.push(roman(open));
         line.extend(names(argument, "|"));
+        line.extend(plain_value(argument));
         line.extend([roman(close), roman(" ")]);
     }
     for choice in &choices {
@@ -88,7 +89,10 @@ fn synopsis(roff: &mut Roff, command: &Command) {
         for (i, argument) in choice.iter().enumerate() {
             line.extend((i > 0).then(|| roman("|")));
             match argument.get_long() {
-                Some(long) => line.push(bold(format!("--{long}"))),
+                Some(long) => {
+                    line.push(bold(format!("--{long}")));
+                    line.extend(plain_value(argument));
+                }
                 None => line.push(italic(value_name(argument))),
             }
         }
@@ -166,8 +170,17 @@ fn option(roff: &mut Roff, argument: &Arg, mut head: Vec<Piece>) {
     roff.request("RE", &[]);
 }
 
-/// What follows an option: `<VALUE>`, `[=<VALUE>]`.
+/// What follows an option in its entry: `<VALUE>`, `[=<VALUE>]`.
 fn value(argument: &Arg) -> Vec<Piece> {
+    value_as(argument, |name| format!("<{name}>"))
+}
+
+/// The same in the synopsis, where brackets say that a thing may be left out: `VALUE`, `[=VALUE]`.
+fn plain_value(argument: &Arg) -> Vec<Piece> {
+    value_as(argument, |name| name.to_owned())
+}
+
+fn value_as(argument: &Arg, written: impl Fn(&str) -> String) -> Vec<Piece> {
     let (Some(range), Some(names)) = (argument.get_num_args(), argument.get_value_names()) else { return Vec::new() };
     if !range.takes_values() {
         return Vec::new();
@@ -179,7 +192,7 @@ fn value(argument: &Arg) -> Vec<Piece> {
         (true, true) => ("=", ""),
     };
     let more = if range.max_values() > names.len() { "..." } else { "" };
-    let names: Vec<String> = names.iter().map(|name| format!("<{name}>")).collect();
+    let names: Vec<String> = names.iter().map(|name| written(name.as_str())).collect();
     vec![roman(open), italic(format!("{}{more}", names.join(" "))), roman(close)]
 }
 
