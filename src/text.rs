@@ -115,6 +115,11 @@ pub fn are<N: PartialEq + From<u8>>(number: N) -> &'static str {
     if number == N::from(1) { "is" } else { "are" }
 }
 
+/// `is` or `are` for `number` of `all` things: `0 of 1 image is`, `1 of 7 images is`, `0 of 7 images are`.
+pub fn are_of<N: PartialEq + From<u8>>(number: N, all: N) -> &'static str {
+    if all == N::from(1) { "is" } else { are(number) }
+}
+
 /// Characters that print nothing or change the order of what is printed (Unicode, bidirectional algorithm).
 pub fn hidden(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
@@ -198,6 +203,7 @@ mod tests {
         assert_eq!(told(1), ("1 image".into(), "1 entry".into(), "1 key".into(), "is"));
         assert_eq!(told(2), ("2 images".into(), "2 entries".into(), "2 keys".into(), "are"));
         assert_eq!(told(0).0, "0 images");
+        assert_eq!([are_of(0, 1), are_of(1, 1), are_of(0, 7), are_of(1, 7), are_of(7, 7)], ["is", "is", "are", "is", "are"]);
     }
 
     #[test]

@@ -111,6 +111,23 @@ fn percent(found: u64, expected: u64) -> u64 {
 }
 
 impl Damage {
+    /// Takes `next` in where it goes on where this one ends and is the same in kind: one scratch is one thing to tell.
+    pub(super) fn join(&mut self, next: &Damage) -> bool {
+        match (self, next) {
+            (Damage::Block { path, end, .. }, Damage::Block { path: other, start, end: last }) if path == other && end == start => {
+                *end = *last;
+                true
+            }
+            (Damage::Unreadable { path, end, why, .. }, Damage::Unreadable { path: other, start, end: last, why: said })
+                if path == other && end == start && why == said =>
+            {
+                *end = *last;
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Carries it through a [`io::Read`]; [`Damage::of`] takes it out again.
     pub fn into_io(self) -> io::Error {
         io::Error::new(io::ErrorKind::InvalidData, self)

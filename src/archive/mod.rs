@@ -5,11 +5,13 @@ mod blocks;
 mod error;
 mod open;
 mod parts;
+mod places;
 mod reader;
 mod writer;
 
 pub use blob_reader::BlobReader;
 pub use error::{Damage, Error};
-pub use open::{OpenError, OpenSet, Remark, open, set_named};
+pub use open::{OpenError, OpenSet, Remark, open};
 pub use parts::{Checked, PartId};
+pub use places::set_named;
 pub use writer::{Finished, Piece, VolumeSpec, Writer, smallest_volume};

@@ -3,6 +3,7 @@
 //! Folders may hold anything: several sets, foreign files, traps. Names find candidates, signatures and digests decide.
 
 use super::error::{Damage, Error};
+use super::places::{Place, is_meant, look, parent, volumes_by_name};
 use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
@@ -10,6 +11,7 @@ use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName, 
 use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
+use crate::text::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,14 @@ pub enum OpenError {
     /// No index anywhere.
     #[error("there is no set in {}", list(.0))]
     NoSet(Vec<PathBuf>),
+    /// No index anywhere, but volumes.
+    #[error("{} in {}, but no index", lying(.volumes), list(.paths))]
+    NoIndex {
+        /// Where was looked.
+        paths: Vec<PathBuf>,
+        /// How many volumes lie there, by the set their names tell.
+        volumes: BTreeMap<SetName, usize>,
+    },
     /// More indexes than anybody carries.
     #[error("more than {} indexes lie in {}", limits::CANDIDATE_INDEXES, list(.0))]
     TooMany(Vec<PathBuf>),
@@ -42,6 +52,16 @@ pub enum OpenError {
 
 fn list(paths: &[PathBuf]) -> String {
     paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first few sets, and how many more.
+fn lying(volumes: &BTreeMap<SetName, usize>) -> String {
+    let mut told: Vec<String> = volumes.iter().take(5).map(|(set, count)| format!("{} of {set}", counted(*count, "volume"))).collect();
+    if volumes.len() > told.len() {
+        told.push(format!("volumes of {}", counted(volumes.len() - told.len(), "other set")));
+    }
+    let one = matches!(volumes.values().collect::<Vec<_>>()[..], [1]);
+    format!("{} {}", told.join(", "), if one { "lies" } else { "lie" })
 }
 
 /// Something odd about the media that does not stop the work.
@@ -66,6 +86,11 @@ pub enum Remark {
         /// The file.
         path: PathBuf,
     },
+    /// A file that was named and is no volume of any set.
+    NoVolume {
+        /// The file.
+        path: PathBuf,
+    },
 }
 
 /// A verified set and what of it lies on the media at hand.
@@ -74,6 +99,7 @@ pub struct OpenSet {
     index: Verified<Index>,
     name: SetName,
     contents: Contents,
+    contents_path: PathBuf,
     volumes: BTreeMap<u32, (Dir, String)>,
     numbers: BTreeSet<u32>,
     folders: Vec<Dir>,
@@ -81,51 +107,28 @@ pub struct OpenSet {
     manifests: OnceLock<Manifests>,
 }
 
-/// A folder to look at, and the only volume to look at in it where the user named one.
-struct Place {
-    dir: Dir,
-    only: Option<String>,
-    files: Vec<(SetName, FileKind, String)>,
-    archives: Vec<String>,
-}
-
-/// The set a path means by its own name: that of an index, a signature or a contents document. A volume means itself, and
-/// what its name says about its set is a label only.
-pub fn set_named(path: &Path) -> Option<SetName> {
-    match path.file_name().and_then(|name| name.to_str()).and_then(SetName::parse) {
-        Some((_, FileKind::Volume { .. })) | None => None,
-        Some((name, FileKind::Index { .. } | FileKind::Signature { .. } | FileKind::Contents { .. })) => Some(name),
-    }
-}
-
-/// Opens every set found in `paths`: folders, documents that name one set of their folder, or volume files whose folder has the
-/// index. `now` is in seconds since 1970.
+/// Opens the sets that `paths` mean: every set of a folder, the set of a document, the sets that volume files belong to, whose
+/// indexes lie beside them. Where none of the files belongs to a set that lies beside it, all of those are given, and
+/// [`OpenSet::is_foreign`] tells. `now` is in seconds since 1970.
 pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, OpenError> {
-    let places: Vec<Place> = paths.iter().map(|path| look(path)).collect::<Result<_, _>>()?;
-    let mut names: BTreeSet<&SetName> =
-        places.iter().flat_map(|p| &p.files).filter(|f| matches!(f.1, FileKind::Index { .. })).map(|f| &f.0).collect();
-    if names.len() > limits::CANDIDATE_INDEXES {
-        // Whoever names a volume by its own name says which of the many is meant.
-        let labels = places.iter().filter_map(|p| SetName::parse(p.only.as_deref()?)).map(|(name, _)| name);
-        let labels: BTreeSet<SetName> = labels.collect();
-        if places.iter().all(|p| p.only.is_some()) && names.iter().any(|name| labels.contains(*name)) {
-            names.retain(|name| labels.contains(*name));
-        }
-    }
-    if names.is_empty() {
-        return Err(OpenError::NoSet(paths.to_vec()));
-    }
-    if names.len() > limits::CANDIDATE_INDEXES {
-        return Err(OpenError::TooMany(paths.to_vec()));
-    }
+    let places = look(paths)?;
+    let names = candidates(paths, &places)?;
     let mut sets = Vec::new();
     let mut refused = Vec::new();
     for name in names {
-        match open_one(name, &places, trust, now) {
+        match open_one(&name, &places, trust, now) {
             Ok(found) => sets.extend(found),
             // An index that cannot be read, or is too large to be, hides no set beside it.
-            Err(e) => refused.push((name.clone(), e)),
+            Err(e) => refused.push((name, e)),
         }
+    }
+    let meant = |set: &OpenSet| !set.volumes.is_empty() || is_meant(&set.name, &places);
+    if sets.iter().any(meant) {
+        sets.retain(meant);
+        // What is wrong with a set that merely lies beside a named volume is nobody's trouble.
+        refused.retain(|(name, _)| is_meant(name, &places) || places.iter().any(|place| place.labels().any(|label| label == *name)));
+    } else if let Some(at) = refused.iter().position(|(name, _)| places.iter().any(|place| place.labels().any(|label| label == *name))) {
+        return Err(refused.swap_remove(at).1);
     }
     if sets.is_empty() {
         return Err(refused.into_iter().next().map_or_else(|| OpenError::NoSet(paths.to_vec()), |(_, e)| e));
@@ -144,26 +147,26 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
     Ok(sets)
 }
 
-fn look(path: &Path) -> Result<Place, FsError> {
-    let folder = crate::fs::is_folder(path)?;
-    let set = if folder { None } else { set_named(path) };
-    let (dir, only) = if folder {
-        (Dir::open(path)?, None)
-    } else {
-        let only = path.file_name().and_then(|n| n.to_str()).map(str::to_owned).filter(|_| set.is_none());
-        (Dir::open(parent(path))?, only)
-    };
-    let entries = dir.list()?;
-    let regular = || entries.iter().filter(|e| e.regular);
-    let files = regular().filter_map(|e| SetName::parse(&e.name).map(|(name, kind)| (name, kind, e.name.clone())));
-    let files = files.filter(|(name, ..)| set.as_ref().is_none_or(|set| set == name)).collect();
-    let archives = regular().map(|e| e.name.clone()).filter(|n| n.ends_with(".tar.zst") || only.as_ref() == Some(n)).collect();
-    Ok(Place { dir, only, files, archives })
-}
-
-/// The folder of a file.
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+/// The sets whose indexes lie in the places.
+fn candidates(paths: &[PathBuf], places: &[Place]) -> Result<BTreeSet<SetName>, OpenError> {
+    let indexes = places.iter().flat_map(|p| &p.files).filter(|f| matches!(f.1, FileKind::Index { .. }));
+    let mut names: BTreeSet<SetName> = indexes.map(|f| f.0.clone()).collect();
+    if names.len() > limits::CANDIDATE_INDEXES {
+        // Whoever names a volume by its own name says which of the many is meant.
+        let labels: BTreeSet<SetName> = places.iter().flat_map(Place::labels).collect();
+        let meant = |name: &SetName| labels.contains(name) || is_meant(name, places);
+        if places.iter().all(Place::of_files) && names.iter().any(meant) {
+            names.retain(meant);
+        }
+    }
+    match names.len() {
+        0 => match volumes_by_name(places) {
+            volumes if volumes.is_empty() => Err(OpenError::NoSet(paths.to_vec())),
+            volumes => Err(OpenError::NoIndex { paths: paths.to_vec(), volumes }),
+        },
+        n if n > limits::CANDIDATE_INDEXES => Err(OpenError::TooMany(paths.to_vec())),
+        _ => Ok(names),
+    }
 }
 
 /// Opens the sets of one name: normally one; two different ones are two sets.
@@ -205,6 +208,15 @@ fn open_one(name: &SetName, places: &[Place], trust: &Trust, now: u64) -> Result
         set.remarks.append(&mut remarks);
         sets.push(set);
     }
+    // Of two sets under one name, each finds the other's documents: they are not damaged.
+    let used: BTreeSet<PathBuf> = sets.iter().map(|set: &OpenSet| set.contents_path.clone()).collect();
+    let mut told = BTreeSet::new();
+    for set in &mut sets {
+        set.remarks.retain(|remark| match remark {
+            Remark::UsedCopy { path, .. } => !used.contains(path) && told.insert(path.clone()),
+            _ => true,
+        });
+    }
     Ok(sets)
 }
 
@@ -241,22 +253,22 @@ fn read_signatures(name: &SetName, places: &[Place]) -> Result<Vec<Vec<u8>>, Ope
 
 fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<OpenSet, OpenError> {
     let mut remarks = Vec::new();
-    let contents = read_contents(name, &index, places, &mut remarks)?;
-    let volumes = find_volumes(&index, places, &mut remarks);
+    let (contents, contents_path) = read_contents(name, &index, places, &mut remarks)?;
+    let volumes = find_volumes(name, &index, places, &mut remarks);
     let numbers = volumes.keys().copied().collect();
     let folders = places.iter().map(|p| p.dir.clone()).collect();
-    Ok(OpenSet { index, name: name.clone(), contents, volumes, numbers, folders, remarks, manifests: OnceLock::new() })
+    Ok(OpenSet { index, name: name.clone(), contents, contents_path, volumes, numbers, folders, remarks, manifests: OnceLock::new() })
 }
 
 /// V7: either copy of the contents will do; each is judged by the digest in the index before it is decompressed.
-fn read_contents(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> Result<Contents, OpenError> {
+fn read_contents(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> Result<(Contents, PathBuf), OpenError> {
     let mut errors: Vec<Error> = Vec::new();
     let mut unusable = Vec::new();
     for (dir, file) in documents(name, places, |kind| matches!(kind, FileKind::Contents { .. })) {
         match contents_of(dir, file, index) {
             Ok(contents) => {
                 remarks.append(&mut unusable);
-                return Ok(contents);
+                return Ok((contents, dir.join(file)));
             }
             Err(e) => {
                 unusable.push(Remark::UsedCopy { path: dir.join(file), why: e.to_string() });
@@ -291,22 +303,24 @@ fn contents_of(dir: &Dir, file: &str, index: &Index) -> Result<Contents, Error> 
 
 /// Which of the files at hand are volumes of this set. A file is what its first block says it is; where that is damaged, its tag
 /// and its name say what it was meant to be, so that the damage can be reported.
-fn find_volumes(index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String)> {
+fn find_volumes(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String)> {
     let mut volumes = BTreeMap::new();
     for place in places {
-        for file in &place.archives {
-            if place.only.as_ref().is_some_and(|only| only != file) {
-                continue;
-            }
+        for file in place.archives_for(name) {
+            let named = place.named.contains(file);
             match recognise(index, &place.dir, file) {
                 Some((number, true)) => {
-                    volumes.insert(number, (place.dir.clone(), file.clone()));
+                    volumes.insert(number, (place.dir.clone(), file.to_owned()));
                 }
                 Some((number, false)) => {
-                    volumes.entry(number).or_insert((place.dir.clone(), file.clone()));
+                    volumes.entry(number).or_insert((place.dir.clone(), file.to_owned()));
                 }
-                None if place.only.is_some() || index.volumes.iter().any(|v| v.name == *file) => {
-                    remarks.push(Remark::StrayVolume { path: place.dir.join(file) });
+                // README.txt and the like, that come along where a shell names all files of a folder.
+                None if index.files.iter().any(|known| known.name == file) => {}
+                None if named || index.volumes.iter().any(|v| v.name == file) => {
+                    let path = place.dir.join(file);
+                    let tagged = beginning(&place.dir, file).as_deref().and_then(volume::read_tag).is_some();
+                    remarks.push(if tagged { Remark::StrayVolume { path } } else { Remark::NoVolume { path } });
                 }
                 None => {}
             }
@@ -371,7 +385,9 @@ impl OpenSet {
     /// True when `path`, one of those the set was opened with, is a file that is no volume of it.
     pub fn is_foreign(&self, path: &Path) -> bool {
         let file = path.file_name().map(|name| parent(path).join(name));
-        self.remarks.iter().any(|remark| matches!(remark, Remark::StrayVolume { path } if Some(path) == file.as_ref()))
+        let told =
+            |remark: &Remark| matches!(remark, Remark::StrayVolume { path } | Remark::NoVolume { path } if Some(path) == file.as_ref());
+        self.remarks.iter().any(told)
     }
 
     /// Its manifests, parsed once.

@@ -2,9 +2,11 @@
 
 use super::error::{Damage, Error};
 use super::open::OpenSet;
+use super::reader::Volume;
 use crate::blob::Wrong;
 use crate::digest::{Digest, Hasher};
 use crate::format::{Blob, Part};
+use crate::fs::{FsError, Trouble};
 use crate::progress::Progress;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Read};
@@ -81,10 +83,16 @@ impl OpenSet {
         let mut under_way = UnderWay::new();
         for &number in self.volumes_here() {
             let before = checked.damage.len();
-            if deep {
-                self.check_parts(number, &mut checked, &mut under_way, progress)?;
-            } else {
-                self.check_blocks(number, &mut checked, progress)?;
+            match self.volume(number) {
+                Ok(file) if deep => self.check_parts(number, &file, &mut checked, &mut under_way, progress)?,
+                Ok(file) => self.check_blocks(number, &file, &mut checked, progress)?,
+                // It was there when the set was opened: its medium is gone, the others are still to be judged.
+                Err(Error::Fs(e)) if is_gone(&e) => {
+                    let size = self.index().volumes.get(number as usize - 1).map_or(0, |volume| volume.size);
+                    checked.damage.push((number, unreadable(e, size)));
+                    checked.lost.extend(self.blobs_in(&BTreeSet::from([number])));
+                }
+                Err(e) => return Err(e),
             }
             if checked.damage.len() == before {
                 checked.good.push(number);
@@ -102,21 +110,23 @@ impl OpenSet {
     fn check_files(&self, checked: &mut Checked) -> Result<(), Error> {
         for file in &self.index().files {
             for dir in self.folders() {
-                let right = match dir.size_of(&file.name)? {
-                    None => true,
-                    Some(size) => size == file.size && Digest::sha256(&dir.read(&file.name, file.size)?) == file.digest,
+                let is_right = || match dir.size_of(&file.name)? {
+                    None => Ok(true),
+                    Some(size) => Ok(size == file.size && Digest::sha256(&dir.read(&file.name, file.size)?) == file.digest),
                 };
-                if !right {
-                    checked.damage.push((0, Damage::File { path: dir.join(&file.name) }));
+                match is_right() {
+                    Ok(true) => {}
+                    Ok(false) => checked.damage.push((0, Damage::File { path: dir.join(&file.name) })),
+                    Err(e) if is_gone(&e) => checked.damage.push((0, unreadable(e, file.size))),
+                    Err(e) => return Err(e.into()),
                 }
             }
         }
         Ok(())
     }
 
-    fn check_blocks(&self, number: u32, checked: &mut Checked, progress: &dyn Progress) -> Result<(), Error> {
-        let file = self.volume(number)?;
-        note_length(number, &file, checked);
+    fn check_blocks(&self, number: u32, file: &Volume, checked: &mut Checked, progress: &dyn Progress) -> Result<(), Error> {
+        note_length(number, file, checked);
         let hit = file.with_blocks((0..file.blocks()).collect(), |blocks| {
             while let Some((_, result)) = blocks.next() {
                 if let Ok(bytes) = result {
@@ -141,9 +151,15 @@ impl OpenSet {
     }
 
     /// Reads a volume once from its first block to its last; the parts are unfolded as they come by.
-    fn check_parts(&self, number: u32, checked: &mut Checked, under_way: &mut UnderWay, progress: &dyn Progress) -> Result<(), Error> {
-        let file = self.volume(number)?;
-        note_length(number, &file, checked);
+    fn check_parts(
+        &self,
+        number: u32,
+        file: &Volume,
+        checked: &mut Checked,
+        under_way: &mut UnderWay,
+        progress: &dyn Progress,
+    ) -> Result<(), Error> {
+        note_length(number, file, checked);
         let mut buffer = vec![0; 256 << 10];
         file.with_blocks((0..file.blocks()).collect(), |blocks| {
             for id in self.parts_in(number) {
@@ -162,7 +178,7 @@ impl OpenSet {
                     Ok(Some(hasher)) if id.part + 1 < blob.parts.len() => {
                         under_way.insert(id.blob, (id.part + 1, hasher));
                     }
-                    Ok(Some(hasher)) => conclude(blob, part, hasher, number, checked, &file),
+                    Ok(Some(hasher)) => conclude(blob, part, hasher, number, checked, file),
                     Ok(None) => {}
                     Err(e) => {
                         let Some(damage) = Damage::of(&e) else { return Err(stopped(blob, e)) };
@@ -214,12 +230,25 @@ type UnderWay = BTreeMap<usize, (usize, Hasher)>;
 
 /// Blocks beyond the end of a short file say nothing new: its length was noted.
 fn note_blocks(checked: &mut Checked, volume: u32, found: Vec<(usize, Damage)>) {
-    let news = found.into_iter().map(|(_, damage)| (volume, damage));
     let short = checked.damage.iter().any(|(of, damage)| *of == volume && matches!(damage, Damage::Length { .. }));
-    checked.damage.extend(news.filter(|(_, damage)| !(short && matches!(damage, Damage::Length { .. }))));
+    for (_, damage) in found {
+        let joined = checked.damage.last_mut().is_some_and(|(of, last)| *of == volume && last.join(&damage));
+        if !(joined || short && matches!(damage, Damage::Length { .. })) {
+            checked.damage.push((volume, damage));
+        }
+    }
 }
 
-fn note_length(number: u32, file: &super::reader::Volume, checked: &mut Checked) {
+/// Whether a file that was there cannot be had any more: the drive fails, or what lay on it went with it.
+fn is_gone(error: &FsError) -> bool {
+    matches!(error.trouble(), Trouble::Medium | Trouble::Absent)
+}
+
+fn unreadable(error: FsError, size: u64) -> Damage {
+    Damage::Unreadable { path: error.path, start: 0, end: size, why: error.source.to_string() }
+}
+
+fn note_length(number: u32, file: &Volume, checked: &mut Checked) {
     if file.file.size() != file.size {
         let damage = Damage::Length { path: file.path().to_owned(), expected: file.size, found: file.file.size() };
         checked.damage.push((number, damage));
@@ -239,7 +268,7 @@ fn hash_all(reader: &mut dyn Read, mut hasher: Option<Hasher>, buffer: &mut [u8]
     }
 }
 
-fn conclude(blob: &Blob, part: &Part, hasher: Hasher, number: u32, checked: &mut Checked, file: &super::reader::Volume) {
+fn conclude(blob: &Blob, part: &Part, hasher: Hasher, number: u32, checked: &mut Checked, file: &Volume) {
     let found = hasher.finish();
     if found == blob.digest {
         checked.proven += 1;

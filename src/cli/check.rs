@@ -6,13 +6,18 @@ use super::{Context, Outcome, connections, mirror, options, published, values};
 use crate::error::{Code, Detail, Error};
 use crate::inventory::{self, Expected, Lack, Lacking};
 use crate::text::counted;
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 /// Asks a target whether it has everything it should have
 ///
 /// With WISH, the sources say what each image consists of. Without, no source is asked: the receipts of the target say what it should
-/// have. Every tag and every manifest is asked for; with --blobs every blob too.
+/// have. Every tag and every manifest is asked for; with --blobs every blob too: of a registry whether it is there, in a layout every byte
+/// is read and its digest compared.
+///
+/// What is told as damaged in a layout is a file that has the right size, so that unpack takes it for good. Remove the file and unpack
+/// or mirror again: only what lacks is brought anew.
 #[derive(clap::Args, Debug)]
 pub struct Args {
     /// What should be there: an ImageSet file, a saved plan, or references; nothing: what the receipts say
@@ -24,7 +29,7 @@ pub struct Args {
     /// Receipt files to read in place of those of this host and the registry
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with = "wishes")]
     pub receipts: Vec<PathBuf>,
-    /// Ask for every blob as well
+    /// Ask for every blob as well; in a layout, compare its digest
     #[arg(long)]
     pub blobs: bool,
     /// Names at the target.
@@ -58,11 +63,25 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     progress.begin("asking the target", 0);
     let lacks = inventory::check(target.as_ref(), &expected, threads, progress);
     progress.end();
-    let lacks = lacks?;
+    let mut lacks = lacks?;
+    if args.blobs {
+        progress.begin(
+            "comparing digests",
+            expected.blobs.iter().map(|(_, digest, size)| (digest, size)).collect::<BTreeMap<_, _>>().into_values().sum(),
+        );
+        let damaged = inventory::prove(target.as_ref(), &expected, threads, progress);
+        progress.end();
+        lacks.extend(damaged?);
+    }
     told(&expected, &lacks, ctx);
-    let details: Vec<Detail> = missing.into_iter().chain(lacks.iter().map(lack)).collect();
-    let shortfall = Error::partial(format!("not as it should be: {}", counted(details.len(), "thing")), details)
-        .map(|e| e.remedy("unpack or mirror again what lacks: what is there is not pushed twice"));
+    let details: Vec<Detail> = missing.into_iter().chain(lacks.iter().map(|lacking| lack(lacking, &args.to))).collect();
+    let damaged = details.iter().any(|detail| detail.code == Code::ContentDamaged);
+    let shortfall = Error::partial(format!("not as it should be: {}", counted(details.len(), "thing")), details).map(|e| {
+        e.remedy(match damaged {
+            true => "remove the damaged files, then unpack or mirror again: what lacks is brought anew, what is there is not",
+            false => "unpack or mirror again what lacks: what is there is not pushed twice",
+        })
+    });
     Ok(Outcome::done()
         .with("target", target.name())?
         .with("tags", expected.tags.len())?
@@ -91,12 +110,23 @@ fn told(expected: &Expected, lacks: &[Lack], ctx: &Context) {
     }
 }
 
-fn lack(lack: &Lack) -> Detail {
+fn lack(lack: &Lack, to: &values::Destination) -> Detail {
     let error = match &lack.lacking {
         Lacking::Tag => "there is no such tag".to_owned(),
         Lacking::Moved { found } => format!("the tag names {found}"),
         Lacking::Manifest => "the manifest is not there".to_owned(),
         Lacking::Blob => "the blob is not there".to_owned(),
+        Lacking::Damaged { digest } => match to {
+            values::Destination::Layout(path) => {
+                let file = path.join("blobs").join(digest.algorithm().name()).join(digest.hex());
+                format!("{} has other bytes", file.display())
+            }
+            values::Destination::Registry { .. } => "the blob has other bytes".to_owned(),
+        },
     };
-    Detail { subject: lack.subject.clone(), code: Code::ContentNotFound, error }
+    let code = match &lack.lacking {
+        Lacking::Damaged { .. } => Code::ContentDamaged,
+        Lacking::Tag | Lacking::Moved { .. } | Lacking::Manifest | Lacking::Blob => Code::ContentNotFound,
+    };
+    Detail { subject: lack.subject.clone(), code, error }
 }

@@ -98,6 +98,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let Place { target, prefix, client } = connections::target(ctx, &args.to, &args.target)?;
     let state = Dir::create_private(ctx.environment.state()?)?;
     let work = Work { args: &args, ctx, target: target.as_ref(), client, prefix, state: &state, signer: signer.as_deref() };
+    work.tell_others(&sets)?;
     let mut tally = Tally::default();
     let done = sets.iter().try_for_each(|set| work.unpack(set, &mut tally));
     // What has arrived counts, however the run ended.
@@ -125,9 +126,7 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn unpack(&self, set: &OpenSet, tally: &mut Tally) -> Result<(), Error> {
-        // One per target too: what has left for one of them would be missing for the other.
-        let target = Digest::sha256(self.target.name().as_bytes());
-        let (spools, name) = (self.spools()?, format!("{}-{}-{}", set.name(), set.identity().short(), target.short()));
+        let (spools, name) = (self.spools()?, self.spool_name(set));
         let spool = self.spool(&spools, &name)?;
         let done = self.with(set, &spool, tally);
         let closed = spool.close(&spools, &name, matches!(done, Ok(true)));
@@ -208,9 +207,16 @@ impl Work<'_> {
         })
     }
 
-    /// The spool of one set on its way to one target. Says what other spools still take.
-    fn spool(&self, spools: &Dir, name: &str) -> Result<Spool, Error> {
-        for (other, held) in Spool::others(spools, name)? {
+    /// One per target too: what has left for one of them would be missing for the other.
+    fn spool_name(&self, set: &OpenSet) -> String {
+        let target = Digest::sha256(self.target.name().as_bytes());
+        format!("{}-{}-{}", set.name(), set.identity().short(), target.short())
+    }
+
+    /// Says what spools still take that are not of this run.
+    fn tell_others(&self, sets: &[OpenSet]) -> Result<(), Error> {
+        let (spools, own) = (self.spools()?, sets.iter().map(|set| self.spool_name(set)).collect::<Vec<_>>());
+        for (other, held) in Spool::others(&spools, "")?.into_iter().filter(|(name, _)| !own.contains(name)) {
             let line = format!(
                 "{} wait in {} for another set or target; remove that folder if its media will not come any more",
                 bytes(held),
@@ -218,6 +224,11 @@ impl Work<'_> {
             );
             self.ctx.progress.say(Level::Info, &line);
         }
+        Ok(())
+    }
+
+    /// The spool of one set on its way to one target.
+    fn spool(&self, spools: &Dir, name: &str) -> Result<Spool, Error> {
         let dir = spools.sub(name)?;
         let limit = match self.args.spool_size {
             Some(bytes) => bytes,

@@ -1,12 +1,13 @@
 //! What `sealift unpack` tells: its plan, its progress, and how it ended.
 
 use super::output::bytes;
-use super::{Context, Outcome, carried};
+use super::{Context, Outcome, carried, sets};
 use crate::archive::OpenSet;
 use crate::error::{Code, Detail, Error};
 use crate::format::Role;
-use crate::text::{are, counted};
+use crate::text::{are_of, counted};
 use crate::unpack::{Arrived, MediaTrouble, UnpackPlan, UnpackReport, WaitingImage};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn volume_name(set: &OpenSet, number: u32) -> String {
     let volume = (number as usize).checked_sub(1).and_then(|i| set.index().volumes.get(i));
@@ -45,16 +46,17 @@ pub(super) fn told(report: &UnpackReport, set: &OpenSet, ctx: &Context) {
         ctx.output.line(&format!(
             "{here} of {} (signatures, attestations, SBOMs) {} in and found from what they are about",
             counted(of, "referrer"),
-            are(here)
+            are_of(here, of)
         ));
     }
     let counts = &report.counts;
+    let all = report.done.len() + report.waiting.len() + report.failed.len();
     ctx.output.line(&format!(
         "set {}: {} of {} {} in; {} uploaded in {}, {} mounted, {} already there",
         set.name(),
         report.done.len(),
-        counted(report.done.len() + report.waiting.len() + report.failed.len(), "image"),
-        are(report.done.len()),
+        counted(all, "image"),
+        are_of(report.done.len(), all),
         bytes(counts.bytes),
         counted(counts.pushed, "blob"),
         counts.mounted,
@@ -88,14 +90,7 @@ impl Tally {
             self.failed.push(Detail::of(format!("{}:{}", image.repository, image.tag), &error));
             self.remedy.get_or_insert(error.remedy);
         }
-        for damage in &report.damaged {
-            let code = match damage.trouble {
-                MediaTrouble::Damaged => Code::ContentDamaged,
-                MediaTrouble::Unreadable => Code::MediumUnreadable,
-            };
-            let error = format!("{}; it hits {}", damage.why, damage.images.join(", "));
-            self.damaged.push(Detail { subject: volume_name(set, damage.volume), code, error });
-        }
+        self.damaged.extend(damaged(report, set));
         for number in &report.volumes_needed {
             let waiting = report.waiting.iter().filter(|w| w.volumes.contains(number)).map(|w| format!("{}:{}", w.repository, w.tag));
             let error = format!("not here; it is needed for {}", waiting.collect::<Vec<_>>().join(", "));
@@ -143,23 +138,54 @@ impl Tally {
     pub(super) fn finish(self) -> Result<Outcome, Error> {
         let outcome = self.outcome()?;
         let first_failed = self.failed.first().map(|d| d.code);
-        let (code, what) = if let Some(first) = self.damaged.first() {
-            (first.code, "some content could not be read")
+        let error = if let Some(error) = sets::about_media(&self.damaged) {
+            error
         } else if let Some(code) = first_failed {
-            (code, "some images could not be pushed")
+            Error::new(code, "some images could not be pushed")
         } else if !self.awaited.is_empty() {
-            (Code::MediaAwaited, "everything here is in; other volumes are still needed")
+            Error::new(Code::MediaAwaited, "everything here is in; other volumes are still needed")
         } else if !self.kept.is_empty() {
-            (Code::TagsKept, "all content is in; tags that a newer set wrote were left alone")
+            Error::new(Code::TagsKept, "all content is in; tags that a newer set wrote were left alone")
         } else {
             return Ok(outcome);
         };
-        let error = Error::new(code, what);
         // The advice for the first refused image fits better than what is generally said of its code.
         let remedy = self.remedy.filter(|_| self.damaged.is_empty()).unwrap_or_else(|| error.remedy.clone());
         let details = [self.damaged, self.failed, self.awaited, self.kept].concat();
         Ok(outcome.but(Some(Error { details, remedy, ..error })))
     }
+}
+
+/// Places that are told of one volume; of a medium that died in the middle there may be thousands, and `verify` tells them all.
+const PLACES: usize = 3;
+
+/// One line for each place of a medium, with all images that any blob there is for; of many places the first few, and how many more.
+fn damaged(report: &UnpackReport, set: &OpenSet) -> Vec<Detail> {
+    let mut places: BTreeMap<(u32, bool), Vec<(&str, BTreeSet<&str>)>> = BTreeMap::new();
+    for damage in &report.damaged {
+        let of_volume = places.entry((damage.volume, damage.trouble == MediaTrouble::Unreadable)).or_default();
+        let images = damage.images.iter().map(String::as_str);
+        match of_volume.iter_mut().find(|(why, _)| *why == damage.why) {
+            Some((_, known)) => known.extend(images),
+            None => of_volume.push((&damage.why, images.collect())),
+        }
+    }
+    places.into_iter().flat_map(|((volume, unreadable), places)| in_few_words(volume_name(set, volume), unreadable, places)).collect()
+}
+
+fn in_few_words(subject: String, unreadable: bool, mut places: Vec<(&str, BTreeSet<&str>)>) -> Vec<Detail> {
+    let code = if unreadable { Code::MediumUnreadable } else { Code::ContentDamaged };
+    let line = |(why, images): (&str, BTreeSet<&str>)| {
+        let error = format!("{why}; it hits {}", images.into_iter().collect::<Vec<_>>().join(", "));
+        Detail { subject: subject.clone(), code, error }
+    };
+    let more = if places.len() > PLACES + 1 { places.split_off(PLACES) } else { Vec::new() };
+    let mut told: Vec<Detail> = places.into_iter().map(line).collect();
+    if !more.is_empty() {
+        let rest = format!("and {} more places in it", more.len());
+        told.push(line((&rest, more.into_iter().flat_map(|(_, images)| images).collect())));
+    }
+    told
 }
 
 fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
@@ -183,4 +209,20 @@ fn in_json(report: &UnpackReport, set: &OpenSet) -> serde_json::Value {
         "referrers": {"in": report.referrers.here, "of": report.referrers.of}, "holds": report.holds, "uploadedBytes": report.counts.bytes, "uploaded": report.counts.pushed,
         "mounted": report.counts.mounted, "present": report.counts.present, "direct": report.direct,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_places_the_first_are_told_and_the_rest_counted() {
+        let whys: Vec<String> = (0..9).map(|n| format!("v: bytes {n} to {n}")).collect();
+        let places = |n: usize| whys.iter().take(n).map(|why| (why.as_str(), BTreeSet::from(["a:1"]))).collect::<Vec<_>>();
+        let told = |n: usize| in_few_words("v".into(), true, places(n)).into_iter().map(|d| d.error).collect::<Vec<_>>();
+        assert_eq!(told(1), ["v: bytes 0 to 0; it hits a:1"]);
+        assert_eq!(told(4).len(), 4);
+        assert_eq!(told(9).last().map(String::as_str), Some("and 6 more places in it; it hits a:1"));
+        assert_eq!(told(9).len(), 4);
+    }
 }

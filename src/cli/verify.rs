@@ -8,9 +8,9 @@ use crate::format::{Image, Role, image_signatures, referrers};
 use crate::ledger::Action;
 use crate::oci::Descriptor;
 use crate::policy::{Evidence, Lack, Policy, judge, plain_folder};
-use crate::text::{are, counted};
+use crate::text::{are, counted, shell_word};
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why an image has no OpenPGP signature here.
 const NONE_IN_THE_SET: &str = "no OpenPGP signature of it lies in the set";
@@ -55,9 +55,10 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let one_file = args.paths.iter().all(|path| path.is_file() && archive::set_named(path).is_none());
     let policy = args.policy.as_deref().map(options::policy).transpose()?;
     let sets = sets::open(ctx, &args.paths, args.stream.as_deref())?;
-    refuse_foreign(&sets, &args.paths)?;
     let mut reports = Vec::new();
-    let mut troubles = Vec::new();
+    // Asked about, and no volume of any set here: passed over, it would be as if it were good.
+    let of_none = |path: &Path| Detail { subject: path.display().to_string(), code: Code::VolumeForeign, error: sets::of_none(&sets) };
+    let mut troubles: Vec<Detail> = sets::foreign(&sets, &args.paths).into_iter().map(of_none).collect();
     let mut missing = false;
     let mut remedy = None;
     for set in &sets {
@@ -77,22 +78,34 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         reports.push(report);
         troubles.extend(found);
     }
-    let refused = troubles.iter().any(|d| d.code == Code::PolicyRefused);
-    let damaged = troubles.iter().any(|d| !matches!(d.code, Code::VolumeMissing | Code::PolicyRefused));
     let outcome = Outcome::done().with("sets", reports)?;
     if troubles.is_empty() {
         return Ok(outcome);
     }
-    let (code, what) = match (damaged, refused, missing) {
-        (true, ..) => (Code::ContentDamaged, "the media are not as they were packed"),
-        (false, true, _) => (Code::PolicyRefused, "the signature policy does not accept all images of the set"),
-        (false, false, _) => (Code::VolumeMissing, "what is here is good, but volumes are missing"),
+    Ok(outcome.but(Some(verdict(troubles, missing, remedy, &args))))
+}
+
+/// The error that is told of everything found: what media are, then what policies say, then what is missing.
+fn verdict(troubles: Vec<Detail>, missing: bool, policy: Option<String>, args: &Args) -> Error {
+    if let Some(told) = sets::about_media(&troubles) {
+        return Error { details: troubles, ..told };
+    }
+    let any = |code: Code| troubles.iter().any(|d| d.code == code);
+    let told = match (any(Code::PolicyRefused), any(Code::VolumeForeign), missing) {
+        (true, ..) => Error::new(Code::PolicyRefused, "the signature policy does not accept all images of the set"),
+        (_, true, _) => Error::new(Code::VolumeForeign, "what belongs to a set is good, but other files were given"),
+        _ => {
+            let paths: Vec<String> = args.paths.iter().map(|path| shell_word(&path.to_string_lossy())).collect();
+            let line = format!("sealift verify --this-medium {}", if paths.len() > 3 { "PATH".into() } else { paths.join(" ") });
+            Error::new(Code::VolumeMissing, "what is here is good, but volumes are missing")
+                .remedy(format!("give the medium that holds it, or check this one alone with `{line}`"))
+        }
     };
-    let told = Error { details: troubles, ..Error::new(code, what) };
-    Ok(outcome.but(Some(match remedy.filter(|_| code == Code::PolicyRefused) {
+    let told = Error { details: troubles, ..told };
+    match policy.filter(|_| told.code == Code::PolicyRefused) {
         Some(remedy) => told.remedy(remedy),
         None => told,
-    })))
+    }
 }
 
 /// Says how many referrers there are and of which images: all of them are whole in the contents, which proves itself.
@@ -143,17 +156,6 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
     let refused: Vec<Detail> = refused.collect();
     report["policy"] = serde_json::json!({"accepted": accepted, "refused": refused.len(), "made": made});
     Ok((refused, remedy))
-}
-
-/// A file that was asked about and is no volume of any set here would otherwise be passed over, and nothing be wrong.
-fn refuse_foreign(sets: &[OpenSet], paths: &[PathBuf]) -> Result<(), Error> {
-    match paths.iter().find(|path| sets.iter().all(|set| set.is_foreign(path))) {
-        Some(path) => {
-            let names = sets.iter().map(|set| set.name().to_string()).collect::<Vec<_>>().join(", ");
-            Err(Error::new(Code::VolumeForeign, format!("{} is no volume of {names}", path.display())))
-        }
-        None => Ok(()),
-    }
 }
 
 fn paths(args: &Args) -> String {

@@ -5,12 +5,14 @@ use super::{Context, Outcome, connections, options, published, sets, values};
 use crate::archive::OpenSet;
 use crate::digest::Digest;
 use crate::error::{Code, Error};
-use crate::inventory::{Asked, Place, find};
+use crate::format::Receipt;
+use crate::inventory::{Asked, Place, find, near};
 use crate::oci::Manifest;
+use crate::text::shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-/// Says where an image is: its name at the target, its source, the set and the volumes that brought it
+/// Says where an image is: its name at the target, its source and the set that brought it; with --set, its volumes too
 ///
 /// IMAGE is a source reference with tag or digest, a digest alone (of an image, a member of it, or a blob), a name at the target, or
 /// a name without tag for all images of that name. Answered from receipts: those of this host, those in files, or those in the
@@ -26,7 +28,7 @@ pub struct Args {
     /// Receipt files to read in place of those of this host and the registry
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub receipts: Vec<PathBuf>,
-    /// Folder or volume file of a set, to name the volumes as well. May be given several times
+    /// Folder or volume file of a set, to name the volumes as well: receipts do not know them. May be given several times
     #[arg(long = "set", value_name = "PATH")]
     pub sets: Vec<PathBuf>,
     /// Names at the target.
@@ -53,8 +55,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     };
     let places = find(&receipts, &asked);
     if places.is_empty() {
-        return Err(Error::new(Code::ContentNotFound, format!("no receipt names {}", crate::text::shown(&args.image)))
-            .remedy("look for it without tag to see all images of that name, or with --receipts FILE in other receipts"));
+        return Err(unknown(&args.image, &asked, &receipts));
     }
     let sets = if args.sets.is_empty() { Vec::new() } else { sets::open(ctx, &args.sets, None)? };
     let volumes: Vec<Vec<String>> = places.iter().map(|place| volumes(place, &sets)).collect();
@@ -64,6 +65,22 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let listed: Vec<_> =
         places.iter().zip(&volumes).map(|(place, volumes)| serde_json::json!({"place": place, "volumes": volumes})).collect();
     Outcome::done().with("places", listed)
+}
+
+/// No receipt names it: what there is instead, or how to ask for more.
+fn unknown(image: &str, asked: &Asked, receipts: &[Receipt]) -> Error {
+    let error = Error::new(Code::ContentNotFound, format!("no receipt names {}", shown(image)));
+    let named = matches!(asked, Asked::Name { reference, .. } if reference.tag.is_some() || reference.digest.is_some());
+    let near = near(receipts, asked);
+    match (named, near.is_empty()) {
+        (true, _) => {
+            error.remedy("look for it without tag or digest to see all images of that name, or with --receipts FILE in other receipts")
+        }
+        (false, true) => error
+            .remedy("give the whole name, as it was asked for or is called at the target, or look with --receipts FILE in other receipts"),
+        (false, false) => error
+            .remedy(format!("there is {}: give that name", near.iter().map(|name| shown(name).to_string()).collect::<Vec<_>>().join(", "))),
+    }
 }
 
 fn told(place: &Place, volumes: &[String], ctx: &Context) {

@@ -77,7 +77,7 @@ impl From<&OpenError> for Error {
     fn from(error: &OpenError) -> Error {
         match error {
             OpenError::Fs(inner) => inner.into(),
-            OpenError::NoSet(_) => Error::new(Code::SetMissing, error.to_string()),
+            OpenError::NoSet(_) | OpenError::NoIndex { paths: _, volumes: _ } => Error::new(Code::SetMissing, error.to_string()),
             OpenError::TooMany(_) => {
                 Error::new(Code::SetAmbiguous, error.to_string()).remedy("give the path of the wanted volume, or a folder with fewer sets")
             }

@@ -378,9 +378,9 @@ codes! {
 
     /// What was asked for is not published.
     ContentNotFound = "CONTENT_NOT_FOUND", 28 {
-        means: "A release, channel, package or version that was asked for does not exist where it was looked for. The message names the nearest ones.",
-        why: ["A name or version is misspelt.", "The version is in another channel, or is not published for this architecture.", "It was withdrawn since the ImageSet was written."],
-        steps: ["See what there is.", "$ sealift list releases --channel stable-4.16", "$ sealift list operators --catalog REFERENCE --package NAME", "Correct the ImageSet."],
+        means: "A release, channel, package, version or image that was asked for does not exist where it was looked for: what does not exist at its source, what no receipt names, what a target lacks. The message names the nearest ones where there are any.",
+        why: ["A name or version is misspelt.", "The version is in another channel, or is not published for this architecture.", "It was withdrawn since the ImageSet was written.", "where: the image was brought by another host, whose receipts are not here, or has another name at the target.", "check: the target lost it, or it never came to its end."],
+        steps: ["See what there is.", "$ sealift list releases --channel stable-4.16", "$ sealift list operators --catalog REFERENCE --package NAME", "Correct the ImageSet.", "Look in other receipts.", "$ sealift where IMAGE --receipts FILE", "Bring again what a target lacks.", "$ sealift unpack /media/disc --to TARGET"],
         remedy: "correct the name or version in the ImageSet; `sealift list` shows what there is",
     }
 

@@ -1,15 +1,19 @@
 //! Whether a target has everything it should have.
 
 use super::InventoryError;
-use crate::digest::Digest;
+use crate::digest::{Digest, Hasher};
 use crate::format::{Completeness, Receipt};
 use crate::oci::{Descriptor, Manifest};
 use crate::pack::PackPlan;
 use crate::parallel::ask_all;
 use crate::progress::Progress;
-use crate::unpack::{Target, TargetError, UnpackError, place};
+use crate::unpack::{Target, TargetError, TargetTrouble, UnpackError, place};
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Read as _};
+
+/// What is read of a blob at once.
+const PIECE: usize = 256 << 10;
 
 /// Everything one target should have.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,6 +63,11 @@ pub enum Lacking {
     Manifest,
     /// The blob is not there, or has another size.
     Blob,
+    /// The blob has other bytes ([`prove`]).
+    Damaged {
+        /// The digest it should have.
+        digest: Digest,
+    },
 }
 
 /// What the images of a plan need at a target; their blobs too when `blobs` is set.
@@ -137,7 +146,11 @@ pub fn of_receipts(
     let asked: Vec<(String, Digest)> = expected.manifests.iter().cloned().collect();
     let blobs = ask_all(threads, &asked, |(place, digest)| {
         go_on(progress)?;
-        let bytes = target.manifest(place, digest).map_err(|error| about(place, '@', digest, error))?;
+        let bytes = match target.manifest(place, digest) {
+            // The damaged file of a layout. [`check`] tells that the manifest is not there.
+            Err(error) if error.trouble == TargetTrouble::Refused && !target.collects_garbage() => None,
+            answer => answer.map_err(|error| about(place, '@', digest, error))?,
+        };
         let manifest = bytes.and_then(|bytes| Manifest::parse(&bytes, None).ok());
         let needed = |b: &&Descriptor| b.urls.is_empty();
         Ok::<_, InventoryError>(
@@ -179,6 +192,50 @@ pub fn check(target: &dyn Target, expected: &Expected, threads: usize, progress:
     Ok([wrong_tags, no_manifests, no_blobs].into_iter().flatten().flatten().collect())
 }
 
+/// Reads every blob that lies in a layout and compares its digest; those that are not there are [`check`]'s to tell. A registry
+/// proves what it takes; a folder holds what its disk, or whoever copied it, made of it. Blobs that several repositories share are read
+/// once.
+///
+/// # Errors
+/// What cannot be read, or an interruption.
+pub fn prove(target: &dyn Target, expected: &Expected, threads: usize, progress: &dyn Progress) -> Result<Vec<Lack>, InventoryError> {
+    if target.collects_garbage() {
+        return Ok(Vec::new());
+    }
+    let once: BTreeMap<Digest, (&str, u64)> =
+        expected.blobs.iter().map(|(place, digest, size)| (*digest, (place.as_str(), *size))).collect();
+    let once: Vec<_> = once.into_iter().collect();
+    let wrong = ask_all(threads, &once, |(digest, (place, size))| {
+        let blob = Descriptor::new("", *digest, *size);
+        let failed = |error| about(place, '@', digest, error);
+        let holds = !target.has_blob(place, &blob).map_err(failed)? || holds(target, place, &blob, progress)?;
+        Ok::<_, InventoryError>(
+            (!holds).then(|| Lack { subject: format!("{place}@{digest}"), lacking: Lacking::Damaged { digest: *digest } }),
+        )
+    })?;
+    Ok(wrong.into_iter().flatten().collect())
+}
+
+/// Whether the bytes of a blob have its digest.
+fn holds(target: &dyn Target, place: &str, blob: &Descriptor, progress: &dyn Progress) -> Result<bool, InventoryError> {
+    let failed = |error| about(place, '@', blob.digest, error);
+    let mut reader = target.open_blob(place, blob).map_err(failed)?;
+    let mut hasher = Hasher::new(blob.digest.algorithm());
+    let mut buffer = vec![0; PIECE];
+    loop {
+        go_on(progress)?;
+        match reader.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish() == blob.digest),
+            Ok(n) => {
+                hasher.update(buffer.get(..n).unwrap_or_default());
+                progress.advance(n as u64);
+            }
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(failed(TargetError::new(TargetTrouble::Content, e))),
+        }
+    }
+}
+
 pub(super) fn go_on(progress: &dyn Progress) -> Result<(), InventoryError> {
     match progress.cancelled() {
         true => Err(UnpackError::Interrupted.into()),
@@ -189,7 +246,7 @@ pub(super) fn go_on(progress: &dyn Progress) -> Result<(), InventoryError> {
 /// Names the subject of a failed request.
 pub(super) fn about(place: &str, between: char, what: impl std::fmt::Display, error: TargetError) -> InventoryError {
     match error.trouble {
-        crate::unpack::TargetTrouble::Cancelled => UnpackError::Interrupted.into(),
+        TargetTrouble::Cancelled => UnpackError::Interrupted.into(),
         _ => InventoryError::Target { subject: format!("{place}{between}{what}"), error },
     }
 }

@@ -4,7 +4,9 @@ use super::InventoryError;
 use crate::digest::Digest;
 use crate::format::{Completeness, Receipt, ReceiptImage, Role, SetId};
 use crate::oci::Reference;
+use crate::text::nearest;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// What is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +96,30 @@ pub fn find(receipts: &[Receipt], asked: &Asked) -> Vec<Place> {
     // Whole images before what merely lies in their repository.
     places.sort_by_key(|place| place.below);
     places
+}
+
+/// Most names that are offered where there is none such.
+const OFFERED: usize = 5;
+
+/// Names receipts know that whoever asked for an image without tag may have meant: repositories that end in what was asked for, or what
+/// a typing error made of one.
+pub fn near<'r>(receipts: &'r [Receipt], asked: &Asked) -> Vec<&'r str> {
+    let Asked::Name { text, reference } = asked else { return Vec::new() };
+    if reference.tag.is_some() || reference.digest.is_some() {
+        return Vec::new();
+    }
+    let names: BTreeSet<&str> = receipts.iter().flat_map(|r| &r.images).map(|image| image.repository.as_str()).collect();
+    let last = |name: &str| name.rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    let (wanted, word) = (last(text), text.to_ascii_lowercase());
+    let ends = |name: &&&str| last(name) == wanted || name.to_ascii_lowercase().ends_with(&word);
+    let mut found: Vec<&str> = names.iter().filter(ends).take(OFFERED).copied().collect();
+    if found.is_empty() {
+        found.extend(
+            nearest(text, names.iter().copied())
+                .or_else(|| names.iter().copied().find(|name| nearest(&wanted, [last(name).as_str()]).is_some())),
+        );
+    }
+    found
 }
 
 /// Whether an image is meant; `Some(true)` when it only may contain what is meant.

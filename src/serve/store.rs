@@ -224,7 +224,7 @@ pub enum StoreError {
         tag: String,
     },
     /// Volumes that hold it are not here.
-    #[error("it needs {}, which is not here; insert the medium and start the registry with its folder as well", .0.join(", "))]
+    #[error("it needs {}, which {} not here; insert the medium and start the registry with its folder as well", .0.join(", "), crate::text::are(.0.len()))]
     VolumeMissing(Vec<String>),
     /// Bytes on a medium are not what was signed, or a volume cannot be read.
     #[error("{0}")]

@@ -16,7 +16,7 @@ use super::sshsig::{MessageHash, Signature, SshsigError};
 use super::trust::{Trust, is_stream_name};
 use crate::digest::Digest;
 use crate::limits;
-use crate::text::shown;
+use crate::text::{are, shown};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A document that belongs to a stream.
@@ -206,7 +206,7 @@ pub enum VerifyError<E> {
         ours: Vec<String>,
     },
     /// Some signatures count, but too few owners.
-    #[error("stream:{stream} needs signatures of {need} different owners, there are {have}")]
+    #[error("stream:{stream} needs signatures of {need} different owners, there {} {have}", are(*.have))]
     Threshold {
         /// Stream of the document.
         stream: String,

@@ -71,6 +71,10 @@ impl Target for LayoutTarget {
 
     fn put_manifest(&self, repository: &str, put_as: PutAs<'_>, media_type: &str, bytes: &[u8]) -> Result<(), TargetError> {
         let descriptor = Descriptor::new(media_type, Digest::sha256(bytes), bytes.len() as u64);
+        // Of the right size alone it would be taken for the manifest, and stay.
+        if matches!(self.layout.manifest(&descriptor.digest), Err(layout::Error::Damaged { .. })) {
+            self.layout.discard(&descriptor.digest).map_err(layout_error)?;
+        }
         let mut open = || Ok(Box::new(io::Cursor::new(bytes.to_vec())) as Box<dyn io::Read + Send>);
         self.layout.put(&descriptor, &mut open).map_err(layout_error)?;
         if let PutAs::Tag(tag) = put_as {

@@ -16,6 +16,7 @@ mod keys;
 mod layers;
 mod lookasides;
 mod manual;
+mod media_named;
 mod mirror;
 mod openshift;
 mod openshift_refusals;

@@ -123,6 +123,41 @@ fn every_damaged_block_is_told_though_one_blob_has_them_all() {
 }
 
 #[test]
+fn damage_that_goes_on_is_told_as_one() {
+    let temp = tempfile::tempdir().unwrap();
+    set(temp.path(), 1, &noise(6 << 20), 100 << 20);
+    for at in [1_500_000, 2_500_000, 3_500_000, 5_500_000] {
+        flip(&temp.path().join("s-1-0001.tar.zst"), at);
+    }
+    for deep in [false, true] {
+        let checked = open(temp.path()).check(deep, &Silent::new()).unwrap();
+        let spans =
+            checked.damage.iter().map(|(_, d)| if let Damage::Block { start, end, .. } = d { (start >> 20, end >> 20) } else { (0, 0) });
+        assert_eq!(spans.collect::<Vec<_>>(), [(1, 4), (5, 6)], "deep {deep}");
+    }
+}
+
+#[test]
+fn of_named_files_only_their_sets_are_opened() {
+    let temp = tempfile::tempdir().unwrap();
+    set(temp.path(), 1, &noise(700_000), 300_000);
+    set(temp.path(), 2, &noise(10), 300_000);
+    let at = |name: &str| temp.path().join(name);
+    let names = |paths: &[std::path::PathBuf]| {
+        let sets = archive::open(paths, &trust(), 0).unwrap();
+        sets.iter().map(|set| (set.name().sequence(), set.volumes_here().len())).collect::<Vec<_>>()
+    };
+    assert_eq!(names(&[at("s-1-0002.tar.zst"), at("s-1-0003.tar.zst")]), [(1, 2)]);
+    assert_eq!(names(&[at("s-1-0002.tar.zst"), at("s-2-0001.tar.zst")]), [(1, 1), (2, 1)]);
+    assert_eq!(names(&[at("s-2.index.json"), at("s-1-0002.tar.zst")]), [(1, 1), (2, 1)]);
+    assert_eq!(names(&[at("s-1-0002.tar.zst"), temp.path().to_owned()]), [(1, 3), (2, 1)]);
+    // The folder of the documents and the medium with a volume are two places.
+    let other = tempfile::tempdir().unwrap();
+    std::fs::rename(at("s-1-0002.tar.zst"), other.path().join("x.tar.zst")).unwrap();
+    assert_eq!(names(&[other.path().join("x.tar.zst"), at("s-1-0001.tar.zst")]), [(1, 2)]);
+}
+
+#[test]
 fn a_truncated_volume_is_one_damage_with_its_true_length() {
     let temp = tempfile::tempdir().unwrap();
     let digest = set(temp.path(), 1, &noise(5 << 20), 100 << 20);
