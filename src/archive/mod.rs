@@ -5,6 +5,7 @@ mod blocks;
 mod error;
 mod open;
 mod parts;
+mod proven;
 mod reader;
 mod writer;
 
