@@ -1,14 +1,16 @@
 //! One blob out of volumes from any offset: what a registry that serves from media needs.
 //!
-//! Only the blocks the wanted frames touch are read; each is compared before a byte of it is used, and used from that very
-//! buffer. One block is held at a time.
+//! Only the blocks the wanted frames touch are read; each is compared before a byte of it is used ([`super::proven`]). One piece of a
+//! block is held at a time, and a decoder only for what is really compressed: hundreds of readers cost little.
 
 use super::error::Damage;
 use super::open::OpenSet;
+use super::proven::{Digests, PIECE};
 use super::reader::Volume;
-use crate::codec::frame;
+use crate::codec::frame::{self, RawFrame};
 use crate::digest::Digest;
-use crate::format::Part;
+use crate::format::{Frame, Part};
+use sha2::Digest as _;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
 
@@ -17,17 +19,28 @@ use std::sync::Arc;
 pub struct BlobReader {
     set: Arc<OpenSet>,
     digest: Digest,
-    /// What is still to be read, the next last.
+    /// What is still to be read, the next last; so are the frames of each.
     pending: Vec<Part>,
     current: Option<Current>,
     skip: u64,
 }
 
+/// The frame that is being read.
 struct Current {
-    decoder: zstd::stream::read::Decoder<'static, Frames>,
+    source: Source,
     path: std::path::PathBuf,
     offset: u64,
     left: u64,
+}
+
+enum Source {
+    /// The bytes themselves in blocks: what would not become smaller. `room` bytes of the current one are left.
+    Raw {
+        bytes: Bytes,
+        frame: RawFrame,
+        room: usize,
+    },
+    Compressed(Box<zstd::stream::read::Decoder<'static, Bytes>>),
 }
 
 impl OpenSet {
@@ -48,7 +61,8 @@ impl OpenSet {
     /// its start.
     pub fn blob_reader(self: &Arc<OpenSet>, blob: usize, offset: u64) -> Option<BlobReader> {
         let blob = self.contents().blobs.get(blob)?;
-        let (pending, skip) = from_offset(&blob.parts, offset);
+        let (mut pending, skip) = from_offset(&blob.parts, offset);
+        pending.iter_mut().for_each(|part| part.frames.reverse());
         Some(BlobReader { set: self.clone(), digest: blob.digest, pending, current: None, skip })
     }
 }
@@ -77,13 +91,22 @@ fn from_offset(parts: &[Part], offset: u64) -> (Vec<Part>, u64) {
 }
 
 impl BlobReader {
+    /// Opens the next frame.
     fn open_next(&mut self) -> io::Result<bool> {
-        let Some(part) = self.pending.pop() else { return Ok(false) };
-        let volume = self.set.volume(part.volume).map_err(io::Error::other)?;
+        let (number, offset, next) = loop {
+            let Some(part) = self.pending.last_mut() else { return Ok(false) };
+            let Some(next) = part.frames.pop() else {
+                self.pending.pop();
+                continue;
+            };
+            part.offset += next.size;
+            break (part.volume, part.offset - next.size, next);
+        };
+        let volume = self.set.volume(number).map_err(io::Error::other)?;
         let path = volume.path().to_owned();
-        let (offset, left) = (part.offset, part.plain());
-        let frames = Frames { at: part.offset, end: part.offset + part.size(), volume, block: None };
-        self.current = Some(Current { decoder: frame::decoder(frames)?, path, offset, left });
+        let bytes = Bytes { set: self.set.clone(), number, at: offset, end: offset + next.size, volume, block: None, piece: None };
+        let source = source(bytes, &next)?;
+        self.current = Some(Current { source, path, offset, left: next.plain });
         Ok(true)
     }
 
@@ -92,7 +115,7 @@ impl BlobReader {
         let Some(current) = &mut self.current else { return Ok(0) };
         let wrong =
             |current: &Current, why: String| Damage::Frame { path: current.path.clone(), offset: current.offset, digest, why }.into_io();
-        let n = match current.decoder.read(buf) {
+        let n = match current.source.read(buf) {
             Ok(n) => n,
             Err(e) if Damage::of(&e).is_some() => return Err(e),
             Err(e) => return Err(wrong(current, e.to_string())),
@@ -108,6 +131,57 @@ impl BlobReader {
     }
 }
 
+/// How a frame is read.
+fn source(mut bytes: Bytes, frame: &Frame) -> io::Result<Source> {
+    let start = bytes.at;
+    if frame.size == frame::raw_size(frame.plain) && u32::try_from(frame.plain).is_ok() {
+        let (raw, header) = RawFrame::begin(frame.plain);
+        let mut found = [0; 10];
+        bytes.read_exact(&mut found)?;
+        if found == header {
+            return Ok(Source::Raw { bytes, frame: raw, room: 0 });
+        }
+        bytes.at = start;
+    }
+    Ok(Source::Compressed(Box::new(frame::decoder(bytes)?)))
+}
+
+impl Source {
+    /// Passes over bytes that need not be read; gives how many of `skip`.
+    fn pass(&mut self, skip: u64) -> u64 {
+        match self {
+            Source::Raw { bytes, frame, room: 0 } => {
+                let (plain, size) = frame.pass(skip);
+                bytes.at += size;
+                plain
+            }
+            _ => 0,
+        }
+    }
+}
+
+impl Read for Source {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let (bytes, frame, room) = match self {
+            Source::Compressed(decoder) => return decoder.read(buf),
+            Source::Raw { bytes, frame, room } => (bytes, frame, room),
+        };
+        if *room == 0 {
+            let Some((expected, len)) = frame.next_block() else { return Ok(0) };
+            let mut found = [0; 3];
+            bytes.read_exact(&mut found)?;
+            if found != expected {
+                return Err(io::Error::other("its blocks are not those of its length"));
+            }
+            *room = len;
+        }
+        let most = buf.len().min(*room);
+        let n = bytes.read(buf.get_mut(..most).unwrap_or_default())?;
+        *room -= n;
+        Ok(n)
+    }
+}
+
 impl Read for BlobReader {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         if buf.is_empty() {
@@ -118,9 +192,14 @@ impl Read for BlobReader {
                 return Ok(0);
             }
             if self.skip > 0 {
+                if let Some(current) = &mut self.current {
+                    let passed = current.source.pass(self.skip);
+                    current.left -= passed;
+                    self.skip -= passed;
+                }
                 let want = usize::try_from(self.skip).unwrap_or(usize::MAX).min(64 << 10);
                 let mut before = vec![0; want];
-                self.skip -= self.read_current(&mut before)? as u64;
+                self.skip -= if want == 0 { 0 } else { self.read_current(&mut before)? as u64 };
                 continue;
             }
             match self.read_current(buf)? {
@@ -131,15 +210,44 @@ impl Read for BlobReader {
     }
 }
 
-/// The compressed bytes of one part, block by block, each verified as a whole before it is used.
-struct Frames {
+/// The bytes of one frame as they lie in a volume, each piece compared before it is used.
+struct Bytes {
+    set: Arc<OpenSet>,
+    number: u32,
     volume: Volume,
     at: u64,
     end: u64,
-    block: Option<(usize, Vec<u8>)>,
+    /// The block that was proven last.
+    block: Option<(usize, Digests)>,
+    /// Where the piece at hand begins.
+    piece: Option<(u64, Vec<u8>)>,
 }
 
-impl Read for Frames {
+impl Bytes {
+    /// Reads the piece that `at` is in.
+    fn load(&mut self) -> Result<(), Damage> {
+        let wanted = (self.at / self.volume.block_size) as usize;
+        let (start, end) = self.volume.span(wanted);
+        let number = (self.at - start) as usize / PIECE;
+        let from = start + (number * PIECE) as u64;
+        if self.piece.as_ref().is_some_and(|(at, _)| *at == from) {
+            return Ok(());
+        }
+        if self.block.as_ref().is_none_or(|(block, _)| *block != wanted) {
+            self.block = Some((wanted, self.set.proven.pieces(self.number, &self.volume, wanted)?));
+        }
+        let mut buffer = self.piece.take().map(|(_, buffer)| buffer).unwrap_or_default();
+        self.volume.fill(&mut buffer, from, end.min(from + PIECE as u64))?;
+        let found: [u8; 32] = sha2::Sha256::digest(&buffer).into();
+        if self.block.as_ref().and_then(|(_, pieces)| pieces.get(number)) != Some(&found) {
+            return Err(Damage::Block { path: self.volume.path().to_owned(), start, end });
+        }
+        self.piece = Some((from, buffer));
+        Ok(())
+    }
+}
+
+impl Read for Bytes {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut available = self.fill_buf()?;
         let n = available.read(buf)?;
@@ -148,19 +256,13 @@ impl Read for Frames {
     }
 }
 
-impl BufRead for Frames {
+impl BufRead for Bytes {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.at >= self.end {
             return Ok(&[]);
         }
-        let wanted = (self.at / self.volume.block_size) as usize;
-        if self.block.as_ref().is_none_or(|(at, _)| *at != wanted) {
-            let buffer = self.block.take().map(|(_, buffer)| buffer).unwrap_or_default();
-            let bytes = self.volume.read(wanted, buffer).map_err(Damage::into_io)?;
-            self.block = Some((wanted, bytes));
-        }
-        let (start, _) = self.volume.span(wanted);
-        let bytes = self.block.as_ref().map_or(&[][..], |(_, bytes)| bytes);
+        self.load().map_err(Damage::into_io)?;
+        let (start, bytes) = self.piece.as_ref().map_or((self.at, &[][..]), |(at, bytes)| (*at, bytes));
         let from = (self.at - start) as usize;
         let to = bytes.len().min((self.end - start) as usize);
         Ok(bytes.get(from..to).unwrap_or_default())

@@ -6,6 +6,7 @@ mod error;
 mod open;
 mod parts;
 mod places;
+mod proven;
 mod reader;
 mod writer;
 

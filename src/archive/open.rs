@@ -4,10 +4,11 @@
 
 use super::error::{Damage, Error};
 use super::places::{Place, is_meant, look, parent, volumes_by_name};
+use super::proven::{Digests, Proven};
 use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
-use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName, volume};
+use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName, VolumeRef, volume};
 use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
@@ -105,6 +106,7 @@ pub struct OpenSet {
     folders: Vec<Dir>,
     remarks: Vec<Remark>,
     manifests: OnceLock<Manifests>,
+    pub(super) proven: Proven,
 }
 
 /// Opens the sets that `paths` mean: every set of a folder, the set of a document, the sets that volume files belong to, whose
@@ -257,7 +259,18 @@ fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<
     let volumes = find_volumes(name, &index, places, &mut remarks);
     let numbers = volumes.keys().copied().collect();
     let folders = places.iter().map(|p| p.dir.clone()).collect();
-    Ok(OpenSet { index, name: name.clone(), contents, contents_path, volumes, numbers, folders, remarks, manifests: OnceLock::new() })
+    Ok(OpenSet {
+        index,
+        name: name.clone(),
+        contents,
+        contents_path,
+        volumes,
+        numbers,
+        folders,
+        remarks,
+        manifests: OnceLock::new(),
+        proven: Proven::default(),
+    })
 }
 
 /// V7: either copy of the contents will do; each is judged by the digest in the index before it is decompressed.
@@ -354,11 +367,15 @@ fn beginning(dir: &Dir, file: &str) -> Option<Vec<u8>> {
 }
 
 fn volume_at(index: &Index, number: u32, dir: &Dir, file: &str) -> Result<Volume, Error> {
+    volume_with(index, number, dir, file, |entry| entry.block_hashes().into())
+}
+
+fn volume_with(index: &Index, number: u32, dir: &Dir, file: &str, table: impl FnOnce(&VolumeRef) -> Digests) -> Result<Volume, Error> {
     let missing = || FsError::new("open", dir.join(file), io::Error::from(io::ErrorKind::NotFound));
     let entry = (number as usize).checked_sub(1).and_then(|i| index.volumes.get(i)).ok_or_else(missing)?;
     let file = dir.open_file(file)?;
     file.read_in_sequence();
-    Ok(Volume { file, size: entry.size, block_size: index.block_size, hashes: entry.block_hashes() })
+    Ok(Volume { file, size: entry.size, block_size: index.block_size, hashes: table(entry) })
 }
 
 impl OpenSet {
@@ -422,7 +439,7 @@ impl OpenSet {
 
     pub(super) fn volume(&self, number: u32) -> Result<Volume, Error> {
         match self.volumes.get(&number) {
-            Some((dir, file)) => volume_at(&self.index, number, dir, file),
+            Some((dir, file)) => volume_with(&self.index, number, dir, file, |entry| self.proven.table(number, || entry.block_hashes())),
             None => Err(Error::VolumeMissing(number)),
         }
     }

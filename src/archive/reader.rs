@@ -4,6 +4,7 @@
 //! buffer. A damaged or unreadable block fails only what touches it.
 
 use super::error::Damage;
+use super::proven::Digests;
 use crate::codec::frame;
 use crate::digest::Digest;
 use crate::format::Part;
@@ -22,7 +23,7 @@ pub(super) struct Volume {
     pub(super) file: File,
     pub(super) size: u64,
     pub(super) block_size: u64,
-    pub(super) hashes: Vec<[u8; 32]>,
+    pub(super) hashes: Digests,
 }
 
 /// One block as it was found.
@@ -47,6 +48,14 @@ impl Volume {
     /// Reads and compares one block into `buffer`.
     pub(super) fn read(&self, block: usize, mut buffer: Vec<u8>) -> Result<Vec<u8>, Damage> {
         let (start, end) = self.span(block);
+        self.fill(&mut buffer, start, end)?;
+        let expected = self.hashes.get(block);
+        let found: [u8; 32] = sha2::Sha256::digest(&buffer).into();
+        if expected == Some(&found) { Ok(buffer) } else { Err(Damage::Block { path: self.path().to_owned(), start, end }) }
+    }
+
+    /// Reads the bytes from `start` to `end` into `buffer`, which has no others then. They are not compared with anything.
+    pub(super) fn fill(&self, buffer: &mut Vec<u8>, start: u64, end: u64) -> Result<(), Damage> {
         let path = || self.path().to_owned();
         buffer.resize(usize::try_from(end - start).unwrap_or(0), 0);
         let mut filled = 0;
@@ -61,9 +70,7 @@ impl Volume {
                 Err(e) => return Err(Damage::Unreadable { path: path(), start, end, why: root_cause(&e) }),
             }
         }
-        let expected = self.hashes.get(block);
-        let found: [u8; 32] = sha2::Sha256::digest(&buffer).into();
-        if expected == Some(&found) { Ok(buffer) } else { Err(Damage::Block { path: path(), start, end }) }
+        Ok(())
     }
 
     /// True when the first block is right: the file is this volume, whatever it is called.

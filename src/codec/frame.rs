@@ -131,6 +131,15 @@ impl RawFrame {
         Some((block_header(self.left == 0, 0, len as usize), len as usize))
     }
 
+    /// Passes over as many whole blocks as lie within the next `skip` plain bytes: how many plain bytes those are, and how long they are
+    /// in the frame. The checksum does not have them then.
+    pub fn pass(&mut self, skip: u64) -> (u64, u64) {
+        let blocks = skip.min(self.left) / BLOCK as u64;
+        let plain = blocks * BLOCK as u64;
+        self.left -= plain;
+        (plain, plain + 3 * blocks)
+    }
+
     /// Takes the bytes of the block into the checksum.
     pub fn update(&mut self, bytes: &[u8]) {
         std::hash::Hasher::write(&mut self.hash, bytes);

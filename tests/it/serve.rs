@@ -248,6 +248,71 @@ fn many_pulls_take_little_memory() {
     assert!(peak < 250 << 20, "{peak} bytes");
 }
 
+/// A set with one image of one layer that is compressed already, and the layer's digest.
+fn set_of(outside: &Outside, layer: &[u8]) -> (std::path::PathBuf, Digest) {
+    let source = Served::layout(&outside.home, &outside.folder("source"));
+    let (digest, config) = (source.blob("big/app", layer), source.blob("big/app", b"{}"));
+    let document = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": "application/x",
+        "config": {"mediaType": media::OCI_EMPTY, "digest": config, "size": 2},
+        "layers": [{"mediaType": "application/gzip", "digest": digest, "size": layer.len()}]});
+    source.manifest("big/app", "1", media::OCI_MANIFEST, document.to_string().as_bytes()).is(201);
+    let (set, image) = (outside.folder("large"), format!("{}/big/app:1", source.host()));
+    outside.home.run(&["pack", "--key", "site", "--no-sync", "--no-read-back", &image, text(&set)]).exits(0);
+    (set, digest)
+}
+
+fn gzip_like(seed: u64, len: usize) -> Vec<u8> {
+    [&[0x1f, 0x8b][..], &noise(seed, len)].concat()
+}
+
+/// A block is a mebibyte, and is compared as a whole; a client that takes its time must not keep one in memory.
+#[test]
+fn many_pulls_from_volumes_take_little_memory() {
+    use std::io::{Read, Write};
+    let outside = Outside::new();
+    let content = gzip_like(8, 24 << 20);
+    let (set, digest) = set_of(&outside, &content);
+    let inside = outside.inside();
+    let served = serve_set(&inside, &[&set]);
+    let ask = |from: usize| {
+        let mut stream = served.connect();
+        write!(stream, "GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes={from}-\r\n\r\n").unwrap();
+        // Its answer has begun: what it needs is there.
+        stream.read_exact(&mut [0; 1]).unwrap();
+        stream
+    };
+    let slow: Vec<_> = (0..200).map(|n| ask(n * 100_000)).collect();
+    assert!(served.get(&format!("/v2/a/blobs/{digest}")).is(200).body == content);
+    let peak = served.peak_memory();
+    assert!(peak < 128 << 20, "{peak} bytes");
+    drop(slow);
+    let words = ["serve", text(&set), "--plain-http", "--listen", "127.0.0.1:0", "--allow-anonymous", "push"];
+    inside.run(&words).exits(2).says(&["volumes take no pushes", "--allow-anonymous pull"]);
+}
+
+/// What was compared once is compared again each time it is read.
+#[test]
+fn what_changes_on_a_medium_after_it_was_compared_is_not_served() {
+    use std::os::unix::fs::FileExt;
+    let outside = Outside::new();
+    let content = gzip_like(9, 3 << 20);
+    let (set, digest) = set_of(&outside, &content);
+    let served = serve_set(&outside.inside(), &[&set]);
+    let path = format!("/v2/a/blobs/{digest}");
+    for (from, to) in [(0, content.len()), (131_071, 131_074), (1 << 20, (1 << 20) + 1), (2_500_000, content.len())] {
+        let part = served.send("GET", &path, &[&format!("Range: bytes={from}-{}", to - 1)], b"").is(206);
+        assert!(part.body == content[from..to], "{from}");
+    }
+    let volume = set.join(&volumes(&set)[0]);
+    let bytes = fs::read(&volume).unwrap();
+    let at = bytes.windows(32).position(|window| window == &content[2_000_000..2_000_032]).unwrap();
+    fs::File::options().write(true).open(&volume).unwrap().write_all_at(&[bytes[at] ^ 1], at as u64).unwrap();
+    let reply = served.get(&path);
+    assert!(!reply.whole && content.starts_with(&reply.body), "{}", reply.body.len());
+    let before = served.send("GET", &path, &["Range: bytes=0-9999"], b"").is(206);
+    assert!(before.body == content[..10_000]);
+}
+
 /// An image, and an artifact attached to it, pushed by hand: `tools/app:1` and `tools/app:sbom`.
 fn attached(served: &Served) -> Digest {
     let push = |reference: &str, mut document: serde_json::Value, layer: &[u8]| {
