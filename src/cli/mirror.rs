@@ -151,7 +151,7 @@ fn mirror_instructions(kind: Instructions, receipt: &Receipt, ctx: &Context) -> 
         Instructions::Idms => cluster::Instructions::Idms,
         Instructions::Icsp => cluster::Instructions::Icsp,
     };
-    let target = cluster::Target { name: receipt.target.clone(), receipts: vec![receipt.clone()] };
+    let target = cluster::Target { name: receipt.target.clone(), receipts: vec![receipt.clone()], insecure: false };
     ctx.output.text(&cluster::mirror_instructions(&[target], kind)?);
     Ok(())
 }

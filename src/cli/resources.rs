@@ -17,6 +17,7 @@ use std::path::{Path, PathBuf};
 /// Mirror sets, catalogs, the update service and release signatures for OpenShift; hosts.toml for containerd, a drop-in for
 /// registries.conf, registries.yaml for k3s and RKE2; signatures of images for podman. They follow the receipts of everything that
 /// was unpacked into the registry, not of the last set alone, and have the names oc-mirror gives: applying them updates what it left.
+/// --dest-tls-verify=false says to nodes too that they need no certificate of the registry: for one without TLS in a network you trust.
 /// A host that has no receipts reads those in the registry (PREFIX/sealift/receipts). Without -o the objects for OpenShift are
 /// printed, for `oc apply -f -`.
 #[derive(clap::Args, Debug)]
@@ -143,7 +144,7 @@ fn known(name: String, args: &Args, outside: &[Receipt], ctx: &Context) -> Resul
     if receipts.is_empty() && !name.starts_with("oci:") {
         return Err(unknown(&name, trouble, ctx));
     }
-    Ok(Target { name, receipts })
+    Ok(Target { name, receipts, insecure: args.target.dest_tls_verify == Some(false) })
 }
 
 /// What lies in the registry of that name.
@@ -222,7 +223,7 @@ pub(super) fn after_unpack(target: &values::Destination, folder: Option<&Path>, 
     if matches!(target, values::Destination::Layout(_)) {
         return Ok(None);
     }
-    let targets = [Target { receipts: receipts_of(&name, ctx)?, name: name.clone() }];
+    let targets = [Target { receipts: receipts_of(&name, ctx)?, name: name.clone(), insecure: false }];
     let made = cluster::resources(&targets, &Kind::usual(false))?;
     made.notes.iter().for_each(|note| ctx.progress.say(Level::Info, note));
     let path = match folder {

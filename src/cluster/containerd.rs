@@ -47,7 +47,7 @@ fn hosts(holdings: &Holdings) -> BTreeMap<String, Host> {
 
 fn text(holdings: &Holdings, name: &str, host: &Host) -> String {
     let mut text = format!("# Mirrors of {name} for containerd. Goes to /etc/containerd/certs.d/{}/hosts.toml.\n", folder(name));
-    text.push_str("# A mirror without TLS is written http:// in place of https://.\n");
+    text.push_str("# A mirror without TLS is written http:// in place of https:// (sealift resources --dest-tls-verify=false).\n");
     if !host.elsewhere.is_empty() {
         text.push_str("#\n# containerd cannot map these, which have another path at the mirror. Pull them by the name on the right.\n");
         for line in &host.elsewhere {
@@ -56,15 +56,22 @@ fn text(holdings: &Holdings, name: &str, host: &Host) -> String {
     }
     for (target, tags) in &host.mirrors {
         let Some(place) = holdings.places.get(*target) else { continue };
-        let url = match place.prefix.as_str() {
-            "" => format!("https://{}", place.host),
-            prefix => format!("https://{}/v2/{prefix}", place.host),
-        };
         let capabilities = if *tags { "[\"pull\", \"resolve\"]" } else { "[\"pull\"]" };
-        let _ = write!(text, "\n[host.{}]\ncapabilities = {capabilities}\n", quoted(&url));
-        if !place.prefix.is_empty() {
-            // Else containerd puts /v2 behind the address.
-            text.push_str("override_path = true\n");
+        // containerd goes from one to the next by itself, but never from https to http.
+        let schemes: &[&str] = if place.insecure { &["https", "http"] } else { &["https"] };
+        for scheme in schemes {
+            let url = match place.prefix.as_str() {
+                "" => format!("{scheme}://{}", place.host),
+                prefix => format!("{scheme}://{}/v2/{prefix}", place.host),
+            };
+            let _ = write!(text, "\n[host.{}]\ncapabilities = {capabilities}\n", quoted(&url));
+            if place.insecure && *scheme == "https" {
+                text.push_str("skip_verify = true\n");
+            }
+            if !place.prefix.is_empty() {
+                // Else containerd puts /v2 behind the address.
+                text.push_str("override_path = true\n");
+            }
         }
     }
     text

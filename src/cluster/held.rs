@@ -41,6 +41,8 @@ pub(super) struct Held {
 pub(super) struct Place {
     pub host: String,
     pub prefix: String,
+    /// Whether any certificate is accepted of it, and none.
+    pub insecure: bool,
 }
 
 /// Everything the targets hold.
@@ -57,6 +59,10 @@ pub(super) struct Holdings {
 type Lookaside = BTreeMap<(String, Digest), Vec<Vec<u8>>>;
 
 impl Place {
+    fn of(target: &Target) -> Result<Place, ClusterError> {
+        Ok(Place { insecure: target.insecure, ..Place::parse(&target.name)? })
+    }
+
     /// Reads `host[:port][/prefix]`.
     pub fn parse(target: &str) -> Result<Place, ClusterError> {
         if target.starts_with("oci:") {
@@ -66,7 +72,7 @@ impl Place {
         let host_like = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b':' | b'[' | b']');
         let good = !host.is_empty() && host.bytes().all(host_like) && (prefix.is_empty() || is_repository(prefix));
         match good {
-            true => Ok(Place { host: host.to_owned(), prefix: prefix.to_owned() }),
+            true => Ok(Place { host: host.to_owned(), prefix: prefix.to_owned(), insecure: false }),
             false => Err(ClusterError::Target { target: target.to_owned() }),
         }
     }
@@ -104,9 +110,15 @@ impl Held {
 }
 
 impl Holdings {
+    /// Whether no certificate is asked of the target that `host[:port][/path]` is at.
+    pub fn is_insecure(&self, name: &str) -> bool {
+        let host = name.split('/').next().unwrap_or_default();
+        self.places.iter().any(|place| place.insecure && place.host == host)
+    }
+
     /// Adds the receipts of all targets up.
     pub fn of(targets: &[Target], notes: &mut Vec<String>) -> Result<Holdings, ClusterError> {
-        let places = targets.iter().map(|target| Place::parse(&target.name)).collect::<Result<Vec<_>, _>>()?;
+        let places = targets.iter().map(Place::of).collect::<Result<Vec<_>, _>>()?;
         let mut images = BTreeMap::new();
         let mut signatures = BTreeMap::new();
         let mut lookaside = Lookaside::new();

@@ -23,7 +23,13 @@ pub(super) fn files(holdings: &Holdings, notes: &mut Vec<String>) -> Vec<(String
         return Vec::new();
     }
     let mirrors = hosts.into_iter().map(|(host, targets)| (host.to_owned(), mirror(holdings, host, targets, notes)));
-    let object = json!({"mirrors": mirrors.collect::<serde_json::Map<_, _>>()});
+    let mut object = json!({"mirrors": mirrors.collect::<serde_json::Map<_, _>>()});
+    let insecure = holdings.places.iter().filter(|place| place.insecure);
+    let configs: serde_json::Map<String, Value> =
+        insecure.map(|place| (place.host.clone(), json!({"tls": {"insecure_skip_verify": true}}))).collect();
+    if let (false, Some(object)) = (configs.is_empty(), object.as_object_mut()) {
+        object.insert("configs".to_owned(), configs.into());
+    }
     let head = "# Goes to /etc/rancher/k3s/registries.yaml or /etc/rancher/rke2/registries.yaml.\n";
     vec![("k3s/registries.yaml".to_owned(), format!("{head}{}", yaml::text(&object)))]
 }
@@ -45,6 +51,9 @@ fn mirror(holdings: &Holdings, host: &str, targets: BTreeMap<usize, Rules>, note
         prefix.get_or_insert_with(|| place.prefix.clone());
         all.extend(rules);
         endpoints.push(format!("https://{}", place.host));
+        if place.insecure {
+            endpoints.push(format!("http://{}", place.host));
+        }
     }
     let prefix = prefix.unwrap_or_default();
     let below = |repository: &str| if prefix.is_empty() { repository.to_owned() } else { format!("{prefix}/{repository}") };

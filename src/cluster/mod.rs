@@ -146,6 +146,8 @@ pub struct Target {
     pub name: String,
     /// Its receipts, the earliest first: a tag of a later one replaces that of an earlier one.
     pub receipts: Vec<Receipt>,
+    /// True where any certificate, and none at all, is to be accepted of it (`insecure = true` of `containers-registries.conf(5)`).
+    pub insecure: bool,
 }
 
 /// What came of it.
@@ -195,7 +197,7 @@ pub fn resources(targets: &[Target], kinds: &BTreeSet<Kind>) -> Result<Resources
             Kind::UpdateService => updates::update_service(&holdings),
             Kind::Signatures => updates::signatures(&holdings, &mut notes),
             Kind::Containerd => containerd::files(&holdings, &mut notes),
-            Kind::RegistriesConf => podman::files(&routes),
+            Kind::RegistriesConf => podman::files(&routes, &holdings),
             Kind::K3s => k3s::files(&holdings, &mut notes),
             Kind::Lookaside => lookaside::files(&holdings, &mut notes),
         };

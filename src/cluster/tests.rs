@@ -44,7 +44,7 @@ fn receipt(images: Vec<ReceiptImage>) -> Receipt {
 }
 
 fn target(name: &str, receipts: Vec<Receipt>) -> Target {
-    Target { name: name.into(), receipts }
+    Target { name: name.into(), receipts, insecure: false }
 }
 
 fn at(text: &str) -> String {
@@ -426,7 +426,7 @@ fn containerd_maps_hosts_and_says_what_it_cannot() {
     assert_eq!(
         file(&made, "containerd/certs.d/quay.io/hosts.toml"),
         "# Mirrors of quay.io for containerd. Goes to /etc/containerd/certs.d/quay.io/hosts.toml.\n\
-         # A mirror without TLS is written http:// in place of https://.\n#\n\
+         # A mirror without TLS is written http:// in place of https:// (sealift resources --dest-tls-verify=false).\n#\n\
          # containerd cannot map these, which have another path at the mirror. Pull them by the name on the right.\n\
          #   quay.io/openshift-release-dev/ocp-release -> b.lan/openshift/release-images\n\
          #   quay.io/openshift-release-dev/ocp-release -> reg.lan:5000/ocp/openshift/release-images\n\
@@ -438,6 +438,28 @@ fn containerd_maps_hosts_and_says_what_it_cannot() {
     assert!(file(&made, "containerd/certs.d/registry.redhat.io/hosts.toml").contains("capabilities = [\"pull\"]\n"));
     let made = everything(&[target("r.lan", vec![receipt(vec![image(Role::Image, "localhost:5000/a:1", "a:1")])])]);
     file(&made, "containerd/certs.d/localhost_5000_/hosts.toml");
+}
+
+/// A registry without TLS, or with any certificate: whichever it is, each kind of node gets there.
+#[test]
+fn a_mirror_that_needs_no_certificate_is_said_to_be_one() {
+    let plain = || receipt(vec![image(Role::Image, "quay.io/a/b:1", "a/b:1")]);
+    let open = Target { insecure: true, ..target("r.lan:5000/m", vec![plain()]) };
+    let made = everything(&[open, target("s.lan/m", vec![plain()])]);
+    let hosts = file(&made, "containerd/certs.d/quay.io/hosts.toml");
+    let (open, shut) = hosts.split_once("[host.\"https://s.lan/v2/m\"]").unwrap();
+    for words in ["[host.\"https://r.lan:5000/v2/m\"]\n", "\nskip_verify = true\n", "[host.\"http://r.lan:5000/v2/m\"]\n"] {
+        assert!(open.contains(words), "{hosts}");
+    }
+    assert!(!shut.contains("skip_verify") && !hosts.contains("http://s.lan"), "{hosts}");
+    let podman = file(&made, "registries.conf.d/50-sealift.conf");
+    let mirrors: Vec<&str> = podman.split("[[registry.mirror]]").skip(1).collect();
+    let said: Vec<bool> = mirrors.iter().map(|mirror| mirror.contains("\ninsecure = true\n")).collect();
+    assert_eq!(said, mirrors.iter().map(|mirror| mirror.contains("r.lan:5000")).collect::<Vec<_>>(), "{podman}");
+    assert!(said.contains(&true) && said.contains(&false));
+    let k3s = documents(file(&made, "k3s/registries.yaml"))[0].clone();
+    assert_eq!(k3s["mirrors"]["quay.io"]["endpoint"], serde_json::json!(["https://r.lan:5000", "http://r.lan:5000", "https://s.lan"]));
+    assert_eq!(k3s["configs"], serde_json::json!({"r.lan:5000": {"tls": {"insecure_skip_verify": true}}}));
 }
 
 #[test]

@@ -49,7 +49,9 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
         RegistryError::BadHost { host: _ } => both(Code::BadReference, "write the registry as HOST or HOST:PORT"),
         RegistryError::NotARegistry { host, answer: _ } => both(
             Code::RegistryUnreachable,
-            &format!("check port and name: `curl -v https://{host}/v2/` must answer as a registry, without a path in front of /v2/"),
+            &format!(
+                "check port and name: `curl -v https://{host}/v2/` (http:// for one without TLS) must answer as a registry, without a path in front of /v2/"
+            ),
         ),
         RegistryError::InsecureRealm { host: _, realm: _ } => {
             both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
@@ -111,9 +113,9 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
     let silent = |remedy: String| Error::new(Code::RegistryUnreachable, error.to_string()).remedy(remedy);
     match reason {
         Reason::Dns => silent(format!("check the name with `getent hosts {}`; then run the same command again", name_of(host))),
-        Reason::Refused => {
-            silent(format!("check the port and that the registry runs: `curl -v https://{host}/v2/`; then run the same command again"))
-        }
+        Reason::Refused => silent(format!(
+            "check the port and that the registry runs: `curl -v https://{host}/v2/` (http:// for one without TLS); then run the same command again"
+        )),
         Reason::NoRoute => silent(format!("check that {host} is switched on, and the routes to it; then run the same command again")),
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
@@ -198,7 +200,10 @@ fn login(host: &str, sent: bool) -> Meaning {
     let remedy = |right: &str| {
         Some(match sent {
             true => {
-                format!("the credentials for {host} were refused: log in again, with an account that has {right} rights on this repository")
+                format!(
+                    "the credentials for {host} were refused: log in again (`podman login --authfile auth.json {host}`, then --authfile \
+                     auth.json), with an account that has {right} rights on this repository"
+                )
             }
             false => {
                 format!("no credentials for {host} were found: `podman login --authfile auth.json {host}`, then give --authfile auth.json")

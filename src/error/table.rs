@@ -74,9 +74,9 @@ codes! {
 
     /// A saved plan, receipt or similar document is not valid.
     BadDocument = "BAD_DOCUMENT", 2 {
-        means: "A document given by the user (a saved plan, a receipt, a credentials file, a registries.conf) cannot be read as what it should be.",
-        why: ["It was edited by hand, cut off in transfer, or made by a newer sealift.", "Another file was meant."],
-        steps: ["Make it anew where it came from.", "$ sealift plan imageset.yaml -o plan.json"],
+        means: "A document given by the user (a saved plan, a receipt, a credentials file, a registries.conf, a layout oci:DIR) cannot be read as what it should be.",
+        why: ["It was edited by hand, cut off in transfer, or made by a newer sealift.", "Another file was meant.", "\"is not an OCI image layout\": the folder has no file oci-layout; perhaps the one above or below it is meant."],
+        steps: ["Of oci:DIR: the folder that holds oci-layout and index.json is meant.", "$ ls DIR/oci-layout DIR/index.json", "Make it anew where it came from.", "$ sealift plan imageset.yaml -o plan.json"],
         remedy: "check that this is the file you mean, or make it anew",
     }
 
@@ -402,16 +402,16 @@ codes! {
 
     /// Another run is at it.
     InUse = "IN_USE", 32 {
-        means: "Another run of sealift is working in that folder. Two at once could mix their files.",
-        why: ["The other run is still going on.", "A run on another host shares the folder over the network."],
-        steps: ["$ pgrep -a sealift", "Wait for it, or use another folder. A lock left over by a crash does not exist: the system lets go of it."],
+        means: "Another run of sealift is working in that folder: two at once could mix their files. Or, of serve, another program listens at that address and port.",
+        why: ["The other run is still going on.", "A run on another host shares the folder over the network.", "\"cannot listen at\": a registry that runs already, as a service for example, or another program has the port."],
+        steps: ["$ pgrep -a sealift", "$ ss -ltnp", "Choose another port with serve --listen ADDRESS:PORT.", "Wait for it, or use another folder. A lock left over by a crash does not exist: the system lets go of it."],
         remedy: "wait for the other run, or use another folder",
     }
 
     /// The folder already holds something.
     NotEmpty = "NOT_EMPTY", 32 {
-        means: "The place to write to already holds a finished set or a key of that name. It is never overwritten.",
-        why: ["The same OUT or the same key name was given before."],
+        means: "The place to write to already holds a finished set, a key of that name, or somebody's files. They are never overwritten.",
+        why: ["The same OUT or the same key name was given before.", "\"neither empty nor ...\": a layout (oci:DIR) or a folder for serve --init is made in a new or empty folder only, and this one holds something else."],
         steps: ["Give another folder or name, or move the old one away yourself.", "$ ls PATH"],
         remedy: "give another folder or name, or move the old one away yourself",
     }

@@ -155,12 +155,19 @@ fn greet(repository: &Repository, findings: &mut Findings) -> bool {
     match greeting.ahead {
         Some(ahead) if ahead.abs() > CLOCK => {
             let word = if ahead > 0 { "ahead of" } else { "behind" };
-            findings.note(Trial::Clock, format!("the registry's clock is {} s {word} this host's", ahead.abs()));
+            findings.note(Trial::Clock, format!("the registry's clock is {} {word} this host's", span(ahead.unsigned_abs())));
         }
         Some(_) => findings.fine(Trial::Clock, "the clocks agree"),
         None => findings.fine(Trial::Clock, "the registry does not tell the time"),
     }
     true
+}
+
+/// A span of time in the unit a person would take.
+fn span(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "hours"), (60, "minutes")];
+    let unit = UNITS.into_iter().find(|(unit, _)| seconds >= 2 * unit);
+    unit.map_or_else(|| format!("{seconds} s"), |(unit, name)| format!("{} {name}", seconds / unit))
 }
 
 /// Whether an upload can be opened, and where it leads; false where it cannot.
@@ -179,4 +186,15 @@ fn push(repository: &Repository, findings: &mut Findings) -> bool {
         (false, _) => findings.note(Trial::Location, format!("uploads are sent to {}, which is another host", place.host)),
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_told_in_units_of_people() {
+        let told = [61, 119, 120, 3 * 3600, 86_400, 3 * 86_400, 816_980_709].map(span);
+        assert_eq!(told, ["61 s", "119 s", "2 minutes", "3 hours", "24 hours", "3 days", "25 years"]);
+    }
 }

@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use sha2::Digest as _;
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -77,9 +78,18 @@ impl Access {
         Ok(Access { anonymous, users })
     }
 
-    /// Whether everybody, or nobody without a password, was decided: without either nothing protects the content.
-    pub(super) fn is_decided(&self) -> bool {
-        self.users.is_some() || self.anonymous != Anonymous::Nothing
+    /// Whether anybody may push: a user, or everybody.
+    pub fn takes_pushes(&self) -> bool {
+        self.users.is_some() || self.anonymous == Anonymous::Push
+    }
+
+    /// Whether it may be listened so: what other hosts reach needs users, or the word that everybody may.
+    ///
+    /// # Errors
+    /// An address that other hosts reach, and nothing decided.
+    pub fn suits(&self, listen: SocketAddr) -> Result<(), Error> {
+        let decided = self.users.is_some() || self.anonymous != Anonymous::Nothing;
+        if decided || listen.ip().is_loopback() { Ok(()) } else { Err(Error::Unprotected(listen)) }
     }
 
     /// True where passwords come over the wire.
@@ -90,8 +100,8 @@ impl Access {
     /// Judges without bcrypt, where that is possible.
     pub(super) fn judge(&self, authorization: Option<&str>, writes: bool, ping: bool) -> Verdict {
         let Some(users) = &self.users else {
-            let wanted = if writes { Anonymous::Push } else { Anonymous::Pull };
-            let open = !self.is_decided() || self.anonymous >= wanted;
+            // Where nothing was decided, the loopback alone is listened at. Other programs there, a proxy among them, must not write.
+            let open = !writes || self.takes_pushes();
             return if open { Verdict::Allowed("-".into()) } else { Verdict::Denied };
         };
         match authorization.and_then(credentials) {
@@ -278,7 +288,15 @@ mod tests {
         let open = Access::new(Anonymous::Pull, None).unwrap();
         assert_eq!(open.judge(None, false, true), Verdict::Allowed("-".into()));
         assert_eq!(open.judge(None, true, false), Verdict::Denied);
-        assert!(!Access::new(Anonymous::Nothing, None).unwrap().is_decided());
+        let undecided = Access::new(Anonymous::Nothing, None).unwrap();
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        assert!(
+            !undecided.takes_pushes() && undecided.suits(address("127.0.0.1:1")).is_ok() && undecided.suits(address("[::1]:1")).is_ok()
+        );
+        assert!(matches!(undecided.suits(address("0.0.0.0:1")), Err(Error::Unprotected(_))));
+        assert!(pull.suits(address("0.0.0.0:1")).is_ok() && open.suits(address("0.0.0.0:1")).is_ok());
+        assert_eq!(undecided.judge(None, false, true), Verdict::Allowed("-".into()));
+        assert_eq!(undecided.judge(None, true, false), Verdict::Denied);
     }
 
     /// Cut off at the limit, the users behind it would be gone without a word.

@@ -50,6 +50,8 @@ impl LayoutStore {
             Trouble::InUse => Error::TakesPushes(path.to_owned()),
             _ => Error::Fs(e),
         })?;
+        // What every push holds in the end: it may lie on another file system than the lock.
+        root.open_partial("oci-layout")?;
         let uploads = Uploads::new(ours.make_sub("uploads")?);
         uploads.forget_single()?;
         let store = LayoutStore { uploads: Some(uploads), _alone: Some(alone), ..LayoutStore::of(layout, root, sparse) };

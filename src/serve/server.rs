@@ -76,9 +76,7 @@ impl Server {
     /// An address that cannot be used; one that other hosts reach while nothing says who may do what.
     pub fn bind(store: Box<dyn Store>, options: Options) -> Result<Server, Error> {
         let Options { listen, tls, access, log, clock, cancelled, hourly } = options;
-        if !listen.ip().is_loopback() && !access.is_decided() {
-            return Err(Error::Unprotected(listen));
-        }
+        access.suits(listen)?;
         if !listen.ip().is_loopback() && tls.is_none() && access.has_users() {
             log("warning: passwords cross the network in the clear: without TLS anybody on the way can read them");
         }

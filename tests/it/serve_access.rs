@@ -96,7 +96,7 @@ fn nothing_is_served_to_the_network_by_accident() {
     run(&["--listen", "127.0.0.1:0"]).exits(2).says(&["--plain-http", "USAGE"]);
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    run(&["--listen", &address, "--plain-http"]).exits(32).says(&["IN_USE", "--listen"]);
+    run(&["--listen", &address, "--plain-http", "--allow-anonymous", "push"]).exits(32).says(&["IN_USE", "--listen"]);
     let bad = folder.path().join("users");
     fs::write(&bad, "alice:plain-text-password\n").unwrap();
     let told = run(&["--listen", "127.0.0.1:0", "--plain-http", "--htpasswd", text(&bad)]).exits(2).says(&["line 1", "htpasswd -B"]);

@@ -485,7 +485,7 @@ fn a_member_of_a_tagged_index_stays_and_holes_are_a_choice() {
     let holed = index(json!([descriptor(media::OCI_MANIFEST, member, bytes.len()), absent]));
     site.serve().manifest("a", "holed", media::OCI_INDEX, holed.as_bytes()).refuses(400, "MANIFEST_BLOB_UNKNOWN");
     let layout = format!("oci:{}", text(&site.layout()));
-    let sparse = Served::start(&site.home, &[&layout, "--plain-http", "--sparse"]);
+    let sparse = Served::start(&site.home, &[&layout, "--plain-http", "--sparse", "--allow-anonymous", "push"]);
     sparse.manifest("a", "holed", media::OCI_INDEX, holed.as_bytes()).is(201);
 }
 

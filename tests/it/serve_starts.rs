@@ -28,11 +28,15 @@ fn only_one_registry_takes_pushes_into_a_folder() {
     let digest = served.blob("a", b"content");
     let named = format!("oci:{}", text(&layout));
     let told = ["another registry takes pushes into", text(&layout), "--read-only"];
-    finish(second(&home, &named, &["--plain-http"])).refused(32, "IN_USE", &told);
+    finish(second(&home, &named, &["--plain-http", "--allow-anonymous", "push"])).refused(32, "IN_USE", &told);
     // Whatever the folder is called.
     std::os::unix::fs::symlink(&layout, folder.path().join("link")).unwrap();
     let link = format!("oci:{}/link", text(folder.path()));
-    finish(second(&home, &link, &["--plain-http"])).refused(32, "IN_USE", &["another registry takes pushes into"]);
+    finish(second(&home, &link, &["--plain-http", "--allow-anonymous", "push"])).refused(
+        32,
+        "IN_USE",
+        &["another registry takes pushes into"],
+    );
 
     // Readers, and a collection, need nobody's leave.
     let replicas = [(); 2].map(|()| Served::start(&home, &[&named, "--plain-http", "--read-only"]));
@@ -55,13 +59,17 @@ fn a_prepared_folder_is_one_of_them() {
     home.run(&["serve", "--init", text(&data), "--hostname", "localhost"]).exits(0);
     let mut served = Served::start(&home, &[text(&data)]);
     let inner = format!("oci:{}/registry", text(&data));
-    finish(second(&home, &inner, &["--plain-http"])).refused(32, "IN_USE", &["another registry takes pushes into"]);
+    finish(second(&home, &inner, &["--plain-http", "--allow-anonymous", "push"])).refused(
+        32,
+        "IN_USE",
+        &["another registry takes pushes into"],
+    );
     finish(second(&home, text(&data), &[])).refused(32, "IN_USE", &["another registry takes pushes into"]);
     // Completing the folder, and replicas, are no pushes.
     home.run(&["serve", "--init", text(&data), "--hostname", "localhost"]).exits(0);
     drop(Served::start(&home, &[text(&data), "--read-only"]));
     assert_eq!(served.end(), Some(0));
-    drop(Served::start(&home, &[&inner, "--plain-http"]));
+    drop(Served::start(&home, &[&inner, "--plain-http", "--allow-anonymous", "push"]));
 }
 
 /// What cannot be served is not made either: a wrong word leaves no empty registry behind.
@@ -131,7 +139,7 @@ fn a_key_that_others_can_read_is_told_of() {
     let (certificate, key) = pair(folder.path());
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let layout = format!("oci:{}", text(&folder.path().join("layout")));
-    let given = [&layout[..], "--tls-cert", text(&certificate), "--tls-key", text(&key)];
+    let given = [&layout[..], "--tls-cert", text(&certificate), "--tls-key", text(&key), "--allow-anonymous", "push"];
     let warned = |log: &str, key: &Path| {
         let line = log.lines().find(|line| line.starts_with("warning: ") && line.contains(text(key)));
         line.is_some_and(|line| line.contains("chmod 600"))
@@ -223,4 +231,80 @@ fn what_is_attached_is_found_when_it_comes() {
     assert_eq!(referrers(&replica, "a", &subject), [""; 0]);
     fs::rename(&away, &there).unwrap();
     assert_eq!(referrers(&replica, "a", &subject), [signature.to_string()]);
+}
+
+/// On the loopback too: other users, and proxies, are there.
+#[test]
+fn nobody_pushes_where_nobody_was_named() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    let named = format!("oci:{}", text(&layout));
+    // Nothing is made that nobody could fill.
+    finish(second(&home, &named, &["--plain-http"])).refused(2, "FILE_MISSING", &["--allow-anonymous push", "--htpasswd"]);
+    assert!(!layout.exists());
+    let writer = Served::layout(&home, &layout);
+    let digest = writer.blob("a", b"content");
+    // It holds nothing, and may run beside one that takes pushes.
+    let open = Served::start(&home, &[&named, "--plain-http"]);
+    let log = open.log();
+    assert!(log.contains("warning: ") && log.contains("nobody push") && log.contains("--allow-anonymous push"), "{log}");
+    assert!(open.get(&format!("/v2/a/blobs/{digest}")).is(200).body == b"content");
+    for (method, path) in [("POST", "/v2/a/blobs/uploads/".to_owned()), ("DELETE", format!("/v2/a/blobs/{digest}"))] {
+        let reply = open.send(method, &path, &[], b"");
+        assert!(matches!(reply.status, 403 | 405), "{}", reply.status);
+    }
+    writer.get(&format!("/v2/a/blobs/{digest}")).is(200);
+    let log = Served::start(&home, &[&named, "--plain-http", "--allow-anonymous", "pull"]).log();
+    assert!(!log.contains("warning: "), "{log}");
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_takes_no_pushes_from_the_start() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    drop(Served::layout(&home, &layout));
+    let named = format!("oci:{}", text(&layout));
+    for place in ["oci-layout", ".sealift-serve/lock"] {
+        let mut command = second(&home, &named, &["--plain-http", "--allow-anonymous", "push"]);
+        command.env("SEALIFT_FAULT", format!("fail:fs.create {}/{place}:1+:EROFS", text(&layout)));
+        finish(command).refused(31, "NOT_WRITABLE", &["--read-only"]);
+    }
+}
+
+#[test]
+fn a_layout_is_named_as_one_and_served_alone() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let layout = folder.path().join("layout");
+    drop(Served::layout(&home, &layout));
+    let told = ["is an OCI layout", &format!("sealift serve oci:{}", text(&layout))];
+    finish(second(&home, text(&layout), &["--plain-http"])).refused(2, "USAGE", &told);
+    let named = format!("oci:{}", text(&layout));
+    for words in [[text(folder.path()), &named], [&named, text(folder.path())]] {
+        finish(second(&home, words[0], &["--plain-http", words[1]])).refused(2, "USAGE", &["served alone", "two ports"]);
+    }
+}
+
+#[test]
+fn a_prepared_folder_says_what_it_lacks() {
+    let home = Home::new();
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let init = ["serve", "--init", text(&data), "--hostname"];
+    home.run(&[&init[..], &["localhost", "--hostname", "127.0.0.1"]].concat()).exits(0);
+    home.run(&[&init[..], &["127.0.0.1"]].concat()).exits(0).never_says("warning");
+    home.run(&[&init[..], &["localhost", "--hostname", "other.lan"]].concat()).exits(0).says(&["warning", "not for other.lan"]);
+
+    let mut locked = second(&home, text(&data), &[]);
+    locked.env("SEALIFT_FAULT", format!("fail:fs.opendir {}:1:EACCES", text(&data))).env_remove("HOME").env_remove("SEALIFT_HOME");
+    finish(locked).refused(2, "NOT_READABLE", &[text(&data)]);
+
+    fs::remove_file(data.join("htpasswd")).unwrap();
+    let users = format!("htpasswd -Bc {}/htpasswd USER", text(&data));
+    let again = format!("sealift serve --init {} --hostname localhost --hostname 127.0.0.1", text(&data));
+    finish(second(&home, text(&data), &[])).refused(2, "FILE_MISSING", &[&users, &again]);
+    home.run(&again.split(' ').skip(1).collect::<Vec<_>>()).exits(0).says(&["log in with the password"]);
+    drop(Served::start(&home, &[text(&data)]));
 }

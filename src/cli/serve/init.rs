@@ -51,10 +51,12 @@ pub(super) fn prepare(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
 /// What was asked for and does not hold, since the folder was prepared before with something else.
 fn warn_of_kept(args: &Args, done: &serve::Prepared, ctx: &Context) {
     let settings = &done.settings;
-    if settings.hosts != args.hostname {
+    let lacking: Vec<&str> = args.hostname.iter().filter(|host| !settings.hosts.contains(host)).map(String::as_str).collect();
+    if !lacking.is_empty() {
         ctx.output.warn(&format!(
-            "the certificate is for {}; for other hosts prepare another folder, or change hosts in serve.json, remove tls/server.crt and run this again",
-            settings.hosts.join(", ")
+            "the certificate is for {}, not for {}; for other hosts prepare another folder, or change hosts in serve.json, remove tls/server.crt and run this again",
+            settings.hosts.join(", "),
+            lacking.join(", ")
         ));
     }
     if args.listen.is_some_and(|listen| listen != settings.listen) {
@@ -84,6 +86,9 @@ fn say_how(ctx: &Context, folder: &Path, done: &serve::Prepared, at: &str) {
         "\nrun it:\n  sealift serve {data}\nor as a service:\n  \
          cp {unit} /etc/systemd/system/ && systemctl daemon-reload && systemctl enable --now sealift-serve"
     ));
+    if rustix::process::getuid().is_root() {
+        ctx.output.lines("it runs as root, whose the folder is; a folder that another user prepares is served as that user");
+    }
     let ca = match done.settings.given {
         false => word(&folder.join("tls/ca.crt")),
         true => "ca.crt".to_owned(),

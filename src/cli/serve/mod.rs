@@ -6,7 +6,7 @@ mod init;
 use super::output::bytes;
 use super::{Context, Outcome, now, rfc3339};
 use crate::error::{Code, Error};
-use crate::fs::File;
+use crate::fs::{self, Dir, File, Trouble};
 use crate::layout::Layout;
 use crate::serve::{self, Access, Anonymous, LayoutStore, Options, Server, Subject, Tls};
 use crate::text::{counted, shell_word, shown};
@@ -30,6 +30,9 @@ const YOUNG: u64 = 24 * 3600;
 ///
 /// The registry speaks the OCI distribution specification 1.1: docker, podman, skopeo, CRI-O and containerd pull from it and
 /// push to it. It ends on SIGINT or SIGTERM, once running requests are done or ten seconds have passed.
+///
+/// /healthz answers while the process lives, without a login; /metrics, with the login of a pull, counts requests for Prometheus.
+/// Every request is a line on standard error: time, address, user, request, status, length, duration.
 #[derive(clap::Args, Debug)]
 #[command(after_help = AFTER)]
 pub struct Args {
@@ -48,7 +51,8 @@ pub struct Args {
     /// Which stream, where the paths hold sets of several
     #[arg(long, value_parser = super::values::stream)]
     pub stream: Option<String>,
-    /// What needs no login: pull, or push (which is everything)
+    /// What needs no login: pull, or push (which is everything). With neither this nor --htpasswd, which only an address of this
+    /// host alone allows, everybody may pull, and nobody push
     #[arg(long, value_name = "WHAT", help_heading = "Access")]
     pub allow_anonymous: Option<Open>,
     /// Users who may do everything: a file of htpasswd -B. Changes of the file count at once
@@ -109,6 +113,8 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
 fn single(args: &Args) -> Result<&Path, Error> {
     match args.paths.as_slice() {
         [one] => Ok(one),
+        paths if paths.iter().any(|path| layout_of(path).is_some()) => Err(Error::new(Code::Usage, "a layout oci:DIR is served alone")
+            .remedy("serve the layout and the volumes by two registries, at two ports: --listen ADDRESS:PORT")),
         _ => Err(Error::new(Code::Usage, "only one folder can be given here")),
     }
 }
@@ -124,7 +130,10 @@ fn collect(args: &Args, ctx: &Context) -> Result<Outcome, Error> {
     let folder = match layout_of(path) {
         Some(folder) => folder,
         None if serve::is_prepared(path) => path.join("registry"),
-        None => return Err(Error::new(Code::Usage, "--collect-garbage takes oci:DIR, or a folder made by --init")),
+        None => {
+            return Err(Error::new(Code::Usage, "--collect-garbage takes oci:DIR, or a folder made by --init")
+                .remedy("volumes have no garbage; see `sealift serve --help`"));
+        }
     };
     let layout = Layout::open(&folder).map_err(|e| crate::error::layout(&e, crate::error::Side::Target))?;
     let done = layout.collect_garbage(now().saturating_sub(YOUNG));
@@ -160,6 +169,12 @@ fn face(args: &Args, ctx: &Context) -> Result<Face, Error> {
 }
 
 fn serve(args: Args, ctx: &Context) -> Result<Outcome, Error> {
+    // First: whoever may not look into a folder does not see what it is.
+    for path in args.paths.iter().filter(|path| layout_of(path).is_none()) {
+        if fs::is_folder(path)? {
+            Dir::open(path)?;
+        }
+    }
     let face = face(&args, ctx)?;
     if face.pair.is_none() && !args.plain_http {
         return Err(serve::Error::NoTls.into());
@@ -176,9 +191,10 @@ fn serve(args: Args, ctx: &Context) -> Result<Outcome, Error> {
         Some(Open::Pull) => Anonymous::Pull,
         Some(Open::Push) => Anonymous::Push,
     };
-    let access = Access::new(anonymous, face.htpasswd.as_deref())?;
+    let access = users(anonymous, &face, &args)?;
+    access.suits(face.listen)?;
     // Last: what is not served, for whatever reason, is not made either.
-    let (store, hourly) = content::open(&args, ctx)?;
+    let (store, hourly) = content::open(&args, access.takes_pushes(), ctx)?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let end = tls.as_ref().and_then(|tls| tls.not_after);
     let (output, cancel) = (ctx.output.clone(), ctx.cancel.clone());
@@ -204,6 +220,26 @@ fn serve(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     server.run()?;
     ctx.output.message("the registry has ended");
     Outcome::done().with("listened", address)
+}
+
+/// Who may do what.
+fn users(anonymous: Anonymous, face: &Face, args: &Args) -> Result<Access, Error> {
+    let access = Access::new(anonymous, face.htpasswd.as_deref());
+    let own = args.paths.first().map(|folder| folder.join("htpasswd")).filter(|own| face.htpasswd.as_ref() == Some(own));
+    match (access, own) {
+        // Not a medium that is away: a file of the prepared folder.
+        (Err(serve::Error::Fs(error)), Some(own)) if error.trouble() == Trouble::Absent => {
+            let word = |path: &Path| shell_word(&path.display().to_string());
+            let folder = args.paths.first().map_or(Path::new(""), PathBuf::as_path);
+            Err(Error::from(&serve::Error::Fs(error)).remedy(format!(
+                "make a user: `htpasswd -Bc {} USER`; or let --init make one, and its password: `sealift serve --init {} --hostname {}`",
+                word(&own),
+                word(folder),
+                serve::settings(folder)?.hosts.join(" --hostname ")
+            )))
+        }
+        (access, _) => Ok(access?),
+    }
 }
 
 /// A private key that others can read or write. Told and not refused: clusters mount theirs so unless they are told otherwise.

@@ -181,17 +181,24 @@ impl Work {
         const UNIT: &str = "sealift-serve.service";
         let dir = self.dir.clone();
         if self.needs(&dir, UNIT)? {
-            let (program, folder, uid) = (quoted(&wanted.program), quoted(&wanted.folder), wanted.uid);
-            let text = format!(
-                "[Unit]\nDescription=Container registry (sealift)\nAfter=network-online.target\nWants=network-online.target\n\n\
-                 [Service]\nExecStart={program} serve {folder}\nUser={uid}\nRestart=on-failure\nTimeoutStopSec=20\nLimitNOFILE=65536\n\
-                 NoNewPrivileges=yes\nPrivateTmp=yes\nProtectSystem=strict\nReadWritePaths={folder}\n\n\
-                 [Install]\nWantedBy=multi-user.target\n"
-            );
-            dir.publish(UNIT, text.as_bytes())?;
+            dir.publish(UNIT, unit(wanted).as_bytes())?;
         }
         Ok(())
     }
+}
+
+/// The unit of systemd.
+fn unit(wanted: &Wanted) -> String {
+    let (program, folder, uid) = (quoted(&wanted.program), quoted(&wanted.folder), wanted.uid);
+    // A folder of temporary files of its own would hide what lies in that of the host.
+    let below = |path: &Path| path.starts_with("/tmp") || path.starts_with("/var/tmp");
+    let tmp = if below(&wanted.program) || below(&wanted.folder) { "" } else { "PrivateTmp=yes\n" };
+    format!(
+        "[Unit]\nDescription=Container registry (sealift)\nAfter=network-online.target\nWants=network-online.target\n\n\
+         [Service]\nExecStart={program} serve {folder}\nUser={uid}\nRestart=on-failure\nTimeoutStopSec=20\nLimitNOFILE=65536\n\
+         NoNewPrivileges=yes\n{tmp}ProtectSystem=strict\nReadWritePaths={folder}\n\n\
+         [Install]\nWantedBy=multi-user.target\n"
+    )
 }
 
 /// A word of a systemd unit: specifiers and quotes mean themselves.

@@ -109,3 +109,18 @@ fn a_given_certificate_that_does_not_suit_is_refused_before_anything_is_made() {
     assert!(matches!(prepare(&Wanted { pair: Some(mixed), ..wanted(&folder) }), Err(Error::Certificate { .. })));
     assert!(!folder.exists());
 }
+
+/// A service with temporary files of its own would not find what lies among those of the host.
+#[test]
+fn what_lies_in_tmp_is_found_by_the_service() {
+    let unit = |folder: &str, program: &str| {
+        let wanted = Wanted { program: program.into(), ..wanted(Path::new(folder)) };
+        super::unit(&wanted)
+    };
+    assert!(unit("/srv/mirror", "/usr/local/bin/sealift").contains("\nPrivateTmp=yes\n"));
+    assert!(unit("/tmpfiles", "/usr/local/bin/sealift").contains("\nPrivateTmp=yes\n"));
+    for (folder, program) in [("/tmp/data", "/usr/bin/sealift"), ("/var/tmp/data", "/usr/bin/sealift"), ("/srv/mirror", "/tmp/sealift")] {
+        let unit = unit(folder, program);
+        assert!(!unit.contains("PrivateTmp") && unit.contains("\nNoNewPrivileges=yes\nProtectSystem=strict\n"), "{unit}");
+    }
+}
