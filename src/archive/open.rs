@@ -101,6 +101,8 @@ pub struct OpenSet {
     name: SetName,
     contents: Contents,
     contents_path: PathBuf,
+    /// Volumes whose first block is right.
+    right: BTreeSet<u32>,
     volumes: BTreeMap<u32, (Dir, String)>,
     numbers: BTreeSet<u32>,
     folders: Vec<Dir>,
@@ -124,7 +126,10 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
             Err(e) => refused.push((name, e)),
         }
     }
-    let meant = |set: &OpenSet| !set.volumes.is_empty() || is_meant(&set.name, &places);
+    let best = share_out(&mut sets);
+    let meant = |set: &OpenSet| {
+        is_meant(&set.name, &places) || set.volumes.keys().any(|number| set.claim(*number) == best.get(&set.file(*number)).copied())
+    };
     if sets.iter().any(meant) {
         sets.retain(meant);
         // What is wrong with a set that merely lies beside a named volume is nobody's trouble.
@@ -148,6 +153,30 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
     sets.sort_by_key(|set| (set.index.stream.clone(), set.index.sequence));
     Ok(sets)
 }
+
+/// Sets that were packed by one plan have volumes with equal tags, so that one file may seem a damaged volume of the other: it goes to
+/// the set it fits best. Gives the best claim on each file.
+fn share_out(sets: &mut [OpenSet]) -> BTreeMap<PathBuf, Claim> {
+    let mut best: BTreeMap<PathBuf, Claim> = BTreeMap::new();
+    for set in sets.iter() {
+        for (number, claim) in set.volumes.keys().filter_map(|number| Some((number, set.claim(*number)?))) {
+            let known = best.entry(set.file(*number)).or_insert(claim);
+            *known = claim.max(*known);
+        }
+    }
+    for set in sets {
+        let loses = |number: &u32| !set.right.contains(number) && set.claim(*number) < best.get(&set.file(*number)).copied();
+        let lost: Vec<u32> = set.numbers.iter().copied().filter(loses).collect();
+        for number in lost {
+            set.volumes.remove(&number);
+            set.numbers.remove(&number);
+        }
+    }
+    best
+}
+
+/// How well a file fits a set: whether its first block is right, and whether it has a name of the set.
+type Claim = (bool, bool);
 
 /// The sets whose indexes lie in the places.
 fn candidates(paths: &[PathBuf], places: &[Place]) -> Result<BTreeSet<SetName>, OpenError> {
@@ -256,7 +285,9 @@ fn read_signatures(name: &SetName, places: &[Place]) -> Result<Vec<Vec<u8>>, Ope
 fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<OpenSet, OpenError> {
     let mut remarks = Vec::new();
     let (contents, contents_path) = read_contents(name, &index, places, &mut remarks)?;
-    let volumes = find_volumes(name, &index, places, &mut remarks);
+    let found = find_volumes(name, &index, places, &mut remarks);
+    let right = found.iter().filter(|(_, (.., right))| *right).map(|(number, _)| *number).collect();
+    let volumes: BTreeMap<u32, (Dir, String)> = found.into_iter().map(|(number, (dir, file, _))| (number, (dir, file))).collect();
     let numbers = volumes.keys().copied().collect();
     let folders = places.iter().map(|p| p.dir.clone()).collect();
     Ok(OpenSet {
@@ -264,6 +295,7 @@ fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<
         name: name.clone(),
         contents,
         contents_path,
+        right,
         volumes,
         numbers,
         folders,
@@ -316,17 +348,17 @@ fn contents_of(dir: &Dir, file: &str, index: &Index) -> Result<Contents, Error> 
 
 /// Which of the files at hand are volumes of this set. A file is what its first block says it is; where that is damaged, its tag
 /// and its name say what it was meant to be, so that the damage can be reported.
-fn find_volumes(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String)> {
+fn find_volumes(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String, bool)> {
     let mut volumes = BTreeMap::new();
     for place in places {
         for file in place.archives_for(name) {
             let named = place.named.contains(file);
             match recognise(index, &place.dir, file) {
                 Some((number, true)) => {
-                    volumes.insert(number, (place.dir.clone(), file.to_owned()));
+                    volumes.insert(number, (place.dir.clone(), file.to_owned(), true));
                 }
                 Some((number, false)) => {
-                    volumes.entry(number).or_insert((place.dir.clone(), file.to_owned()));
+                    volumes.entry(number).or_insert((place.dir.clone(), file.to_owned(), false));
                 }
                 // README.txt and the like, that come along where a shell names all files of a folder.
                 None if index.files.iter().any(|known| known.name == file) => {}
@@ -425,6 +457,15 @@ impl OpenSet {
     /// The file of a volume at hand.
     pub fn volume_path(&self, number: u32) -> Option<PathBuf> {
         self.volumes.get(&number).map(|(dir, file)| dir.join(file))
+    }
+
+    fn file(&self, number: u32) -> PathBuf {
+        self.volume_path(number).unwrap_or_default()
+    }
+
+    fn claim(&self, number: u32) -> Option<Claim> {
+        let (_, file) = self.volumes.get(&number)?;
+        Some((self.right.contains(&number), SetName::parse(file).is_some_and(|(name, _)| name == self.name)))
     }
 
     /// Oddities found on the way.
