@@ -26,7 +26,7 @@ impl Crossed {
         let set = outside.folder("pulled");
         let digest = &outside.made("deep/er/web:1").root;
         let (tagged, pinned) = (format!("{}/team/app:1", outer.host()), format!("{}/deep/er/web@{digest}", outer.host()));
-        outside.home.run(&["pack", "--key", "site", "--src-tls-verify=false", "--sequence", "7", &tagged, &pinned, text(&set)]).exits(0);
+        outside.home.run(&["pack", "--key", "site", "--src-tls-verify=false", "--sequence", "107", &tagged, &pinned, text(&set)]).exits(0);
         let inner = DockerRegistry::start(Options::default())?;
         let inside = outside.inside();
         let to = format!("{}/m", inner.host());

@@ -55,7 +55,7 @@ fn from_registry_to_registry_with_login_and_own_authority() {
     let set = outside.folder("pulled");
     let wishes: Vec<String> =
         ALL.iter().map(|name| outside.made(name)).map(|i| format!("{}/{}:{}", outer.host(), i.repository, i.tag)).collect();
-    let mut words = vec!["pack", "--key", "site", "--src-tls-verify=false", "--sequence", "7"];
+    let mut words = vec!["pack", "--key", "site", "--src-tls-verify=false", "--sequence", "107"];
     words.extend(wishes.iter().map(String::as_str));
     words.push(text(&set));
     outside.home.run(&words).exits(0);
