@@ -159,9 +159,12 @@ impl Tally {
 /// Places that are told of one volume; of a medium that died in the middle there may be thousands, and `verify` tells them all.
 const PLACES: usize = 3;
 
+/// What is wrong with a place of a volume, and the images it hits.
+type Spot<'a> = (&'a str, BTreeSet<&'a str>);
+
 /// One line for each place of a medium, with all images that any blob there is for; of many places the first few, and how many more.
 fn damaged(report: &UnpackReport, set: &OpenSet) -> Vec<Detail> {
-    let mut places: BTreeMap<(u32, bool), Vec<(&str, BTreeSet<&str>)>> = BTreeMap::new();
+    let mut places: BTreeMap<(u32, bool), Vec<Spot<'_>>> = BTreeMap::new();
     for damage in &report.damaged {
         let of_volume = places.entry((damage.volume, damage.trouble == MediaTrouble::Unreadable)).or_default();
         let images = damage.images.iter().map(String::as_str);
@@ -173,9 +176,9 @@ fn damaged(report: &UnpackReport, set: &OpenSet) -> Vec<Detail> {
     places.into_iter().flat_map(|((volume, unreadable), places)| in_few_words(volume_name(set, volume), unreadable, places)).collect()
 }
 
-fn in_few_words(subject: String, unreadable: bool, mut places: Vec<(&str, BTreeSet<&str>)>) -> Vec<Detail> {
+fn in_few_words(subject: String, unreadable: bool, mut places: Vec<Spot<'_>>) -> Vec<Detail> {
     let code = if unreadable { Code::MediumUnreadable } else { Code::ContentDamaged };
-    let line = |(why, images): (&str, BTreeSet<&str>)| {
+    let line = |(why, images): Spot<'_>| {
         let error = format!("{why}; it hits {}", images.into_iter().collect::<Vec<_>>().join(", "));
         Detail { subject: subject.clone(), code, error }
     };
