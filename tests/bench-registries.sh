@@ -177,7 +177,7 @@ if wanted again; then
     push() { took "$1" "$SEALIFT" unpack "$run/set" --to "127.0.0.1:$port/m" --dest-tls-verify=false --first; }
     counted() { curl -s "http://127.0.0.1:$port/metrics" | sed -n 's/^sealift_http_requests_total//p'; }
 
-    sealift_at "$run/again"
+    sealift_at "$run/again" --allow-anonymous push
     push push-serve
     counted >"$run/before"
     for ((round = 0; round < rounds; round++)); do push again-serve; done

@@ -29,7 +29,7 @@ python3 "$tools" layout "$run/source" "$images" "$layers" 2048 "${SOAK_SHARED:-4
 sealift_at "$run/source" --read-only
 from=$port
 mkdir "$run/target"
-if [ "$target" = serve ]; then sealift_at "$run/target"; else registry_at "$run/target"; fi
+if [ "$target" = serve ]; then sealift_at "$run/target" --allow-anonymous push; else registry_at "$run/target"; fi
 to=$port
 background python3 "$tools" failing "127.0.0.1:$to" "$percent" "$run/port" "$run/seen"
 proxy=$pid
