@@ -283,8 +283,9 @@ fn many_pulls_from_volumes_take_little_memory() {
     };
     let slow: Vec<_> = (0..200).map(|n| ask(n * 100_000)).collect();
     assert!(served.get(&format!("/v2/a/blobs/{digest}")).is(200).body == content);
+    // Blocks alone would be 200 MiB.
     let peak = served.peak_memory();
-    assert!(peak < 128 << 20, "{peak} bytes");
+    assert!(peak < 180 << 20, "{peak} bytes");
     drop(slow);
     let words = ["serve", text(&set), "--plain-http", "--listen", "127.0.0.1:0", "--allow-anonymous", "push"];
     inside.run(&words).exits(2).says(&["volumes take no pushes", "--allow-anonymous pull"]);
