@@ -199,7 +199,8 @@ impl Core {
     /// After the `attempt`-th failure: waits if another try makes sense, else gives the failure back.
     pub async fn after(&self, host: &Host, failure: Error, attempt: u32, tries: u32) -> Result<(), Error> {
         let silence = host.silence(&failure);
-        let used_up = attempt >= tries && !(tries >= self.options.timing.tries && self.may_return(host, &failure, attempt));
+        let may_return = self.may_return(host, &failure, attempt);
+        let used_up = attempt >= tries && !(tries >= self.options.timing.tries && may_return);
         if !failure.is_transient() || used_up || silence.is_some() && host.outage.is_gone() {
             if let Some(reason) = silence.filter(|_| attempt >= self.options.timing.tries) {
                 host.outage.give_up(reason.clone());
@@ -246,7 +247,7 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a host that was there is away, and not for long yet. Twice the tries are the end where single requests find it away
+    /// Whether a host that was there is away, and not for long yet: the time counts from the first failure of that kind. Twice the tries are the end where single requests find it away
     /// and others do not.
     fn may_return(&self, host: &Host, failure: &Error, attempt: u32) -> bool {
         let away = host.silence(failure).is_some() || failure.answer().is_some_and(|answer| is_away(answer.status));
