@@ -7,6 +7,7 @@ use super::client::Core;
 use super::credentials::Credential;
 use super::error::{Answer, Error, Reason, Target};
 use super::hosts::HostSettings;
+use super::last_words;
 use super::location;
 use super::options::Options;
 use super::outage::Outage;
@@ -20,13 +21,15 @@ use reqwest::{Method, Url};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{OnceCell, Semaphore};
 
 /// Where Docker Hub's API lives.
 const DOCKER_HUB: &str = "registry-1.docker.io";
 /// Tries for the first contact: a mistyped name shall not take minutes.
 const FIRST_TRIES: u32 = 3;
+/// How long to listen to what a server says that hung up.
+const LAST_WORDS: Duration = Duration::from_secs(5);
 /// Uploads at a time to a mirror-registry: a Quay on SQLite with one worker, whose database is soon locked.
 const MIRROR_REGISTRY_UPLOADS: usize = 2;
 
@@ -153,6 +156,12 @@ impl Host {
         if matches!(&secure, Err(Error::Unreachable { reason: Reason::SelfSigned, .. })) && !settings.extra_cas.is_empty() {
             let pinned = Arc::new(Pair::pinned(&self.name, &settings, &core.options, self.loopback)?);
             secure = self.open(core, "https", &settings, &pinned, FIRST_TRIES).await;
+        }
+        if let Err(Error::Unreachable { reason: reason @ Reason::Lost(_), .. }) = &mut secure
+            && let Ok(url) = Url::parse(&format!("https://{}/", self.api))
+            && let Some(said) = last_words::listen(&url, &settings, core.options.timing.connect.min(LAST_WORDS)).await
+        {
+            *reason = said;
         }
         match secure {
             Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {

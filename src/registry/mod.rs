@@ -21,6 +21,7 @@ mod error;
 mod headers;
 mod host;
 pub mod hosts;
+mod last_words;
 mod location;
 mod manifests;
 pub mod mirrors;

@@ -25,8 +25,15 @@ pub(super) fn config(pems: &[Vec<u8>], identity: Option<&[u8]>) -> Result<Client
             known.push(certificate.map_err(|e| e.to_string())?.into_owned());
         }
     }
+    with_identity(Arc::new(Pinned { known, provider: Arc::new(aws_lc_rs::default_provider()) }), identity)
+}
+
+/// Settings of TLS with a verifier of our own, and the client certificate and key of a PEM text.
+///
+/// # Errors
+/// What is wrong with the certificate or key.
+pub(super) fn with_identity(verifier: Arc<dyn ServerCertVerifier>, identity: Option<&[u8]>) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let verifier = Arc::new(Pinned { known, provider: provider.clone() });
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };

@@ -149,6 +149,12 @@ fn of_alert(words: &str) -> Option<Reason> {
     Some(if about_client { Reason::ClientCertificate } else { Reason::Tls(crate::text::shown(alert).to_string()) })
 }
 
+/// The alert a connection ended with, if it is one.
+pub(super) fn of_alert_in(error: &io::Error) -> Option<Reason> {
+    let found = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    matches!(found, rustls::Error::AlertReceived(_)).then(|| of_tls(found))
+}
+
 fn of_tls(error: &rustls::Error) -> Reason {
     use rustls::{AlertDescription as Alert, CertificateError as Bad, Error as Tls};
     match error {
