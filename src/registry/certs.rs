@@ -17,6 +17,13 @@ pub struct TlsSettings {
     pub verify: bool,
 }
 
+impl TlsSettings {
+    /// The PEM text of the client certificate and key, where there is one.
+    pub(super) fn identity(&self) -> Option<&[u8]> {
+        self.identity_pem.as_ref().map(|pem| pem.as_slice())
+    }
+}
+
 impl std::fmt::Debug for TlsSettings {
     /// Never shows the private key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

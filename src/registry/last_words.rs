@@ -7,13 +7,10 @@
 
 use super::certs::TlsSettings;
 use super::error::Reason;
-use super::pinned;
+use super::pinned::{self, Believed};
 use super::tls;
 use reqwest::Url;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{DigitallySignedStruct, SignatureScheme};
+use rustls::pki_types::ServerName;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,52 +28,13 @@ pub(super) async fn listen(url: &Url, settings: &TlsSettings, patience: Duration
 async fn hear(url: &Url, settings: &TlsSettings) -> Option<io::Error> {
     let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
     let tcp = TcpStream::connect((host.as_str(), url.port_or_known_default()?)).await.ok()?;
-    let identity = settings.identity_pem.as_ref().map(|pem| pem.as_slice());
-    let mut config = pinned::with_identity(Arc::new(Anybody), identity).ok()?;
+    // Whoever answers will do: nothing is told to it that it has not been shown before, and only its refusal is read.
+    let mut config = pinned::config(Believed::Anybody, settings.identity()).ok()?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     let connector = TlsConnector::from(Arc::new(config));
     match connector.connect(ServerName::try_from(host).ok()?, tcp).await {
         Ok(mut stream) => stream.read(&mut [0]).await.err(),
         Err(refusal) => Some(refusal),
-    }
-}
-
-/// Whoever answers will do: nothing is told to it but what it has been shown before, and only its refusal is read.
-#[derive(Debug)]
-struct Anybody;
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        aws_lc_rs::default_provider().signature_verification_algorithms.supported_schemes()
     }
 }
 
@@ -87,6 +45,7 @@ mod tests {
     use super::super::options::Options;
     use super::*;
     use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+    use rustls::crypto::aws_lc_rs;
     use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
     use rustls::server::WebPkiClientVerifier;
     use rustls::{RootCertStore, ServerConfig, ServerConnection, Stream};

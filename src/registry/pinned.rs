@@ -14,28 +14,35 @@ use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 use std::sync::Arc;
 
-/// Settings of TLS that believe only the certificates in these PEM texts.
-///
-/// # Errors
-/// What is wrong with a certificate or key.
-pub(super) fn config(pems: &[Vec<u8>], identity: Option<&[u8]>) -> Result<ClientConfig, String> {
-    let mut known = Vec::new();
-    for pem in pems {
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            known.push(certificate.map_err(|e| e.to_string())?.into_owned());
-        }
+/// Which servers are believed.
+#[derive(Debug)]
+pub(super) enum Believed {
+    /// Those that show one of these certificates, for their name and time.
+    These(Vec<CertificateDer<'static>>),
+    /// Every one: only to hear why it hangs up.
+    Anybody,
+}
+
+impl Believed {
+    /// The certificates in these PEM texts.
+    ///
+    /// # Errors
+    /// What is wrong with one.
+    pub fn these(pems: &[Vec<u8>]) -> Result<Believed, String> {
+        let all = pems.iter().flat_map(|pem| CertificateDer::pem_slice_iter(pem));
+        let known = all.map(|found| found.map(CertificateDer::into_owned).map_err(|e| e.to_string())).collect::<Result<_, _>>()?;
+        Ok(Believed::These(known))
     }
-    with_identity(Arc::new(Pinned { known, provider: Arc::new(aws_lc_rs::default_provider()) }), identity)
 }
 
 /// Settings of TLS with a verifier of our own, and the client certificate and key of a PEM text.
 ///
 /// # Errors
 /// What is wrong with the certificate or key.
-pub(super) fn with_identity(verifier: Arc<dyn ServerCertVerifier>, identity: Option<&[u8]>) -> Result<ClientConfig, String> {
+pub(super) fn config(believed: Believed, identity: Option<&[u8]>) -> Result<ClientConfig, String> {
     let provider = Arc::new(aws_lc_rs::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
-    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|e| e.to_string())?;
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(Pinned { believed, provider }));
     let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(identity).map(|found| found.map(CertificateDer::into_owned)).collect();
     // The words of the library may quote the text, which holds a key.
@@ -45,7 +52,7 @@ pub(super) fn with_identity(verifier: Arc<dyn ServerCertVerifier>, identity: Opt
 
 #[derive(Debug)]
 struct Pinned {
-    known: Vec<CertificateDer<'static>>,
+    believed: Believed,
     provider: Arc<CryptoProvider>,
 }
 
@@ -59,7 +66,8 @@ impl ServerCertVerifier for Pinned {
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         let refused = |why| Err(rustls::Error::InvalidCertificate(why));
-        if !self.known.iter().any(|known| known.as_ref() == end_entity.as_ref()) {
+        let Believed::These(known) = &self.believed else { return Ok(ServerCertVerified::assertion()) };
+        if !known.iter().any(|known| known.as_ref() == end_entity.as_ref()) {
             return refused(CertificateError::UnknownIssuer);
         }
         verify_server_name(&ParsedCertificate::try_from(end_entity)?, server_name)?;
@@ -113,7 +121,7 @@ mod tests {
     #[test]
     fn a_named_certificate_is_believed_for_its_name_and_time_and_no_other_is() {
         let (known, other) = (own(), own());
-        let pinned = Pinned { known: vec![known.der().clone()], provider: Arc::new(aws_lc_rs::default_provider()) };
+        let pinned = Pinned { believed: Believed::These(vec![known.der().clone()]), provider: Arc::new(aws_lc_rs::default_provider()) };
         let judge = |certificate: &rcgen::Certificate, name: &'static str, at: u64| {
             let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
             pinned.verify_server_cert(certificate.der(), &[], &ServerName::try_from(name).unwrap(), &[], at).map(|_| ())

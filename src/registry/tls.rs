@@ -3,7 +3,7 @@
 use super::certs::TlsSettings;
 use super::error::{Error, Reason};
 use super::options::Options;
-use super::pinned;
+use super::pinned::{self, Believed};
 use reqwest::{Certificate, ClientBuilder, Identity};
 use std::error::Error as StdError;
 use std::io::{self, ErrorKind};
@@ -31,7 +31,8 @@ impl Pair {
     pub fn pinned(host: &str, settings: &TlsSettings, options: &Options, direct: bool) -> Result<Pair, Error> {
         let client = |protocols: &[&[u8]], only_http1: bool| {
             let bad = |why: String| Error::BadCertificate { host: host.to_owned(), why };
-            let mut config = pinned::config(&settings.extra_cas, settings.identity_pem.as_ref().map(|pem| pem.as_slice())).map_err(bad)?;
+            let believed = Believed::these(&settings.extra_cas).map_err(bad)?;
+            let mut config = pinned::config(believed, settings.identity()).map_err(bad)?;
             config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
             let mut builder = plain(options).tls_backend_preconfigured(config);
             if direct {
