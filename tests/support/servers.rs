@@ -304,7 +304,7 @@ impl std::fmt::Display for Port {
 
 /// Whether anybody is connected to a server on this machine that has not closed the connection on its side (Linux, proc(5)).
 fn connected(server: SocketAddr) -> bool {
-    let (port, table) = (format!(":{:04X}", server.port()), fs::read_to_string("/proc/net/tcp").unwrap());
+    let (port, table) = (format!(":{:04X}", server.port()), fs::read_to_string("/proc/net/tcp").unwrap_or_default());
     // Columns: number, local address, remote address, state. Established, being established, closed by the client only.
     let open = |line: &str| {
         let columns: Vec<&str> = line.split_whitespace().take(4).collect();
