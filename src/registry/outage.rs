@@ -168,7 +168,10 @@ mod tests {
     fn first_contact_that_fails_counts_for_all() {
         let timing = Timing { tries: 4, retry_base: Duration::from_millis(1), ..Timing::default() };
         let client = Client::new(Options { timing, ..Options::default() }).unwrap();
-        let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // Bound, so that nobody else is given the port, and never listened at.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let nobody = held.local_addr().unwrap().to_string();
         assert!(client.repository(&nobody, "a").ping().is_err());
         assert!(client.shared.core.host(&nobody).outage.is_gone());
     }

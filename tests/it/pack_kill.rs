@@ -49,6 +49,14 @@ impl Scene {
         user.run_with(&[("SOURCE_DATE_EPOCH", "1767225600"), ("SEALIFT_FAULT", fault)], &line)
     }
 
+    /// [`Scene::pack`] with this plan for the n-th operation that begins with `prefix`, and whether there was an n-th. How many there are
+    /// is not the same in every run: threads take turns as they like, and reads come in pieces of any size.
+    fn pack_until(&self, user: &User, plan: &str, prefix: &str, n: usize) -> (Ran, bool) {
+        let _ = std::fs::remove_file(user.at("reached"));
+        let ran = self.pack(user, &format!("count:reached;{plan}:{prefix}:{n}"));
+        (ran, counted(&user.at("reached"), prefix).len() >= n)
+    }
+
     /// What lies in OUT now is complete or not a set, and every file under its final name is whole.
     fn check(&self, user: &User, told: &str) {
         let found = if user.at("OUT").is_dir() { files(&user.at("OUT")) } else { Files::new() };
@@ -76,14 +84,13 @@ fn killed(prefix: &str, wanted: usize) {
     let mut struck = 0;
     for n in spread(operations, wanted) {
         let (user, told) = (scene.user.twin(), format!("killed at {prefix} {n} of {operations}"));
-        let ran = scene.pack(&user, &format!("kill:{prefix}:{n}"));
-        // Threads take turns as they like: a run may have a few operations less than the one that was counted.
-        assert!(ran.exit == -9 || (ran.exit == 0 && n + 8 > operations), "{told}: {ran:?}");
-        struck += usize::from(ran.exit == -9);
+        let (ran, reached) = scene.pack_until(&user, "kill", prefix, n);
+        assert_eq!(ran.exit, if reached { -9 } else { 0 }, "{told}: {ran:?}");
+        struck += usize::from(reached);
         scene.check(&user, &told);
         scene.finish(&user, &told);
     }
-    assert!(struck + 3 > wanted.min(operations), "only {struck} runs were killed");
+    assert!(struck * 4 > wanted.min(operations) * 3, "only {struck} runs were killed");
 }
 
 #[test]
@@ -230,9 +237,8 @@ fn killed_while_a_finished_set_is_packed_once_more() {
     let operations = counted(&user.at("second"), "fs.").len();
     for n in spread(operations, 10) {
         let told = format!("packed anew, killed at {n} of {operations}");
-        // Reads come in pieces of any size: the last operations are not there in every run.
-        let exit = scene.pack(&user, &format!("kill:fs.:{n}")).exit;
-        assert!(exit == -9 || (exit == 0 && n + 8 > operations), "{told}: {exit}");
+        let (ran, reached) = scene.pack_until(&user, "kill", "fs.", n);
+        assert_eq!(ran.exit, if reached { -9 } else { 0 }, "{told}: {ran:?}");
         scene.check(&user, &told);
         scene.finish(&user, &told);
     }
@@ -277,15 +283,22 @@ fn a_medium_that_is_gone_for_good() {
         scene.check(&user, fault);
         scene.finish(&user, fault);
     }
-    // Reads come in pieces of any size: the last operations are not there in every run.
+    let mut struck = 0;
     for n in spread(scene.operations("fs.") - 8, 7) {
         let (user, told) = (scene.user.twin(), format!("gone at {n}"));
         let ran = scene.pack(&user, &format!("fail:fs.:{n}+:EIO"));
+        if ran.exit == 0 {
+            // This run had fewer operations, and the last ones are done on the side: the set may not suffer.
+            assert_same(&files(&user.at("OUT")), &scene.expected, &told);
+            continue;
+        }
+        struck += 1;
         assert_eq!(ran.exit, 13, "{told}: {ran:?}");
         assert!(!ran.err.contains("cannot remove"), "{told}: {}", ran.err);
         scene.check(&user, &told);
         scene.finish(&user, &told);
     }
+    assert!(struck >= 5, "only {struck} runs lost their medium");
 }
 
 #[test]
@@ -294,7 +307,12 @@ fn a_defect_is_told_as_one_and_leaves_no_set() {
     for (prefix, wanted) in [("fs.", 6), ("http", 3)] {
         for n in spread(scene.operations(prefix) - 8, wanted) {
             let (user, told) = (scene.user.twin(), format!("panic at {prefix} {n}"));
-            let ran = scene.pack(&user, &format!("panic:{prefix}:{n}")).refused(70, "BUG", &[]);
+            let (ran, reached) = scene.pack_until(&user, "panic", prefix, n);
+            if !reached {
+                ran.expect(0);
+                continue;
+            }
+            let ran = ran.refused(70, "BUG", &[]);
             assert!(ran.err.contains("SEALIFT_FAULT"), "{told}: {}", ran.err);
             scene.check(&user, &told);
             scene.finish(&user, &told);

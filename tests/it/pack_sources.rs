@@ -3,7 +3,7 @@
 use crate::support::fleet::{self, Fleet, Stock, layout, push, small};
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::run::{Ran, User, files, holds};
-use crate::support::servers::{Auth, DockerRegistry, Options as Server, free_port};
+use crate::support::servers::{Auth, DockerRegistry, Options as Server, Port};
 use base64::Engine as _;
 use sealift::digest::Digest;
 use std::fs;
@@ -42,7 +42,7 @@ fn no_set(user: &User) {
 #[test]
 fn a_registry_that_is_down() {
     let user = User::with_key();
-    let host = free_port();
+    let host = Port::free();
     pack(&user, &format!("{host}/a/b:1")).refused(20, "REGISTRY_UNREACHABLE", &[&host.to_string(), "refused"]);
     no_set(&user);
     pack(&user, "registry.invalid/a/b:1").refused(20, "REGISTRY_UNREACHABLE", &["registry.invalid"]);
@@ -401,7 +401,7 @@ fn a_blob_that_fails_late_takes_only_its_image_along() {
 #[test]
 fn a_failure_as_json_has_the_same_members() {
     let user = User::with_key();
-    let host = free_port();
+    let host = Port::free();
     let told = pack(&user, &format!("{host}/a/b:1 --json")).expect(20).json();
     assert_eq!((&told["ok"], &told["code"], &told["exit"]), (&false.into(), &"REGISTRY_UNREACHABLE".into(), &20.into()));
     assert!(told["remedy"].as_str().unwrap().len() > 10 && told["error"].as_str().unwrap().contains("1 of 1"));
@@ -437,7 +437,8 @@ fn two_runs_at_once_share_a_workspace_and_a_ledger() {
 #[test]
 fn secrets_of_proxies_references_and_keys_are_not_repeated() {
     let user = User::with_key();
-    let proxy = format!("http://alice:{PASSWORD}@{}", free_port());
+    let down = Port::free();
+    let proxy = format!("http://alice:{PASSWORD}@{down}");
     let variables = [("http_proxy", proxy.as_str()), ("https_proxy", proxy.as_str())];
     let ran = user.run_with(&variables, "pack registry.invalid:5000/a/b:1 --src-tls-verify=false -v OUT").expect(20);
     no_secret(&user, &ran);

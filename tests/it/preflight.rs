@@ -3,7 +3,7 @@
 use crate::support::inside::Outside;
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::run::{Ran, User};
-use crate::support::servers::{Auth, Ca, DockerRegistry, Nginx, Options as Server, Tls, free_port};
+use crate::support::servers::{Auth, Ca, DockerRegistry, Nginx, Options as Server, Port, Tls};
 use base64::Engine as _;
 use serde_json::Value;
 use std::fs;
@@ -56,7 +56,8 @@ fn what_cannot_be_removed_is_named() {
 fn a_registry_that_cannot_be_written_to() {
     let Some(registry) = DockerRegistry::start(Server { readonly: true, ..Server::default() }) else { return };
     look(&User::new(), &registry.host(), "").refused(22, "PUSH_REFUSED", &["push: ", "read-only"]);
-    look(&User::new(), &free_port().to_string(), "").refused(20, "REGISTRY_UNREACHABLE", &["reach: ", "refused"]);
+    let down = Port::free();
+    look(&User::new(), &down.to_string(), "").refused(20, "REGISTRY_UNREACHABLE", &["reach: ", "refused"]);
     look(&User::new(), "oci:x", "").refused(2, "USAGE", &["folder"]);
 }
 

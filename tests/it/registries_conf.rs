@@ -4,7 +4,7 @@ use crate::registry_client::quick;
 use crate::support::fleet::{push, small};
 use crate::support::lying::{Fault, Guard, Lying};
 use crate::support::run::{Ran, User};
-use crate::support::servers::{Ca, DockerRegistry, Nginx, Options as Server, free_port};
+use crate::support::servers::{Ca, DockerRegistry, Nginx, Options as Server, Port};
 use crate::support::store_suite::{blob, bytes};
 use base64::Engine as _;
 use sealift::origin::{Mirrored, Origin};
@@ -50,9 +50,10 @@ fn the_first_place_that_has_the_manifest_serves_the_image() {
     let (Some(empty), Some(full)) = (DockerRegistry::start(Server::default()), DockerRegistry::start(Server::default())) else { return };
     let stock = small("m/b", "1", 3);
     push(&full.host(), &stock);
+    let down = Port::free();
     let conf = format!(
         "[[registry]]\nprefix = \"quay.invalid/a\"\nlocation = \"quay.invalid/a\"\n{}{}{}",
-        mirror(&format!("{}/m", free_port()), ""),
+        mirror(&format!("{down}/m"), ""),
         mirror(&format!("{}/m", empty.host()), ""),
         mirror(&format!("{}/m", full.host()), ""),
     );
@@ -79,7 +80,7 @@ fn what_one_place_stops_delivering_comes_from_the_next() {
 #[test]
 fn a_failure_names_every_place_and_why() {
     let empty = Lying::start(Guard::Open);
-    let (down, primary) = (free_port(), Lying::start(Guard::Open));
+    let (down, primary) = (Port::free(), Lying::start(Guard::Open));
     let conf = format!(
         "[[registry]]\nprefix = \"q.invalid\"\nlocation = \"{}/p\"\n{}{}",
         primary.host(),

@@ -1,6 +1,7 @@
 //! The registry client against a registry that lies.
 
 use crate::support::lying::{Fault, Guard, Lying};
+use crate::support::servers::Port;
 use crate::support::store_suite::{self, blob, bytes, get, put};
 use sealift::blob::{BlobSink, open_verified};
 use sealift::oci::media;
@@ -117,8 +118,8 @@ fn warnings_are_passed_on_once_per_host() {
 #[test]
 fn hosts_that_are_none() {
     let client = Client::new(options()).unwrap();
-    let nobody = crate::support::servers::free_port().to_string();
-    let gone = client.repository(&nobody, "a").tags();
+    let nobody = Port::free();
+    let gone = client.repository(&nobody.to_string(), "a").tags();
     assert!(matches!(gone, Err(Error::Unreachable { reason: Reason::Refused, .. })), "{gone:?}");
     for host in ["a b", "x/y", "alice:secret@localhost", "localhost?x", ""] {
         let bad = client.repository(host, "a").tags();

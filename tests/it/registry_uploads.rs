@@ -90,13 +90,13 @@ fn a_slow_disc_is_no_stall_of_the_network() {
         fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
             if self.0.position() > 1_000_000 && !std::mem::replace(&mut self.1, true) {
                 // Longer than the network may be silent.
-                std::thread::sleep(impatient(3).stall * 2);
+                std::thread::sleep(impatient(6).stall * 2);
             }
             self.0.read(buf)
         }
     }
     let server = Lying::start(Guard::Open);
-    let repository = at(&server, Options { timing: impatient(3), ..options() });
+    let repository = at(&server, Options { timing: impatient(6), ..options() });
     let content = bytes(34, 3_000_000);
     repository.put(&blob(&content), &mut || Ok(Box::new(Slow(std::io::Cursor::new(content.clone()), false)))).unwrap();
     assert_eq!(server.seen("PATCH", "/uploads/").len(), 1);

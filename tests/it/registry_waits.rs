@@ -95,10 +95,10 @@ fn an_interruption_ends_an_upload_nobody_reads() {
 #[test]
 fn a_pause_the_host_asks_for_is_no_stall_of_an_upload() {
     let server = Lying::start(Guard::Open);
-    let timing = Timing { retry_after_cap: impatient(3).stall * 2, ..impatient(3) };
+    let timing = Timing { retry_after_cap: impatient(6).stall * 2, ..impatient(6) };
     let repository = at(&server, Options { timing, ..options() });
     server.set_tags("a/b", &[Some("x")]);
-    server.lie("GET", "/tags/", 1, Fault::Status(429, vec![("retry-after", "9".into())], String::new()));
+    server.lie("GET", "/tags/", 1, Fault::Status(429, vec![("retry-after", "18".into())], String::new()));
     let content = bytes(40, 3_000_000);
     let mut opened = 0;
     std::thread::scope(|scope| {

@@ -18,9 +18,10 @@ use std::time::Duration;
 
 const NAMES: [&str; 4] = ["team/app:1", "deep/er/web:1", "legacy:v1", "art/sbom:1"];
 
-/// Silence is given up soon, tries are many.
+/// Silence is given up soon, after all is sent as well; tries are many.
 fn at(host: &str, stall: u64) -> Repository {
-    let timing = Timing { stall: Duration::from_secs(stall), tries: 12, retry_after_cap: Duration::from_secs(5), ..quick() };
+    let (stall, commit) = (Duration::from_secs(stall), Duration::from_secs(3 * stall));
+    let timing = Timing { stall, commit, tries: 12, retry_after_cap: Duration::from_secs(5), ..quick() };
     Client::new(Options { timing, ..Options::default() }).unwrap().repository(host, "a/b")
 }
 
@@ -175,8 +176,11 @@ fn a_slow_line_is_no_silence() {
     // Ten seconds each way; what this machine may be busy with meanwhile is far less than the silence that is given up.
     let link = Link::to(server.addr, Fate { rate: 300_000, ..Fate::default() });
     let content = bytes(58, 3_000_000);
-    put(&at(&link.host(), 8), &blob(&content), &content).unwrap();
-    assert_eq!(get(&at(&link.host(), 8), &blob(&content)), content);
+    // What the line still holds when all is sent takes as long again: the answer has time.
+    let timing = Timing { stall: Duration::from_secs(8), commit: Duration::from_secs(600), ..quick() };
+    let at = || Client::new(Options { timing: timing.clone(), ..Options::default() }).unwrap().repository(&link.host(), "a/b");
+    put(&at(), &blob(&content), &content).unwrap();
+    assert_eq!(get(&at(), &blob(&content)), content);
     let count = |method: &str, part: &str| server.requests().iter().filter(|(m, path)| m == method && path.contains(part)).count();
     assert_eq!((count("PATCH", "/uploads/"), count("GET", "/blobs/sha256")), (1, 1));
 }

@@ -2,7 +2,7 @@
 
 use crate::support::inside::{ALL, Home, Outside, PASSWORD, authfile, text};
 use crate::support::lying::{Fault, Guard, Lying, error};
-use crate::support::servers::{Ca, DockerRegistry, Nginx, Options, Tls, free_port};
+use crate::support::servers::{Ca, DockerRegistry, Nginx, Options, Port, Tls};
 use crate::support::skip;
 use serde_json::{Value, json};
 use std::fs;
@@ -82,8 +82,9 @@ fn a_registry_that_is_down_is_named_and_nothing_is_remembered() {
     let outside = Outside::new();
     let set = outside.set();
     let inside = outside.inside();
-    let nobody = free_port().to_string();
-    let ran = inside.run(&line(&set, &nobody)).exits(20).says(&["REGISTRY_UNREACHABLE", &nobody]);
+    let nobody = Port::free();
+    let host = nobody.to_string();
+    let ran = inside.run(&line(&set, &host)).exits(20).says(&["REGISTRY_UNREACHABLE", &host]);
     assert!(!inside.state().join("log.jsonl").exists(), "{}", ran.told());
 }
 

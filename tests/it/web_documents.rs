@@ -2,7 +2,7 @@
 
 use crate::registry_client::{Login, quick};
 use crate::support::lying::{Fault, Guard, Lying};
-use crate::support::servers::Ca;
+use crate::support::servers::{Ca, Port};
 use sealift::registry::certs::{TlsError, TlsLookup, TlsSettings};
 use sealift::registry::credentials::{Credential, CredentialError, CredentialLookup};
 use sealift::registry::{Client, Options};
@@ -110,9 +110,8 @@ fn what_may_pass_is_asked_again() {
 
 #[test]
 fn nobody_there_is_told_with_a_reason() {
-    let server = Lying::start(Guard::Open);
-    let gone = at(&server, "/doc");
-    drop(server);
+    let nobody = Port::free();
+    let gone = format!("http://{nobody}/doc");
     let error = get(&anonymous(), &gone).unwrap_err();
     assert!(matches!(&error, WebError::Unreachable { url, why } if *url == gone && why == "connection refused"), "{error}");
 }

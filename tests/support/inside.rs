@@ -209,22 +209,6 @@ impl Inventory {
         all
     }
 
-    /// Waits until the registry is done with requests whose client died: docker-registry writes links in two steps, and stopped
-    /// between them it would keep an empty one for ever.
-    pub fn settle(data: &Path, prefix: &str) {
-        let top = data.join("docker/registry/v2/repositories").join(prefix);
-        let torn = || {
-            let mut files = walkdir::WalkDir::new(&top).into_iter().filter_map(Result::ok);
-            files.any(|e| e.file_name() == "link" && e.metadata().is_ok_and(|meta| meta.len() == 0))
-        };
-        for _ in 0..100 {
-            std::thread::sleep(std::time::Duration::from_millis(50));
-            if !torn() {
-                return;
-            }
-        }
-    }
-
     /// Without what holds leave behind.
     pub fn holds(&self) -> Vec<&str> {
         self.tags.keys().filter(|name| name.contains(":sealift-hold-")).map(String::as_str).collect()

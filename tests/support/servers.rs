@@ -3,11 +3,12 @@
 use base64::Engine as _;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose, SigningKey};
 use std::fs::{self, File};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+use tokio::net::TcpSocket;
 
 /// Who may use a registry.
 #[derive(Default)]
@@ -49,6 +50,7 @@ pub struct DockerRegistry {
     pub addr: SocketAddr,
     process: Option<Process>,
     folder: TempDir,
+    _port: Port,
 }
 
 impl DockerRegistry {
@@ -56,10 +58,11 @@ impl DockerRegistry {
     pub fn start(options: Options) -> Option<DockerRegistry> {
         installed("docker-registry")?;
         let folder = tempfile::tempdir().unwrap();
-        let addr = free_port();
+        let port = Port::free();
+        let addr = port.addr;
         let path = folder.path();
         fs::write(path.join("config.yml"), config(&options, addr, path)?).unwrap();
-        let mut registry = DockerRegistry { addr, process: None, folder };
+        let mut registry = DockerRegistry { addr, process: None, folder, _port: port };
         registry.start_again();
         Some(registry)
     }
@@ -88,8 +91,18 @@ impl DockerRegistry {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
-    /// Method and path of every request so far (with [`Options::access_log`]).
+    /// Waits until nobody is connected: what processes that have ended asked for is done then, and in the log. A request is logged
+    /// after its answer, and goes on after its client.
+    pub fn at_rest(&self) {
+        let began = Instant::now();
+        while connected(self.addr) && began.elapsed() < Duration::from_secs(60) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Method and path of every request so far (with [`Options::access_log`]), after [`DockerRegistry::at_rest`].
     pub fn requests(&self) -> Vec<(String, String)> {
+        self.at_rest();
         let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
         let quoted = log.lines().filter_map(|line| line.split('"').nth(1));
         quoted.filter_map(|words| Some((words.split(' ').next()?.to_owned(), words.split(' ').nth(1)?.to_owned()))).collect()
@@ -170,6 +183,7 @@ pub struct Nginx {
     pub addr: SocketAddr,
     _process: Process,
     folder: TempDir,
+    _port: Port,
 }
 
 impl Nginx {
@@ -189,7 +203,8 @@ impl Nginx {
     pub fn start(http: impl Fn(SocketAddr, &Path) -> String) -> Option<Nginx> {
         installed("nginx")?;
         let folder = tempfile::tempdir().unwrap();
-        let addr = free_port();
+        let port = Port::free();
+        let addr = port.addr;
         let path = folder.path();
         let at = path.display();
         let temp = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|n| format!("{n}_temp_path {at}/{n};\n")).concat();
@@ -202,7 +217,7 @@ impl Nginx {
         let mut command = Command::new("nginx");
         command.arg("-e").arg(path.join("error.log")).arg("-p").arg(path).arg("-c").arg(path.join("nginx.conf"));
         let process = Process::start(command, &path.join("log"), addr);
-        Some(Nginx { addr, _process: process, folder })
+        Some(Nginx { addr, _process: process, folder, _port: port })
     }
 
     pub fn host(&self) -> String {
@@ -265,9 +280,37 @@ fn installed(program: &str) -> Option<()> {
     found.then_some(())
 }
 
-/// An address nothing listens at (it may be taken by somebody else before it is used; then the server says so).
-pub fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+/// A port of loopback nothing listens at. While this lives no other socket is given it, and no connection leaves from it; a server
+/// that is told of it can listen there (both set `SO_REUSEADDR`, and this one never listens).
+pub struct Port {
+    pub addr: SocketAddr,
+    _held: TcpSocket,
+}
+
+impl Port {
+    pub fn free() -> Port {
+        let held = TcpSocket::new_v4().unwrap();
+        held.set_reuseaddr(true).unwrap();
+        held.bind(SocketAddr::from(([127, 0, 0, 1], 0))).unwrap();
+        Port { addr: held.local_addr().unwrap(), _held: held }
+    }
+}
+
+impl std::fmt::Display for Port {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.addr.fmt(f)
+    }
+}
+
+/// Whether anybody is connected to a server on this machine that has not closed the connection on its side (Linux, proc(5)).
+fn connected(server: SocketAddr) -> bool {
+    let (port, table) = (format!(":{:04X}", server.port()), fs::read_to_string("/proc/net/tcp").unwrap_or_default());
+    // Columns: number, local address, remote address, state. Established, being established, closed by the client only.
+    let open = |line: &str| {
+        let columns: Vec<&str> = line.split_whitespace().take(4).collect();
+        columns.get(1).is_some_and(|local| local.ends_with(&port)) && matches!(columns.get(3), Some(&("01" | "03" | "08")))
+    };
+    table.lines().any(open)
 }
 
 /// An authority that signs certificates for tests.
