@@ -4,7 +4,7 @@ use super::receipts::{from_paths, receipts_of, target_name};
 use super::{Context, Outcome, connections, options, published, receipts, resources_folder, values};
 use crate::cluster::{self, Kind, ResourceFile, Target};
 use crate::error::{Code, Error};
-use crate::format::Receipt;
+use crate::format::{Receipt, Role};
 use crate::fs::Dir;
 use crate::progress::Level;
 use crate::text::shown;
@@ -234,7 +234,11 @@ pub(super) fn after_unpack(
     if matches!(target, values::Destination::Layout(_)) {
         return Ok(None);
     }
-    let targets = [Target { receipts: receipts_of(&name, ctx)?, name: name.clone(), insecure: false, authority: authority(reached) }];
+    let receipts = receipts_of(&name, ctx)?;
+    // Mirror sets are written for plain images too, wherever these will run.
+    let openshift = receipts.iter().flat_map(|r| &r.images).any(|image| matches!(image.role, Role::Release | Role::Catalog));
+    let authority = authority(reached).filter(|_| openshift);
+    let targets = [Target { receipts, name: name.clone(), insecure: false, authority }];
     let made = cluster::resources(&targets, &Kind::usual(false))?;
     made.notes.iter().for_each(|note| ctx.progress.say(Level::Info, note));
     let path = match folder {

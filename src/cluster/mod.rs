@@ -231,8 +231,8 @@ fn reached(target: &Target, host: &str, graph: bool) -> Option<String> {
     let (key, graph) =
         (host.to_string().replace(':', ".."), if graph { format!(" --from-file=updateservice-registry={file}") } else { String::new() });
     Some(format!(
-        "OpenShift must trust {file} for {host}: `oc create configmap registry-cas -n openshift-config --from-file={key}={file}{graph}`, and \
-         name it in spec.additionalTrustedCA.name of {OBJECT} (`oc edit {OBJECT}`; where one is named there already, add the keys to that \
+        "where {file} signs the certificate of {host}, OpenShift must trust it: `oc create configmap registry-cas -n openshift-config \
+         --from-file={key}={file}{graph}`, and name it in spec.additionalTrustedCA.name of {OBJECT} (`oc edit {OBJECT}`; where one is named there already, add the keys to that \
          one); a new cluster takes it in additionalTrustBundle of install-config.yaml"
     ))
 }

@@ -251,7 +251,7 @@ pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Resu
 /// nothing, each run leaves one that has all of those before it in it: together they would fill memory.
 fn add(receipts: &mut Vec<Receipt>, receipt: Receipt) {
     let replaces = |newer: &Receipt, older: &Receipt| {
-        let set = |r: &Receipt| (r.target.clone(), r.max_nested_paths, r.stream.clone(), r.sequence, r.identity);
+        let set = |r: &Receipt| (r.target.clone(), r.max_nested_paths, r.stream.clone(), r.identity);
         set(newer) == set(older)
             && newer.written >= older.written
             && older.documents.iter().all(|document| newer.documents.contains(document))

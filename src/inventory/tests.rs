@@ -760,7 +760,8 @@ fn where_nothing_is_removed_the_receipts_that_a_newer_one_has_in_it_are_not_kept
     let registry = Registry { deletes: false, ..Registry::new() };
     for run in 1..=5 {
         let written = format!("2026-01-0{run}T00:00:00Z");
-        publish(&registry, "p", &Receipt { written, ..brought(&[&format!("image{run}:1")]) }).unwrap();
+        // As of `mirror`, whose sequence is the time.
+        publish(&registry, "p", &Receipt { written, sequence: run, ..brought(&[&format!("image{run}:1")]) }).unwrap();
     }
     assert_eq!(registry.tags("p/sealift/receipts").unwrap().len(), 5, "nothing was removed");
     let fetched = fetch(&registry, "p", 0).unwrap();
