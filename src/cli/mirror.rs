@@ -124,7 +124,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     if let Some(path) = &args.receipt {
         published::save(path, &report.receipt_bytes, signer.as_deref())?;
     }
-    let folder = resources::after_unpack(&args.to, None, ctx)?;
+    let folder = resources::after_unpack(&args.to, &args.between.sides.target(), None, ctx)?;
     mirror_instructions(instructions, &report.receipt, ctx)?;
     let outcome = in_json(&report)?.with("resources", folder)?;
     Ok(outcome.but(shortfall(&report, failed, args.selection.keep_going)))
@@ -151,7 +151,7 @@ fn mirror_instructions(kind: Instructions, receipt: &Receipt, ctx: &Context) -> 
         Instructions::Idms => cluster::Instructions::Idms,
         Instructions::Icsp => cluster::Instructions::Icsp,
     };
-    let target = cluster::Target { name: receipt.target.clone(), receipts: vec![receipt.clone()], insecure: false };
+    let target = cluster::Target { name: receipt.target.clone(), receipts: vec![receipt.clone()], insecure: false, authority: None };
     ctx.output.text(&cluster::mirror_instructions(&[target], kind)?);
     Ok(())
 }

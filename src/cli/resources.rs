@@ -4,7 +4,7 @@ use super::receipts::{from_paths, receipts_of, target_name};
 use super::{Context, Outcome, connections, options, published, receipts, resources_folder, values};
 use crate::cluster::{self, Kind, ResourceFile, Target};
 use crate::error::{Code, Error};
-use crate::format::Receipt;
+use crate::format::{Receipt, Role};
 use crate::fs::Dir;
 use crate::progress::Level;
 use crate::text::shown;
@@ -18,6 +18,7 @@ use std::path::{Path, PathBuf};
 /// registries.conf, registries.yaml for k3s and RKE2; signatures of images for podman. They follow the receipts of everything that
 /// was unpacked into the registry, not of the last set alone, and have the names oc-mirror gives: applying them updates what it left.
 /// --dest-tls-verify=false says to nodes too that they need no certificate of the registry: for one without TLS in a network you trust.
+/// What OpenShift must be told of such a registry by hand, and of one with an authority of its own (--ca-file), is printed.
 /// A host that has no receipts reads those in the registry (PREFIX/sealift/receipts). Without -o the objects for OpenShift are
 /// printed, for `oc apply -f -`.
 #[derive(clap::Args, Debug)]
@@ -144,7 +145,12 @@ fn known(name: String, args: &Args, outside: &[Receipt], ctx: &Context) -> Resul
     if receipts.is_empty() && !name.starts_with("oci:") {
         return Err(unknown(&name, trouble, ctx));
     }
-    Ok(Target { name, receipts, insecure: args.target.dest_tls_verify == Some(false) })
+    Ok(Target { name, receipts, insecure: args.target.dest_tls_verify == Some(false), authority: authority(&args.target) })
+}
+
+/// The authority that was named for a target.
+fn authority(target: &options::Target) -> Option<String> {
+    target.access.ca_file.as_ref().map(|path| path.display().to_string())
 }
 
 /// What lies in the registry of that name.
@@ -218,12 +224,21 @@ fn next(path: &Path, files: &[ResourceFile], ctx: &Context) {
 ///
 /// # Errors
 /// As receipts and files fail.
-pub(super) fn after_unpack(target: &values::Destination, folder: Option<&Path>, ctx: &Context) -> Result<Option<PathBuf>, Error> {
+pub(super) fn after_unpack(
+    target: &values::Destination,
+    reached: &options::Target,
+    folder: Option<&Path>,
+    ctx: &Context,
+) -> Result<Option<PathBuf>, Error> {
     let name = target_name(target);
     if matches!(target, values::Destination::Layout(_)) {
         return Ok(None);
     }
-    let targets = [Target { receipts: receipts_of(&name, ctx)?, name: name.clone(), insecure: false }];
+    let receipts = receipts_of(&name, ctx)?;
+    // Mirror sets are written for plain images too, wherever these will run.
+    let openshift = receipts.iter().flat_map(|r| &r.images).any(|image| matches!(image.role, Role::Release | Role::Catalog));
+    let authority = authority(reached).filter(|_| openshift);
+    let targets = [Target { receipts, name: name.clone(), insecure: false, authority }];
     let made = cluster::resources(&targets, &Kind::usual(false))?;
     made.notes.iter().for_each(|note| ctx.progress.say(Level::Info, note));
     let path = match folder {
@@ -239,5 +254,12 @@ pub(super) fn after_unpack(target: &values::Destination, folder: Option<&Path>, 
     }
     let told = shown(&path.display().to_string()).to_string();
     ctx.output.line(&format!("cluster resources for {}: {told}; apply them with: oc apply -f {told}", shown(&name)));
+    // Whether nodes may do without a certificate as well is a decision of its own.
+    if reached.dest_tls_verify == Some(false) {
+        let name = shown(&name);
+        ctx.output.line(&format!(
+            "they take for granted that nodes reach it by TLS; if they do not: sealift resources --to {name} --dest-tls-verify=false -o {told}"
+        ));
+    }
     Ok(Some(path))
 }

@@ -102,7 +102,7 @@ pub fn run(args: Args, ctx: &Context) -> Result<Outcome, Error> {
     let mut tally = Tally::default();
     let done = sets.iter().try_for_each(|set| work.unpack(set, &mut tally));
     // What has arrived counts, however the run ended.
-    let told = if args.dry_run { Ok(None) } else { resources::after_unpack(&args.to, args.resources.as_deref(), ctx) };
+    let told = if args.dry_run { Ok(None) } else { resources::after_unpack(&args.to, &args.target, args.resources.as_deref(), ctx) };
     match done.and(told) {
         Ok(resources) => {
             tally.resources = resources;

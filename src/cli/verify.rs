@@ -7,7 +7,7 @@ use crate::error::{Code, Detail, Error, Side};
 use crate::format::{Image, Role, image_signatures, referrers};
 use crate::ledger::Action;
 use crate::oci::Descriptor;
-use crate::policy::{Evidence, Lack, Policy, judge, plain_folder};
+use crate::policy::{Evidence, Lack, Policy, judge, plain_folders};
 use crate::text::{are, counted, shell_word};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -139,7 +139,7 @@ fn judged(set: &OpenSet, policy: &Policy, report: &mut serde_json::Value, ctx: &
     let signatures = |image: &Image, digest: &Digest| {
         carried.get(&(image.repository.clone(), *digest)).cloned().ok_or(Lack::NotCarried(NONE_IN_THE_SET))
     };
-    let evidence = Evidence { payload: &payload, signatures: &signatures, folder: &plain_folder, now: now() };
+    let evidence = Evidence { payload: &payload, signatures: &signatures, folder: &plain_folders, now: now() };
     let judged = judge(policy, &contents.images, &contents.manifests()?, &evidence);
     let made = contents.images.iter().filter(|image| image.made.is_some()).count();
     let accepted = judged.iter().filter(|judged| judged.verdict.is_ok()).count();

@@ -148,6 +148,8 @@ pub struct Target {
     pub receipts: Vec<Receipt>,
     /// True where any certificate, and none at all, is to be accepted of it (`insecure = true` of `containers-registries.conf(5)`).
     pub insecure: bool,
+    /// The file with the authority that signs its certificate, where it is one that was named for it.
+    pub authority: Option<String>,
 }
 
 /// What came of it.
@@ -203,10 +205,36 @@ pub fn resources(targets: &[Target], kinds: &BTreeSet<Kind>) -> Result<Resources
         };
         files.extend(made.into_iter().map(|(name, contents)| ResourceFile { name, contents, kind: *kind }));
     }
+    if files.iter().any(|file| file.kind.is_object()) {
+        let graph = files.iter().any(|file| file.kind == Kind::UpdateService);
+        notes.extend(targets.iter().zip(&holdings.places).filter_map(|(target, place)| reached(target, &place.host, graph)));
+    }
     files.sort();
     let mut said = BTreeSet::new();
     notes.retain(|note| said.insert(note.clone()));
     Ok(Resources { files, notes })
+}
+
+/// What OpenShift must know to reach a host, beside the objects. Where it is known, it is known in one object of the whole cluster
+/// (`image.config.openshift.io/cluster`), with lists that are its administrator's: a file of ours would take away what is in them.
+fn reached(target: &Target, host: &str, graph: bool) -> Option<String> {
+    const OBJECT: &str = "image.config.openshift.io/cluster";
+    let host = shown(host);
+    if target.insecure {
+        return Some(format!(
+            "OpenShift pulls from {host} without TLS, or with any certificate, only where {OBJECT} says so: add {host} to \
+             spec.registrySources.insecureRegistries (`oc edit {OBJECT}`); its nodes are then drained and changed one after the other"
+        ));
+    }
+    let file = shown(target.authority.as_ref()?);
+    // A key of a ConfigMap holds no colon; the operator of the update service reads one key of its own.
+    let (key, graph) =
+        (host.to_string().replace(':', ".."), if graph { format!(" --from-file=updateservice-registry={file}") } else { String::new() });
+    Some(format!(
+        "where {file} signs the certificate of {host}, OpenShift must trust it: `oc create configmap registry-cas -n openshift-config \
+         --from-file={key}={file}{graph}`, and name it in spec.additionalTrustedCA.name of {OBJECT} (`oc edit {OBJECT}`; where one is named there already, add the keys to that \
+         one); a new cluster takes it in additionalTrustBundle of install-config.yaml"
+    ))
 }
 
 /// The annotation of every object. It names no version and no time, so that a newer version of this program changes nothing.

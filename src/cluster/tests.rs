@@ -44,7 +44,7 @@ fn receipt(images: Vec<ReceiptImage>) -> Receipt {
 }
 
 fn target(name: &str, receipts: Vec<Receipt>) -> Target {
-    Target { name: name.into(), receipts, insecure: false }
+    Target { name: name.into(), receipts, insecure: false, authority: None }
 }
 
 fn at(text: &str) -> String {
@@ -460,6 +460,32 @@ fn a_mirror_that_needs_no_certificate_is_said_to_be_one() {
     let k3s = documents(file(&made, "k3s/registries.yaml"))[0].clone();
     assert_eq!(k3s["mirrors"]["quay.io"]["endpoint"], serde_json::json!(["https://r.lan:5000", "http://r.lan:5000", "https://s.lan"]));
     assert_eq!(k3s["configs"], serde_json::json!({"r.lan:5000": {"tls": {"insecure_skip_verify": true}}}));
+}
+
+/// What the cluster must know beside the objects is told where it is known, and nowhere else.
+#[test]
+fn what_openshift_must_know_of_a_registry_is_told() {
+    let plain = || vec![receipt(vec![image(Role::Image, "quay.io/a/b:1", "a/b:1")])];
+    let of_tls = |made: &Resources| -> Vec<String> {
+        made.notes.iter().filter(|note| note.contains("image.config.openshift.io/cluster")).cloned().collect()
+    };
+    assert_eq!(of_tls(&everything(&[target("r.lan:5000/m", plain())])), Vec::<String>::new());
+    let open = Target { insecure: true, ..target("r.lan:5000/m", plain()) };
+    let own = Target { authority: Some("ca.pem".into()), ..target("s.lan:8443/m", plain()) };
+    let told = of_tls(&everything(&[open.clone(), own.clone()]));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("add r.lan:5000 to spec.registrySources.insecureRegistries"), "{told:?}");
+    assert!(told[1].contains("--from-file=s.lan..8443=ca.pem`") && told[1].contains("spec.additionalTrustedCA.name"), "{told:?}");
+    // Not where nothing is made for OpenShift, and once for what is at one host.
+    let kinds = BTreeSet::from([Kind::Containerd, Kind::RegistriesConf, Kind::K3s]);
+    assert_eq!(of_tls(&resources(&[open.clone(), own.clone()], &kinds).unwrap()), Vec::<String>::new());
+    let twice = [open.clone(), Target { name: "r.lan:5000/n".into(), ..open }];
+    assert_eq!(of_tls(&everything(&twice)).len(), 1);
+    // The update service has a key of its own.
+    let graph = image(Role::Graph, "made:graph", "openshift/graph-image:latest");
+    let release = image(Role::Release, "quay.io/openshift-release-dev/ocp-release:4.16.1-x86_64", "openshift/release-images:4.16.1-x86_64");
+    let told = of_tls(&everything(&[Target { receipts: vec![receipt(vec![graph, release])], ..own }]));
+    assert!(told[0].contains("--from-file=s.lan..8443=ca.pem --from-file=updateservice-registry=ca.pem`"), "{told:?}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
         ),
     };
     let meaning = match error {
-        RegistryError::Unreachable { host, reason } => return unreachable(error, host, reason, side),
+        RegistryError::Unreachable { host, reason, plain } => return unreachable(error, host, *plain, reason, side),
         RegistryError::Source { target: _, source } | RegistryError::Runtime(source) => return within(io(source, side)),
         RegistryError::Credential { host: _, source } => return within(source.into()),
         RegistryError::Tls { host: _, source } => return within(source.into()),
@@ -47,11 +47,9 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
             };
         }
         RegistryError::BadHost { host: _ } => both(Code::BadReference, "write the registry as HOST or HOST:PORT"),
-        RegistryError::NotARegistry { host, answer: _ } => both(
+        RegistryError::NotARegistry { host, plain, answer: _ } => both(
             Code::RegistryUnreachable,
-            &format!(
-                "check port and name: `curl -v https://{host}/v2/` (http:// for one without TLS) must answer as a registry, without a path in front of /v2/"
-            ),
+            &format!("check port and name: `{}` must answer as a registry, without a path in front of /v2/", curl(host, *plain)),
         ),
         RegistryError::InsecureRealm { host: _, realm: _ } => {
             both(Code::LoginRefused, "set the address of the registry's token service (auth.token.realm) to one with https")
@@ -107,15 +105,16 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
 }
 
 /// Why no answer came. What concerns TLS has a code of its own: the registry is there, trust is missing.
-fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -> Error {
+fn unreachable(error: &RegistryError, host: &str, plain: bool, reason: &Reason, side: Side) -> Error {
     let flag = side.tls_flag();
     let untrusted = |remedy: String| Error::new(Code::CertificateUntrusted, error.to_string()).remedy(remedy);
     let silent = |remedy: String| Error::new(Code::RegistryUnreachable, error.to_string()).remedy(remedy);
     match reason {
         Reason::Dns => silent(format!("check the name with `getent hosts {}`; then run the same command again", name_of(host))),
-        Reason::Refused => silent(format!(
-            "check the port and that the registry runs: `curl -v https://{host}/v2/` (http:// for one without TLS); then run the same command again"
-        )),
+        Reason::Refused => {
+            let curl = curl(host, plain);
+            silent(format!("check the port and that the registry runs: `{curl}`; then run the same command again"))
+        }
         Reason::NoRoute => silent(format!("check that {host} is switched on, and the routes to it; then run the same command again")),
         Reason::ConnectTimeout => silent(format!("check firewall and proxy on the way to {host}; then run the same command again")),
         Reason::Proxy(_) => silent(format!("correct HTTPS_PROXY, or name {} in NO_PROXY if it is reached directly", name_of(host))),
@@ -125,7 +124,7 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         }
         Reason::SelfSigned => untrusted(
             "if it is the registry's own, give this very certificate with --ca-file FILE: `openssl s_client -showcerts -connect HOST:PORT`"
-                .replace("HOST:PORT", host),
+                .replace("HOST:PORT", &with_port(host)),
         ),
         Reason::NameMismatch => {
             untrusted("use the name the certificate is for, or have the registry's certificate made for this name".into())
@@ -138,8 +137,13 @@ fn unreachable(error: &RegistryError, host: &str, reason: &Reason, side: Side) -
         ),
         Reason::ClientCertificate => untrusted("give --client-cert FILE and --client-key FILE that the registry accepts".into()),
         Reason::PlainHttp => untrusted(format!("use the port that speaks TLS, or {flag} in a network you trust")),
-        Reason::Tls(_) => untrusted(format!("see what the registry offers: `openssl s_client -connect {host}`")),
+        Reason::Tls(_) => untrusted(format!("see what the registry offers: `openssl s_client -connect {}`", with_port(host))),
     }
+}
+
+/// The ping of a registry, in the scheme it was asked in.
+fn curl(host: &str, plain: bool) -> String {
+    format!("curl -v {}://{host}/v2/", if plain { "http" } else { "https" })
 }
 
 /// The host without its port.
@@ -148,6 +152,11 @@ fn name_of(host: &str) -> &str {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     }
+}
+
+/// The host with its port: `openssl s_client` takes 4433 where none is given.
+fn with_port(host: &str) -> String {
+    if name_of(host) == host { format!("{host}:443") } else { host.to_owned() }
 }
 
 /// Two codes for one answer, each with its remedy; `None` is the remedy of the code.

@@ -104,7 +104,7 @@ mod tests {
     fn every_failure_has_its_code_and_remedy() {
         let digest = Digest::sha256(b"");
         let unreachable = || {
-            let error = registry::Error::Unreachable { host: "r.lan".into(), reason: registry::Reason::Refused };
+            let error = registry::Error::Unreachable { host: "r.lan".into(), reason: registry::Reason::Refused, plain: false };
             TargetError::new(TargetTrouble::Unreachable, error)
         };
         for (error, code, remedy) in [

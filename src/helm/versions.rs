@@ -1,6 +1,6 @@
 //! Which of a chart's versions is meant (helm documentation, "The version flag"; Masterminds/semver's ranges).
 
-use semver::{Version, VersionReq};
+use semver::{Comparator, Op, Version, VersionReq};
 
 /// The version meant by `wanted`, among those there are: exactly that text, the same with or without a leading `v`, the same with build
 /// metadata, else the newest in that range. Empty is the newest stable one.
@@ -19,7 +19,7 @@ pub(super) fn pick<'v>(there: &[&'v str], wanted: &str) -> Option<&'v str> {
         return newest(there, |version| complete.build.is_empty() && version.cmp_precedence(&complete).is_eq());
     }
     let ranges: Vec<VersionReq> = wanted.split("||").map(range).collect::<Option<_>>()?;
-    newest(there, |version| ranges.iter().any(|range| range.matches(version)))
+    newest(there, |version| ranges.iter().any(|range| matches(range, version)))
 }
 
 /// The nearest to `wanted`, newest first: what may have been meant.
@@ -49,6 +49,39 @@ pub(super) fn parse(text: &str) -> Option<Version> {
 fn newest<'v>(there: &[&'v str], fits: impl Fn(&Version) -> bool) -> Option<&'v str> {
     let parsed = there.iter().filter_map(|text| Some((parse(text)?, *text)));
     parsed.filter(|(version, _)| fits(version)).max_by(|a, b| a.0.cmp(&b.0)).map(|(_, text)| text)
+}
+
+/// Whether a version is in a range, as helm sees it: a preview is where each part of the range names one itself (`>0.0.0-0` takes all),
+/// of whichever version; the crate's rule takes it only beside a part of the very same version.
+fn matches(range: &VersionReq, version: &Version) -> bool {
+    if version.pre.is_empty() {
+        return range.matches(version);
+    }
+    !range.comparators.is_empty() && range.comparators.iter().all(|part| !part.pre.is_empty() && takes_preview(part, version))
+}
+
+/// One part of a range that names a preview, which no short version does.
+fn takes_preview(part: &Comparator, version: &Version) -> bool {
+    let (major, minor, patch) = (part.major, part.minor.unwrap_or_default(), part.patch.unwrap_or_default());
+    let named = Version { pre: part.pre.clone(), ..Version::new(major, minor, patch) };
+    let order = version.cmp_precedence(&named);
+    match part.op {
+        Op::Exact => order.is_eq(),
+        Op::Greater => order.is_gt(),
+        Op::GreaterEq => order.is_ge(),
+        Op::Less => order.is_lt(),
+        Op::LessEq => order.is_le(),
+        Op::Tilde => order.is_ge() && (version.major, version.minor) == (major, minor),
+        Op::Caret => {
+            let same = match (major, minor) {
+                (0, 0) => (version.major, version.minor, version.patch) == (0, 0, patch),
+                (0, minor) => (version.major, version.minor) == (0, minor),
+                (major, _) => version.major == major,
+            };
+            order.is_ge() && same
+        }
+        _ => false,
+    }
 }
 
 /// A range with spaces or commas between its parts; a part without operator means that version, or any below it where it is short.
@@ -98,6 +131,13 @@ mod tests {
             ("1.2.4", Some("1.2.4+up1")),
             ("1.2.4+up2", None),
             ("words", None),
+            // As helm's --devel asks.
+            (">0.0.0-0", Some("2.1.0-beta")),
+            (">=1.0.0-0 <2.0.0-0", Some("1.3.0-rc.1")),
+            (">=1.0.0-0 <2", Some("1.2.4+up1")),
+            ("^1.0.0-0", Some("1.3.0-rc.1")),
+            ("~1.3.0-0", Some("1.3.0-rc.1")),
+            ("^2.0.0-0 || 9.x", Some("2.1.0-beta")),
         ] {
             assert_eq!(pick(THERE, wanted), meant, "{wanted:?}");
         }

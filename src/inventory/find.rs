@@ -6,7 +6,7 @@ use crate::format::{Completeness, Receipt, ReceiptImage, Role, SetId};
 use crate::oci::Reference;
 use crate::text::nearest;
 use serde::Serialize;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 /// What is asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,12 +72,13 @@ pub struct Place {
 
 /// Every place of what is asked about, the newest set first. `receipts` are in order, newest last.
 pub fn find(receipts: &[Receipt], asked: &Asked) -> Vec<Place> {
+    let names = receipts.iter().flat_map(|receipt| receipt.images.iter().map(|image| (name_of(receipt, image), image.digest)));
+    // The newest comes last, and stays.
+    let now: HashMap<_, Digest> = names.collect();
     let mut places = Vec::new();
-    for (at, receipt) in receipts.iter().enumerate().rev() {
+    for receipt in receipts.iter().rev() {
         for image in &receipt.images {
             let Some(below) = means(receipt, image, asked) else { continue };
-            let newer = receipts.get(at + 1..).unwrap_or_default().iter().flat_map(|r| &r.images);
-            let same_name = |other: &&ReceiptImage| (&other.repository, &other.tag) == (&image.repository, &image.tag);
             places.push(Place {
                 name: format!("{}/{}:{}", receipt.target, image.repository, image.tag),
                 repository: image.repository.clone(),
@@ -88,7 +89,7 @@ pub fn find(receipts: &[Receipt], asked: &Asked) -> Vec<Place> {
                 role: image.role,
                 part_of: image.part_of.clone(),
                 set: SetId { stream: receipt.stream.clone(), sequence: receipt.sequence, identity: receipt.identity },
-                superseded: newer.filter(same_name).any(|other| other.digest != image.digest),
+                superseded: now.get(&name_of(receipt, image)).is_some_and(|now| *now != image.digest),
                 below,
             });
         }
@@ -96,6 +97,11 @@ pub fn find(receipts: &[Receipt], asked: &Asked) -> Vec<Place> {
     // Whole images before what merely lies in their repository.
     places.sort_by_key(|place| place.below);
     places
+}
+
+/// Target, repository and tag: receipts of several targets may be looked into together.
+fn name_of<'r>(receipt: &'r Receipt, image: &'r ReceiptImage) -> (&'r str, &'r str, &'r str) {
+    (&receipt.target, &image.repository, &image.tag)
 }
 
 /// Most names that are offered where there is none such.

@@ -67,6 +67,12 @@ pub fn join(earlier: &Receipt, newer: &Receipt) -> Receipt {
         into.manifests.extend(holding.manifests.iter().copied());
         into.blobs.extend(holding.blobs.iter().copied());
     }
+    // What the newer one has nothing of may still be held back.
+    let held_back =
+        earlier.skipped_tags.iter().filter(|s| !newer.images.iter().any(|i| i.repository == s.repository && i.digest == s.digest));
+    joined.skipped_tags.extend(held_back.cloned());
+    joined.skipped_tags.sort();
+    joined.skipped_tags.dedup();
     joined.documents.extend(earlier.documents.iter().cloned());
     joined.documents.sort();
     joined.documents.dedup_by(|a, b| (a.kind, &a.name) == (b.kind, &b.name));
@@ -95,10 +101,11 @@ struct There {
 /// What the registry answers; whether that matters is the caller's choice.
 pub fn publish(target: &dyn Target, prefix: &str, receipt: &Receipt) -> Result<(), InventoryError> {
     let place = place(prefix, usize::from(receipt.max_nested_paths), REPOSITORY)?;
-    let known = same_set(target, &place, receipt)?;
+    let mut known = same_set(target, &place, receipt)?;
     if known.iter().any(|there| says_all(&there.receipt, receipt)) {
         return Ok(());
     }
+    known.sort_by(|a, b| b.receipt.written.cmp(&a.receipt.written));
     let joined = known.iter().fold(receipt.clone(), |all, there| join(&there.receipt, &all));
     let put = put(target, &place, &joined)?;
     for there in known.iter().filter(|there| there.digest != put) {
@@ -230,11 +237,31 @@ pub fn fetch(target: &dyn Target, prefix: &str, max_nested_paths: usize) -> Resu
     for _ in 0..ATTEMPTS {
         let (documents, as_before) = listed(target, &place, &mut gone)?;
         if as_before {
-            let receipts = documents.iter().map(|(tag, document)| content(target, &place, tag, document));
-            return Ok(in_order(receipts.collect::<Result<_, _>>()?));
+            let mut receipts = Vec::new();
+            for (tag, document) in &documents {
+                add(&mut receipts, content(target, &place, tag, document)?);
+            }
+            return Ok(in_order(receipts));
         }
     }
     Err(InventoryError::Published { name: at(target, &place), why: "what lies there was replaced each time it was read".into() })
+}
+
+/// Adds a receipt, unless a newer one of the same set says all of it; in place of those of which it says all. Where a registry removes
+/// nothing, each run leaves one that has all of those before it in it: together they would fill memory.
+fn add(receipts: &mut Vec<Receipt>, receipt: Receipt) {
+    let replaces = |newer: &Receipt, older: &Receipt| {
+        let set = |r: &Receipt| (r.target.clone(), r.max_nested_paths, r.stream.clone(), r.identity);
+        set(newer) == set(older)
+            && newer.written >= older.written
+            && older.documents.iter().all(|document| newer.documents.contains(document))
+            && older.skipped_tags.iter().all(|skipped| newer.skipped_tags.contains(skipped))
+            && says_all(newer, older)
+    };
+    if !receipts.iter().any(|known| replaces(known, &receipt)) {
+        receipts.retain(|known| !replaces(&receipt, known));
+        receipts.push(receipt);
+    }
 }
 
 /// What the receipts that are listed now announce, and whether none of them has gone meanwhile: another may say the same since, and must

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::digest::Digest;
-use crate::format::{Completeness, Document, DocumentKind, Holding, Receipt, ReceiptImage, Role, SCHEMA};
+use crate::format::{Completeness, Document, DocumentKind, Holding, Receipt, ReceiptImage, Role, SCHEMA, SkippedTag};
 use crate::image_set::DeleteSet;
 use crate::oci::media;
 use crate::progress::Silent;
@@ -191,6 +191,22 @@ fn an_image_is_found_by_source_digest_and_name_and_the_newest_set_first() {
     assert!(Asked::parse("A B").is_err());
 }
 
+/// A tag is superseded where it names something else now: not by another target's, and not where it was moved back.
+#[test]
+fn what_a_tag_names_now_decides_whether_an_image_is_superseded() {
+    let of = |sequence, content: &str| {
+        let moved = ReceiptImage { digest: digest(content), ..image("a:1", "quay.io/a:1", Role::Image, &[]) };
+        receipt(sequence, vec![moved])
+    };
+    let superseded = |receipts: &[Receipt]| -> Vec<(u64, bool)> {
+        find(receipts, &Asked::parse("quay.io/a:1").unwrap()).iter().map(|place| (place.set.sequence, place.superseded)).collect()
+    };
+    let elsewhere = Receipt { target: "other.test/p".into(), ..of(2, "new") };
+    assert_eq!(superseded(&[of(1, "old"), elsewhere]), [(2, false), (1, false)]);
+    assert_eq!(superseded(&[of(1, "old"), of(2, "new")]), [(2, false), (1, true)]);
+    assert_eq!(superseded(&[of(1, "old"), of(2, "new"), of(3, "old")]), [(3, false), (2, true), (1, false)]);
+}
+
 #[test]
 fn receipts_of_one_set_are_joined_whatever_order_they_come_in() {
     let one = receipt(1, vec![image("a:1", "x", Role::Image, &[])]);
@@ -200,6 +216,28 @@ fn receipts_of_one_set_are_joined_whatever_order_they_come_in() {
     assert_eq!(joined.images, join(&two, &one).images);
     assert!(joined.holds(Some("a"), &digest("x")) && joined.holds(Some("b"), &digest("y")));
     assert_eq!(Receipt::parse(&joined.to_bytes().unwrap()).unwrap(), joined);
+    // A tag that a newer set has stays known as such, unless this run looked at its image again.
+    let skipped = SkippedTag { repository: "a".into(), tag: "1".into(), digest: digest("x"), newer: 9 };
+    let one = Receipt { skipped_tags: vec![skipped.clone()], ..one };
+    assert_eq!(join(&one, &two).skipped_tags, [skipped]);
+    assert_eq!(join(&one, &Receipt { skipped_tags: vec![], ..one.clone() }).skipped_tags, []);
+    assert!(Receipt::parse(&join(&one, &one).to_bytes().unwrap()).is_ok());
+}
+
+/// Where nothing is removed the receipts of several runs are taken up at once: what a later one found counts, whatever they are called.
+#[test]
+fn of_several_receipts_that_are_taken_up_the_newest_counts() {
+    for names in [["first", "second"], ["second", "first"], ["x", "y"], ["y", "x"]] {
+        let registry = Registry { deletes: false, ..Registry::new() };
+        for (day, content) in (1..).zip(names) {
+            let found = ReceiptImage { digest: digest(content), ..image("a:1", "src", Role::Image, &[]) };
+            publish(&registry, "p", &Receipt { written: format!("2026-01-0{day}T00:00:00Z"), ..receipt(1, vec![found]) }).unwrap();
+        }
+        publish(&registry, "p", &Receipt { written: "2026-01-09T00:00:00Z".into(), ..brought(&["b:1"]) }).unwrap();
+        let newest = fetch(&registry, "p", 0).unwrap().pop().unwrap();
+        let found = newest.images.iter().find(|image| image.repository == "a").map(|image| image.digest);
+        assert_eq!(found, Some(digest(names[1])), "{names:?}");
+    }
 }
 
 /// Puts an image of one layer into a registry in memory.
@@ -714,6 +752,27 @@ fn receipts_in_a_registry_are_changed_as_they_are_there_and_what_cannot_be_read_
     registry.delete_manifest("p/sealift/receipts", &digest).unwrap();
     revise(&registry, "p", 0, &without("o/proxy")).unwrap();
     assert_eq!(fetch(&registry, "p", 0).unwrap()[0].images.len(), mine.images.len() - 1);
+}
+
+/// Each run leaves a receipt behind that has all of those before it in it: one is enough to know.
+#[test]
+fn where_nothing_is_removed_the_receipts_that_a_newer_one_has_in_it_are_not_kept_in_memory() {
+    let registry = Registry { deletes: false, ..Registry::new() };
+    for run in 1..=5 {
+        let written = format!("2026-01-0{run}T00:00:00Z");
+        // As of `mirror`, whose sequence is the time.
+        publish(&registry, "p", &Receipt { written, sequence: run, ..brought(&[&format!("image{run}:1")]) }).unwrap();
+    }
+    assert_eq!(registry.tags("p/sealift/receipts").unwrap().len(), 5, "nothing was removed");
+    let fetched = fetch(&registry, "p", 0).unwrap();
+    assert_eq!(fetched.iter().map(|receipt| receipt.images.len()).collect::<Vec<_>>(), [5]);
+    // What only the older one says stays.
+    let moved = Receipt { written: "2026-01-06T00:00:00Z".into(), ..brought(&["image1:1"]) };
+    let other = Receipt { images: vec![ReceiptImage { digest: digest("moved"), ..moved.images[0].clone() }], ..moved };
+    publish(&registry, "p", &other).unwrap();
+    let fetched = fetch(&registry, "p", 0).unwrap();
+    assert_eq!(fetched.len(), 2, "the tag named something else before");
+    assert_eq!(fetched[1].images.iter().find(|image| image.repository == "image1").map(|image| image.digest), Some(digest("moved")));
 }
 
 #[test]

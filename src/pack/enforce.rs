@@ -6,14 +6,14 @@ use super::run::without;
 use super::{Ask, Error, Failure, PackPlan, Reason};
 use crate::digest::Digest;
 use crate::format::{Image, ManifestData, Manifests, image_signatures};
-use crate::fs::real_path;
+use crate::fs::{is_folder, real_path};
 use crate::image_set::Source;
 use crate::limits;
 use crate::lookaside::{LookasideError, Lookasides};
 use crate::oci::referrers::ReferrerFilter;
 use crate::oci::{Descriptor, Manifest};
 use crate::origin::{Origin, Origins};
-use crate::policy::{Evidence, Judged, Lack, Policy, Refused, judge};
+use crate::policy::{Evidence, Judged, Lack, Lying, Policy, Refused, judge};
 use crate::progress::Progress;
 use crate::web::Web;
 use std::cell::RefCell;
@@ -42,6 +42,15 @@ pub struct Court<'a> {
     pub progress: &'a dyn Progress,
 }
 
+/// The folder that is read where the source is fetched, which is there.
+fn lying(source: &Source) -> Vec<Lying> {
+    let Source::Layout { dir, tag: name, digest: _ } = source.clone().settled(&|dir| is_folder(Path::new(dir)).unwrap_or(false)) else {
+        return Vec::new();
+    };
+    let folder = real_path(Path::new(&dir)).ok().map(|path| path.display().to_string());
+    folder.into_iter().map(|folder| Lying { folder, name: name.clone() }).collect()
+}
+
 /// Judges a plan. Images the policy refuses come back as failures, beside the plan without them and what refers to them; whether
 /// that may be packed is the caller's choice.
 ///
@@ -60,8 +69,7 @@ pub fn enforce(plan: &PackPlan, court: &Court<'_>, code: &dyn Fn(&Failure) -> St
         Some(known) => Ok(known.clone()),
         None => stores.not_carried(image, digest),
     };
-    let folder = |dir: &str| Some(real_path(Path::new(dir)).ok()?.display().to_string());
-    let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &folder, now: court.now };
+    let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &lying, now: court.now };
     let mut failures: Vec<Failure> = refused(judge(policy, &plan.images, &plan.parsed()?, &evidence), &plan.images).collect();
     let signatures = |image: &Image, digest: &Digest| stores.find(image, digest);
     let evidence = Evidence { signatures: &signatures, ..evidence };

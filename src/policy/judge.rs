@@ -28,8 +28,18 @@ pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, Strin
 /// Gives the OpenPGP signatures (containers-signature(5)) that are known of a manifest of an image; why there can be none.
 pub type FetchSignatures<'a> = dyn Fn(&Image, &Digest) -> Result<Vec<Vec<u8>>, Lack> + 'a;
 
-/// Says where the folder of a layout really lies: its absolute path without links, `.` and `..`; `None` where nobody knows.
-pub type FindFolder<'a> = dyn Fn(&str) -> Option<String> + 'a;
+/// Says where the layout of a source really lies, and what the image is called in it. Several where the source can mean several, of
+/// which only one is there; none where nobody knows.
+pub type FindFolder<'a> = dyn Fn(&Source) -> Vec<Lying> + 'a;
+
+/// Where an image of a layout lies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lying {
+    /// The absolute path of the folder, without links, `.` and `..`.
+    pub folder: String,
+    /// The image's name in the layout, where the source says one.
+    pub name: Option<String>,
+}
 
 /// What images are judged by.
 pub struct Evidence<'a> {

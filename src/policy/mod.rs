@@ -17,6 +17,6 @@ mod tests;
 mod unique;
 
 pub use document::{Policy, PolicyError};
-pub use judge::{Evidence, FetchPayload, FetchSignatures, FindFolder, Judged, Lack, Refused, judge};
+pub use judge::{Evidence, FetchPayload, FetchSignatures, FindFolder, Judged, Lack, Lying, Refused, judge};
 pub use key::{Key, KeyError};
-pub use scope::plain_folder;
+pub use scope::plain_folders;

@@ -71,7 +71,7 @@ impl Set {
     fn judge(&self, policy: &Policy) -> Vec<Result<String, Refused>> {
         let fetch = |_: &Image, layer: &Descriptor| self.payloads.get(&layer.digest).cloned().ok_or_else(|| "gone".to_owned());
         let signatures = |_: &Image, _: &Digest| Err(Lack::NoStore);
-        let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &plain_folder, now: 0 };
+        let evidence = Evidence { payload: &fetch, signatures: &signatures, folder: &plain_folders, now: 0 };
         judge(policy, &self.images, &self.manifests, &evidence).into_iter().map(|judged| judged.verdict).collect()
     }
 
@@ -195,7 +195,7 @@ fn each_member_is_judged_once_however_often_it_is_named() {
         asked.set(asked.get() + 1);
         Ok(set.payloads[&layer.digest].clone())
     };
-    let evidence = Evidence { payload: &payload, signatures: &|_, _| Err(Lack::NoStore), folder: &plain_folder, now: 0 };
+    let evidence = Evidence { payload: &payload, signatures: &|_, _| Err(Lack::NoStore), folder: &plain_folders, now: 0 };
     assert!(judge(&by_one(), &set.images, &set.manifests, &evidence)[0].verdict.is_ok());
     assert_eq!(asked.get(), 1);
 }

@@ -12,7 +12,9 @@ use std::time::SystemTime;
 /// What was being done when the answer came: the same status means different things.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    Ping,
+    Ping {
+        plain: bool,
+    },
     /// A document by address, of no registry.
     Document,
     Token,
@@ -122,7 +124,9 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
         403 if credentials_sent && asked != Asked::Token || pushing && code == "DENIED" => Error::Denied { target, answer },
         403 => Error::LoginRefused { target, credentials_sent, answer },
         400 if asked == Asked::Token => Error::LoginRefused { target, credentials_sent, answer },
-        404 if asked == Asked::Ping => Error::NotARegistry { host: target.host.clone(), answer },
+        404 if matches!(asked, Asked::Ping { .. }) => {
+            Error::NotARegistry { host: target.host.clone(), plain: asked == Asked::Ping { plain: true }, answer }
+        }
         405 => Error::Unsupported { target, answer },
         413 => Error::TooLarge { target, answer },
         500 if matches!(asked, Asked::Manifest | Asked::Blob | Asked::Tags) && is_unknown(&code) => {
@@ -221,7 +225,7 @@ mod tests {
         assert!(matches!(meaning(put, 400, "Repository does not allow updating assets: docker-hosted"), Error::ImmutableTag { .. }));
         assert!(matches!(meaning(Asked::Manifest, 404, &code("NAME_UNKNOWN")), Error::NotFound { what: Missing::Repository, .. }));
         assert!(matches!(meaning(Asked::Manifest, 404, ""), Error::NotFound { what: Missing::Manifest, .. }));
-        assert!(matches!(meaning(Asked::Ping, 404, ""), Error::NotARegistry { .. }));
+        assert!(matches!(meaning(Asked::Ping { plain: true }, 404, ""), Error::NotARegistry { plain: true, .. }));
         assert!(meaning(Asked::Blob, 503, "").is_transient());
         // What a pull-through cache says of what its remote does not have: nothing that asking again would change.
         let wrapped = r#"{"errors":[{"code":"UNKNOWN","message":"unknown error","detail":{"errors":[{"code":"MANIFEST_UNKNOWN"}]}}]}"#;

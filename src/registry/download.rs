@@ -186,7 +186,7 @@ impl Download {
 
     /// Hands on the body without its first `skip` bytes.
     async fn stream(&mut self, reply: Reply, mut skip: u64) -> Result<(), Stop> {
-        let authority = location::authority(&reply.url);
+        let (authority, plain) = (location::authority(&reply.url), location::is_plain(&reply.url));
         let mut body = Chunks::new(self.core.clone(), reply);
         loop {
             let chunk = match body.next(&self.core).await {
@@ -195,7 +195,7 @@ impl Download {
                 Err(Failed::Halt(Halt::Elapsed)) => {
                     return Err(Error::Stalled { target: self.target.clone(), after: self.core.options.timing.stall }.into());
                 }
-                Err(Failed::Lost(e)) => return Err(Error::Unreachable { host: authority, reason: tls::reason(&e) }.into()),
+                Err(Failed::Lost(e)) => return Err(Error::Unreachable { host: authority, reason: tls::reason(&e), plain }.into()),
             };
             let Some(mut chunk) = chunk else { break };
             let over = usize::try_from(skip).unwrap_or(usize::MAX).min(chunk.len());

@@ -201,6 +201,8 @@ pub enum Error {
         host: String,
         /// Why.
         reason: Reason,
+        /// True where it was asked without TLS.
+        plain: bool,
     },
     /// The host name cannot be part of an address.
     #[error("{host:?} is not a registry host")]
@@ -213,6 +215,8 @@ pub enum Error {
     NotARegistry {
         /// The host.
         host: String,
+        /// True where it was asked without TLS.
+        plain: bool,
         /// What it said.
         answer: Box<Answer>,
     },

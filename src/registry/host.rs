@@ -138,7 +138,7 @@ impl Host {
 
     /// Why this host, and none that it sends to, could not be connected to, where the failure is that.
     pub fn silence<'a>(&self, failure: &'a Error) -> Option<&'a Reason> {
-        let Error::Unreachable { host, reason } = failure else { return None };
+        let Error::Unreachable { host, reason, plain: _ } = failure else { return None };
         let own = match self.entrance.get() {
             Some(entrance) => location::authority(&entrance.base) == *host,
             None => self.api == *host || Url::parse(&format!("https://{}/", self.api)).is_ok_and(|url| location::authority(&url) == *host),
@@ -164,10 +164,10 @@ impl Host {
             *reason = said;
         }
         match secure {
-            Err(Error::Unreachable { reason, host }) if plain_allowed && !about_trust(&reason) => {
+            Err(Error::Unreachable { reason, host, plain: _ }) if plain_allowed && !about_trust(&reason) => {
                 // If plain HTTP gets no answer either, the first failure is the better explanation.
                 open("http", FIRST_TRIES).await.map_err(|e| match e {
-                    Error::Unreachable { .. } => Error::Unreachable { host, reason },
+                    Error::Unreachable { plain, .. } => Error::Unreachable { host, reason, plain },
                     other => other,
                 })
             }
@@ -183,7 +183,8 @@ impl Host {
         }
         let entrance = Entrance { base: base.clone(), settings: settings.clone(), pair: pair.clone() };
         let target = Arc::new(Target { host: self.name.clone(), repository: String::new(), reference: String::new() });
-        let mut call = Call::new(Method::GET, base, target.clone(), Asked::Ping, core);
+        let asked = Asked::Ping { plain: location::is_plain(&base) };
+        let mut call = Call::new(Method::GET, base, target.clone(), asked, core);
         // With HTTP/2 a refusal that follows the handshake may be lost in the connection's own start.
         call.blob = true;
         let reply = core.bare(self, &entrance, call, tries.min(core.options.timing.tries), &[200, 401, 403, 404, 400]).await?;
@@ -195,8 +196,8 @@ impl Host {
                 Ok(entrance)
             }
             // A server of TLS answers plain HTTP so.
-            400 if scheme == "http" => Err(Error::Unreachable { host: self.api.clone(), reason: Reason::PlainHttp }),
-            _ => Err(self.refusal(core, reply, &target, Asked::Ping).await),
+            400 if scheme == "http" => Err(Error::Unreachable { host: self.api.clone(), reason: Reason::PlainHttp, plain: true }),
+            _ => Err(self.refusal(core, reply, &target, asked).await),
         }
     }
 

@@ -53,6 +53,11 @@ pub(super) fn authority(url: &Url) -> String {
     }
 }
 
+/// True for an address without TLS.
+pub(super) fn is_plain(url: &Url) -> bool {
+    url.scheme() == "http"
+}
+
 /// Adds `name=value` behind the query as it is: registries sign theirs.
 pub(super) fn with_query(url: &Url, pair: &str) -> Url {
     let mut url = url.clone();

@@ -92,7 +92,7 @@ mod tests {
     const HOUR: Duration = Duration::from_secs(3600);
 
     fn refused(host: &str) -> Error {
-        Error::Unreachable { host: host.into(), reason: Reason::Refused }
+        Error::Unreachable { host: host.into(), reason: Reason::Refused, plain: false }
     }
 
     fn timing() -> Timing {

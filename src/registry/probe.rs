@@ -51,7 +51,8 @@ impl Repository {
         self.wait(async {
             let core = &self.shared.core;
             let entrance = self.host.enter(core).await?;
-            let call = Call::new(Method::GET, entrance.base.clone(), self.target(""), Asked::Ping, core);
+            let asked = Asked::Ping { plain: location::is_plain(&entrance.base) };
+            let call = Call::new(Method::GET, entrance.base.clone(), self.target(""), asked, core);
             let reply = core.bare(&self.host, entrance, call, core.options.timing.tries, &[200, 401, 403]).await?;
             let date = reply.header(DATE).and_then(|date| httpdate::parse_http_date(date).ok());
             let greeting = Greeting {

@@ -41,7 +41,8 @@ impl Reply {
                 Halt::Cancelled => Error::Cancelled,
                 Halt::Elapsed => Error::Stalled { target: target.clone(), after: stall },
             })?;
-            let lost = |e| Error::Unreachable { host: location::authority(&self.url), reason: tls::reason(&e) };
+            let (authority, plain) = (location::authority(&self.url), location::is_plain(&self.url));
+            let lost = |e| Error::Unreachable { host: authority, reason: tls::reason(&e), plain };
             match chunk.map_err(lost)? {
                 Some(bytes) if (body.len() + bytes.len()) as u64 > limit => {
                     return Err(Error::OverLimit { target: target.clone(), limit });

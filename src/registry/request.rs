@@ -317,7 +317,7 @@ impl Core {
         url: &Url,
         login: Option<&HeaderValue>,
     ) -> Result<Response, Error> {
-        let lost = |reason| Error::Unreachable { host: location::authority(url), reason };
+        let lost = |reason| Error::Unreachable { host: location::authority(url), reason, plain: location::is_plain(url) };
         let own = location::same_origin(url, &entrance.base);
         if let Some(reason) = host.outage.refuses(self.options.timing.retry_cap).filter(|_| own) {
             return Err(lost(reason));

@@ -155,7 +155,7 @@ fn told(error: Error, url: &Url, subject: String, withheld: bool) -> WebError {
             WebError::Refused { url: subject, status, words }
         }
         (_, Some(status)) => WebError::Status { url: subject, status, words },
-        (Error::Unreachable { host, reason }, None) => {
+        (Error::Unreachable { host, reason, plain: _ }, None) => {
             let why = if *host == location::authority(url) { reason.to_string() } else { format!("{}: {reason}", shown(host)) };
             WebError::Unreachable { url: subject, why }
         }

@@ -268,7 +268,7 @@ mod tests {
         let login =
             |reference: &str, status| E::LoginRefused { target: at(reference), credentials_sent: true, answer: answer(status, None) };
         let missing = |code| E::NotFound { target: at("t"), what: Missing::Repository, answer: answer(404, code) };
-        let lost = |reason| E::Unreachable { host: "r.test".into(), reason };
+        let lost = |reason| E::Unreachable { host: "r.test".into(), reason, plain: false };
         for (error, tokens, trouble) in [
             (login("", 401), true, TargetTrouble::Login),
             (login("t", 401), false, TargetTrouble::Login),

@@ -2,7 +2,8 @@
 //!
 //! A registry with the referrers API lists what was pushed by itself, and is asked whether it does. Elsewhere, and in layouts, an
 //! index under the fallback tag says it (distribution specification, "Referrers Tag Schema"). It belongs to everybody: it is read,
-//! completed, written and read again.
+//! completed, written and read again, and what was written is looked at once more when all the others are: another host may have read
+//! it before, and written its own over it. Whoever is done before the other writes loses its entry all the same, until its next run.
 
 use super::board::Phase;
 use super::error::{ImageError, UnpackError};
@@ -17,7 +18,7 @@ use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Others may write the same index at the same time; who loses three times in a row gives up.
+/// Others may write the same index at the same time; who has written it three times in vain gives up.
 const ROUNDS: u32 = 3;
 
 /// An image that arrived, and names its subject.
@@ -43,6 +44,8 @@ struct Listing {
 /// How a question about a list ended.
 enum Answer {
     Listed,
+    /// By an index that was written for it.
+    Written,
     /// Not all of them, and why.
     Not(String),
 }
@@ -53,15 +56,20 @@ enum Answer {
 /// What ends a run.
 pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]) -> Result<Vec<(usize, ImageError)>, UnpackError> {
     let listings = listings(arrivals);
-    let answers = ask_all(threads, &listings, |listing| match list_one(target, listing) {
+    let ask = |listing: &&Listing| match list_one(target, listing) {
         Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", listing.place, fallback_tag(&listing.subject)), error)),
         other => Ok(other),
-    })?;
+    };
+    let mut answers = ask_all(threads, &listings.iter().collect::<Vec<_>>(), ask)?;
+    let (written, slots): (Vec<&Listing>, Vec<_>) =
+        listings.iter().zip(&mut answers).filter(|(_, answer)| matches!(answer, Ok(Answer::Written))).unzip();
+    let looked = ask_all(threads, &written, ask)?;
+    slots.into_iter().zip(looked).for_each(|(slot, answer)| *slot = answer);
     target.settle_tags().map_err(|error| trouble(target.name(), error))?;
     let unlisted = |(listing, answer): (&Listing, Result<Answer, TargetError>)| {
         let Listing { place, subject, referrers } = listing;
         let error = match answer {
-            Ok(Answer::Listed) => return Vec::new(),
+            Ok(Answer::Listed | Answer::Written) => return Vec::new(),
             Ok(Answer::Not(why)) => ImageError::Unlisted { repository: place.clone(), subject: *subject, why },
             Err(error) => ImageError::Target { subject: format!("{place}:{}", fallback_tag(subject)), error: Arc::new(error) },
         };
@@ -129,13 +137,15 @@ impl Run<'_> {
 /// Completes the index under the fallback tag.
 fn complete(target: &dyn Target, place: &str, subject: &Digest, entries: &[Value]) -> Result<Answer, TargetError> {
     let tag = fallback_tag(subject);
-    for _ in 0..ROUNDS {
+    for round in 0..=ROUNDS {
         let before = target.tagged_manifest(place, &tag)?;
         if before.as_ref().is_some_and(|bytes| Digest::sha256(bytes) == *subject) {
             return Ok(Answer::Not(format!("the tag {tag} is the image itself")));
         }
         let after = match merged(before.as_deref(), entries) {
-            Ok(None) => return Ok(Answer::Listed),
+            Ok(None) => return Ok(if round == 0 { Answer::Listed } else { Answer::Written }),
+            // Read again after the last time it was written, and there is no further time.
+            Ok(Some(_)) if round == ROUNDS => break,
             Ok(Some(after)) => after,
             Err(why) => return Ok(Answer::Not(format!("the tag {tag} is taken by something that is no list of referrers: {why}"))),
         };
@@ -168,4 +178,96 @@ fn without_lost(target: &dyn Target, place: &str, index: &[u8]) -> Result<Vec<u8
 
 fn digest_of(entry: &Value) -> Option<Digest> {
     entry.get("digest")?.as_str()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::doubles::Registry;
+    use super::*;
+    use serde_json::json;
+    use std::sync::atomic::Ordering;
+
+    const PLACE: &str = "p/team/app";
+
+    fn subject() -> Digest {
+        Digest::sha256(b"the image")
+    }
+
+    fn referrer(name: &str) -> Vec<u8> {
+        let of = json!({"mediaType": media::OCI_MANIFEST, "digest": subject(), "size": 9});
+        json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": name, "subject": of}).to_string().into_bytes()
+    }
+
+    fn registry() -> Registry {
+        Registry { sparse: true, ..Registry::new() }
+    }
+
+    /// Lists one referrer; gives how many could not be.
+    fn bring(registry: &Registry, name: &str) -> usize {
+        let document = (media::OCI_MANIFEST, referrer(name));
+        list(registry, 2, &[Arrival { image: 0, place: PLACE, subject: subject(), document }]).unwrap().len()
+    }
+
+    fn put(registry: &Registry, list: &[u8]) {
+        registry.put_manifest(PLACE, PutAs::Tag(&fallback_tag(&subject())), media::OCI_INDEX, list).unwrap();
+    }
+
+    fn shown(registry: &Registry) -> BTreeSet<Digest> {
+        let list = registry.tagged_manifest(PLACE, &fallback_tag(&subject())).unwrap();
+        list.map(|list| read_list(&list).unwrap().into_iter().map(|entry| entry.digest).collect()).unwrap_or_default()
+    }
+
+    fn digests(names: &[&str]) -> BTreeSet<Digest> {
+        names.iter().map(|name| Digest::sha256(&referrer(name))).collect()
+    }
+
+    /// What a host writes that read the list before anybody else had written it.
+    fn alone(name: &str) -> Vec<u8> {
+        merged(None, &[listed(media::OCI_MANIFEST, &referrer(name))]).unwrap().unwrap()
+    }
+
+    /// Registries know no "replace only if": whoever read before another wrote, and writes after that, takes the other's entry away.
+    #[test]
+    fn another_host_that_writes_over_the_list_takes_nothing_away() {
+        let calm = registry();
+        assert_eq!(bring(&calm, "ours"), 0);
+        let operations = calm.operations.load(Ordering::SeqCst);
+        assert!(operations >= 4, "read, written, read again, and looked at once more after all others: {operations}");
+        for before in 2..operations {
+            let registry = registry();
+            *registry.meanwhile.lock().unwrap() = Some((before, Box::new(|registry| put(registry, &alone("theirs")))));
+            assert_eq!(bring(&registry, "ours"), 0);
+            assert!(registry.meanwhile.lock().unwrap().is_none(), "the other host has written");
+            assert_eq!(shown(&registry), digests(&["ours", "theirs"]), "written over before operation {before}");
+        }
+    }
+
+    /// The other host was done when this one wrote over its list: its next run of the same set puts back what is missing.
+    #[test]
+    fn a_later_run_puts_back_what_was_lost() {
+        let registry = registry();
+        *registry.meanwhile.lock().unwrap() = Some((1, Box::new(|registry| assert_eq!(bring(registry, "theirs"), 0))));
+        assert_eq!(bring(&registry, "ours"), 0);
+        assert_eq!(shown(&registry), digests(&["ours"]), "or the race is another one");
+        assert_eq!(bring(&registry, "theirs"), 0);
+        assert_eq!(shown(&registry), digests(&["ours", "theirs"]));
+        let before = registry.pushes.load(Ordering::SeqCst);
+        assert_eq!((bring(&registry, "ours"), registry.pushes.load(Ordering::SeqCst)), (0, before), "nothing is written without need");
+    }
+
+    /// Written over each time but the last: what the last read found counts.
+    #[test]
+    fn the_last_of_all_writings_is_read_as_well() {
+        let registry = registry();
+        fn again(left: u32, registry: &Registry) {
+            put(registry, &alone("theirs"));
+            if left > 1 {
+                let next = registry.operations.load(Ordering::SeqCst) + 1;
+                *registry.meanwhile.lock().unwrap() = Some((next, Box::new(move |registry| again(left - 1, registry))));
+            }
+        }
+        *registry.meanwhile.lock().unwrap() = Some((2, Box::new(|registry| again(ROUNDS - 1, registry))));
+        assert_eq!(bring(&registry, "ours"), 0);
+        assert_eq!(shown(&registry), digests(&["ours", "theirs"]));
+    }
 }

@@ -210,6 +210,23 @@ fn a_layout_lies_in_the_scope_of_its_folder_however_it_is_named() {
         let line = format!("pack oci:{name}:1 --key site --policy policy.json OUT");
         user.run(&line).refused(19, "POLICY_REFUSED", &["rejects everything here"]);
     }
+    // The image's name may hold a colon of its own: the folder is the one that is there.
+    fs::write(
+        user.at("images/index.json"),
+        fs::read_to_string(user.at("images/index.json")).unwrap().replace("ref.name\":\"1\"", "ref.name\":\"team/app:1\""),
+    )
+    .unwrap();
+    let line = format!("pack oci:{folder}:team/app:1 --key site --policy policy.json OUT");
+    user.run(&line).refused(19, "POLICY_REFUSED", &["rejects everything here"]);
+    policy(json!({folder.clone(): [{"type": "insecureAcceptAnything"}], "": [{"type": "reject"}]}));
+    user.run(&line.replace("OUT", "COLON")).expect(0);
+    // Inside both a folder with a colon in its name and an image with one are possible, and only one of them is accepted.
+    user.run("verify COLON --policy policy.json").refused(19, "POLICY_REFUSED", &["team/app:1", "in which it lies"]);
+    let above = user.work().canonicalize().unwrap().display().to_string();
+    policy(json!({above: [{"type": "insecureAcceptAnything"}], "": [{"type": "reject"}]}));
+    user.run("verify COLON --policy policy.json").expect(0);
+    policy(json!({folder.clone(): [{"type": "reject"}]}));
+    layout(&user.at("images"), "1");
     // Inside there is no such folder: where the name does not say it, nobody knows which scope it is.
     user.run("pack oci:images:1 --key site OUT").expect(0);
     user.run("verify OUT --policy policy.json").refused(19, "POLICY_REFUSED", &["images", "scope"]);

@@ -128,7 +128,10 @@ fn resources_follow_everything_that_was_unpacked() {
     let idms = || fs::read_to_string(crossed.folder.join("idms-oc-mirror.yaml")).unwrap();
     let before = idms();
     let again = ["unpack", text(&crossed.set), "--to", &to, "--dest-tls-verify=false"];
-    inside.run(&again).exits(0).says(&[&format!("apply them with: oc apply -f {}", text(&crossed.folder))]);
+    let open = format!("sealift resources --to {to} --dest-tls-verify=false -o");
+    inside.run(&again).exits(0).says(&[&format!("apply them with: oc apply -f {}", text(&crossed.folder)), &open]);
+    let told = inside.run(&["resources", "--to", &to, "--only", "idms", "--dest-tls-verify=false"]).exits(0);
+    told.says(&[&format!("add {} to spec.registrySources.insecureRegistries", crossed.inner.host())]);
     inside.run(&[&again[..], &["--image", "team/*"]].concat()).exits(0);
     assert_eq!(idms(), before, "a part of the set takes nothing away");
     let other = crossed.outside.pack("other", &["plain:1"], &["--sequence", "1", "--stream", "tools"]);

@@ -38,12 +38,32 @@ fn silence_and_distrust_differ() {
         (Reason::PlainHttp, Code::CertificateUntrusted, "--src-tls-verify=false"),
         (Reason::Tls("x".into()), Code::CertificateUntrusted, "openssl"),
     ] {
-        let error = source(&RegistryError::Unreachable { host: "r.lan:5000".into(), reason });
+        let error = source(&RegistryError::Unreachable { host: "r.lan:5000".into(), reason, plain: false });
         assert_eq!(error.code, code, "{error}");
         assert!(error.remedy.contains(remedy), "{error}");
     }
-    let plain = RegistryError::Unreachable { host: "r.lan".into(), reason: Reason::PlainHttp };
+    let plain = RegistryError::Unreachable { host: "r.lan".into(), reason: Reason::PlainHttp, plain: true };
     assert!(target(&plain).remedy.contains("--dest-tls-verify=false"));
+}
+
+/// A person types what is printed as it stands: `http` or `https`, and the port where the program would take another than sealift.
+#[test]
+fn commands_of_remedies_are_complete() {
+    for (plain, command) in [(true, "`curl -v http://r.lan:5000/v2/`"), (false, "`curl -v https://r.lan:5000/v2/`")] {
+        let host = || "r.lan:5000".to_owned();
+        let refused = RegistryError::Unreachable { host: host(), reason: Reason::Refused, plain };
+        let other = RegistryError::NotARegistry { host: host(), plain, answer: answer(404) };
+        for error in [refused, other] {
+            let told = target(&error);
+            assert!(told.remedy.contains(command) && !told.remedy.contains("without TLS"), "{told}");
+        }
+    }
+    for (host, address) in [("r.lan", "r.lan:443"), ("r.lan:8443", "r.lan:8443"), ("[::1]", "[::1]:443"), ("[::1]:8443", "[::1]:8443")] {
+        for reason in [Reason::SelfSigned, Reason::Tls("x".into())] {
+            let told = source(&RegistryError::Unreachable { host: host.into(), reason, plain: false });
+            assert!(told.remedy.contains(&format!("-connect {address}`")), "s_client's own port is 4433: {told}");
+        }
+    }
 }
 
 #[test]
@@ -89,7 +109,7 @@ fn one_answer_means_two_things() {
         (RegistryError::Redirect { target: at(), to: "x".into() }, Code::RegistryFailed, Code::RegistryFailed, "https"),
         (RegistryError::Stalled { target: at(), after: Duration::ZERO }, Code::RegistryUnreachable, Code::RegistryUnreachable, "again"),
         (
-            RegistryError::NotARegistry { host: "r".into(), answer: answer(404) },
+            RegistryError::NotARegistry { host: "r".into(), plain: false, answer: answer(404) },
             Code::RegistryUnreachable,
             Code::RegistryUnreachable,
             "/v2/",

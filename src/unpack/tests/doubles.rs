@@ -444,6 +444,13 @@ impl Target for Registry {
         })
     }
 
+    fn tagged_manifest(&self, repository: &str, tag: &str) -> Result<Option<Vec<u8>>, TargetError> {
+        self.operate(|inner| {
+            let named = inner.tags.get(repository).and_then(|tags| tags.get(tag));
+            Ok(named.and_then(|digest| inner.manifests.get(repository)?.get(digest)).map(|(_, bytes)| bytes.clone()))
+        })
+    }
+
     fn delete_tag(&self, repository: &str, tag: &str, digest: &Digest) -> Result<bool, TargetError> {
         self.operate(|inner| {
             if !self.deletes {
