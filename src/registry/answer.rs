@@ -122,7 +122,7 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
         403 if credentials_sent && asked != Asked::Token || pushing && code == "DENIED" => Error::Denied { target, answer },
         403 => Error::LoginRefused { target, credentials_sent, answer },
         400 if asked == Asked::Token => Error::LoginRefused { target, credentials_sent, answer },
-        404 if asked == Asked::Ping => Error::NotARegistry { host: target.host.clone(), answer },
+        200..=407 | 409..=428 if asked == Asked::Ping => Error::NotARegistry { host: target.host.clone(), answer },
         405 => Error::Unsupported { target, answer },
         413 => Error::TooLarge { target, answer },
         500 if matches!(asked, Asked::Manifest | Asked::Blob | Asked::Tags) && is_unknown(&code) => {
