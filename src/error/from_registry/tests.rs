@@ -122,6 +122,17 @@ fn one_answer_means_two_things() {
     }
 }
 
+/// Harbor and Quay refuse a login for what does not exist: a new password would not help.
+#[test]
+fn a_push_refused_in_spite_of_a_login_may_miss_its_project() {
+    let refused = |reference: &str| {
+        let target = Target { reference: reference.into(), ..(*at()).clone() };
+        RegistryError::LoginRefused { target: Arc::new(target), credentials_sent: true, answer: answer(401) }
+    };
+    assert!(target(&refused("1")).causes.iter().any(|cause| cause.contains("project or organization")));
+    assert!(target(&refused("")).causes.is_empty(), "the token service has refused the password itself");
+}
+
 #[test]
 fn what_lies_inside_keeps_its_meaning() {
     let digest = Digest::sha256(b"");
