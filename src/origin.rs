@@ -13,7 +13,7 @@ use crate::oci::referrers::{COSIGN_SUFFIXES, Referrer, ReferrerFilter, cosign_ta
 use crate::oci::{Descriptor, ManifestError};
 use crate::progress::Progress;
 use crate::registry::mirrors::NoPlace;
-use crate::registry::{ManifestRef, Repository};
+use crate::registry::{self, ManifestRef, Missing, Repository};
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::sync::{Arc, Mutex};
@@ -332,9 +332,15 @@ impl Origin for Repository {
             return Ok((digest, None));
         }
         let tag = reference.tag.clone().unwrap_or_default();
-        match self.head_manifest(&ManifestRef::Tag(tag.clone()))? {
-            Some(head) => Ok((head.digest, None)),
-            None => Err(no_image(self, &tag)),
+        let named = ManifestRef::Tag(tag.clone());
+        if let Some(head) = self.head_manifest(&named)? {
+            return Ok((head.digest, None));
+        }
+        // Some do not know HEAD and say 404; of the others the words tell a missing repository from a missing tag.
+        match Repository::manifest(self, &named) {
+            Ok(found) => Ok((found.digest, None)),
+            Err(registry::Error::NotFound { what: Missing::Manifest, .. }) => Err(no_image(self, &tag)),
+            Err(other) => Err(other.into()),
         }
     }
 

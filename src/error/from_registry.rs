@@ -43,6 +43,10 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
             let told = login(&target.host, *credentials_sent).told(error, side);
             return match side {
                 Side::Source => told.because("some registries also answer so for an image that does not exist"),
+                // A refused password is told by the token service, or in other words than these, without naming anything.
+                Side::Target if *credentials_sent && !target.reference.is_empty() => {
+                    told.because("some registries also answer so for a project or organization that does not exist")
+                }
                 Side::Target => told,
             };
         }
@@ -57,7 +61,8 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
         RegistryError::NotFound { target, what, answer: _ } => not_found(target, *what),
         RegistryError::RateLimited { target, answer } => both(Code::RegistryFailed, &wait(target, answer)),
         RegistryError::TooLarge { target: _, answer: _ } => Meaning::push(
-            "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0), then run the same command again",
+            "raise the body limit of the proxy before the registry (nginx: client_max_body_size 0) or the registry's own (Quay: \
+             MAXIMUM_LAYER_SIZE), then run the same command again",
         ),
         RegistryError::OverLimit { target: _, limit: _ } => {
             Meaning { source: (Code::CannotCarry, None), target: (Code::RegistryFailed, None) }
@@ -72,15 +77,19 @@ pub(super) fn registry(error: &RegistryError, side: Side) -> Error {
         RegistryError::Server { target: _, answer } if answer.status == 507 => {
             both(Code::RegistryFailed, "make room where the registry keeps its content, then run the same command again")
         }
+        RegistryError::Server { target: _, answer } if answer.message.contains("invalid URL on layer") => Meaning::push(
+            "let the registry take layers that name addresses of their own (distribution: validation.manifests.urls.allow: ['^https?://'])",
+        ),
         RegistryError::Protocol { target: _, what: _ } | RegistryError::Server { target: _, answer: _ } => {
             Meaning::both(Code::RegistryFailed, None)
         }
         RegistryError::Redirect { target: _, to } => {
             both(Code::RegistryFailed, &format!("correct the registry's own address (https) in its configuration; it sends to {to}"))
         }
-        RegistryError::ForeignLocation { target: _, to } => {
-            Meaning::push(&format!("set the registry's own address (distribution: http.host; Harbor: external_url) in place of {to}"))
-        }
+        RegistryError::ForeignLocation { target: _, to, silent: _ } => Meaning::push(&format!(
+            "set the registry's own address (distribution: http.host; Harbor: external_url; Quay: SERVER_HOSTNAME) in place of {to}, or use \
+             that name for the registry"
+        )),
         RegistryError::Unsupported { target: _, answer: _ } => {
             Meaning::push("switch off the registry's read-only mode, or push to a hosted repository instead of a proxy cache")
         }

@@ -124,7 +124,7 @@ pub(super) fn classify(asked: Asked, target: &Arc<Target>, credentials_sent: boo
         403 if credentials_sent && asked != Asked::Token || pushing && code == "DENIED" => Error::Denied { target, answer },
         403 => Error::LoginRefused { target, credentials_sent, answer },
         400 if asked == Asked::Token => Error::LoginRefused { target, credentials_sent, answer },
-        404 if matches!(asked, Asked::Ping { .. }) => {
+        200..=407 | 409..=428 if matches!(asked, Asked::Ping { .. }) => {
             Error::NotARegistry { host: target.host.clone(), plain: asked == Asked::Ping { plain: true }, answer }
         }
         405 => Error::Unsupported { target, answer },

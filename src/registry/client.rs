@@ -179,7 +179,7 @@ pub struct Repository {
     pub(super) shared: Arc<Shared>,
     pub(super) host: Arc<Host>,
     pub(super) name: Arc<str>,
-    writes: bool,
+    pub(super) writes: bool,
     pub(super) referrers_api: Arc<super::referrers::Known>,
     pub(super) listing: Arc<super::tags::Listing>,
     /// Tags something was found under.

@@ -87,6 +87,8 @@ struct Download {
 enum Stop {
     Unread,
     Failed(Error),
+    /// Another try would not help.
+    Final(Error),
 }
 
 impl From<Error> for Stop {
@@ -131,6 +133,7 @@ impl Download {
         loop {
             match self.once(foreign.as_ref()).await {
                 Ok(()) | Err(Stop::Unread) => return Ok(()),
+                Err(Stop::Final(error)) => return Err(error),
                 Err(Stop::Failed(error)) => {
                     if self.at - mark >= PROGRESS {
                         (attempt, mark) = (0, self.at);
@@ -146,7 +149,11 @@ impl Download {
     async fn once(&mut self, foreign: Option<&Url>) -> Result<(), Stop> {
         loop {
             let mut call = self.call(foreign).await?;
-            let Exchange::Reply(reply) = self.core.exchange(&self.host, &mut call).await? else { continue };
+            let reply = match self.core.exchange(&self.host, &mut call).await? {
+                Exchange::Reply(reply) => reply,
+                Exchange::Again => continue,
+                Exchange::NoLogin(error) => return Err(Stop::Final(error)),
+            };
             let asked_range = self.ranges && self.at > 0;
             match reply.response.status().as_u16() {
                 200 => {

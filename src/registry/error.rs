@@ -326,13 +326,15 @@ pub enum Error {
         /// Host of the redirect.
         to: String,
     },
-    /// Uploads are sent to another host which refuses them: the registry does not know its own name.
-    #[error("{target}: the registry sends uploads to {to}, which refuses them")]
+    /// Uploads are sent to another host, which refuses them or cannot be reached: the registry does not know its own name.
+    #[error("{target}: the registry sends uploads to {to}, {}", .silent.as_ref().map_or_else(|| "which refuses them".to_owned(), |why| format!("and there is nobody: {why}")))]
     ForeignLocation {
         /// What was asked for.
         target: Arc<Target>,
         /// Host in `Location`.
         to: String,
+        /// Why it cannot be reached, where that is it.
+        silent: Option<Reason>,
     },
     /// 408, 499, 5xx, still after all tries.
     #[error("{target}: the registry failed: {answer}")]

@@ -15,7 +15,7 @@ use super::reply::Reply;
 use super::request::Call;
 use super::software::{self, Software};
 use super::tls::Pair;
-use super::token::Tokens;
+use super::token::{self, Tokens};
 use reqwest::header::{HeaderMap, WWW_AUTHENTICATE};
 use reqwest::{Method, Url};
 use std::collections::HashMap;
@@ -138,12 +138,23 @@ impl Host {
 
     /// Why this host, and none that it sends to, could not be connected to, where the failure is that.
     pub fn silence<'a>(&self, failure: &'a Error) -> Option<&'a Reason> {
-        let Error::Unreachable { host, reason, plain: _ } = failure else { return None };
-        let own = match self.entrance.get() {
-            Some(entrance) => location::authority(&entrance.base) == *host,
-            None => self.api == *host || Url::parse(&format!("https://{}/", self.api)).is_ok_and(|url| location::authority(&url) == *host),
-        };
-        Some(reason).filter(|reason| own && reason.is_silence())
+        let Error::Unreachable { host, reason, .. } = failure else { return None };
+        Some(reason).filter(|reason| !self.is_other(host) && reason.is_silence())
+    }
+
+    /// True for a host (with its port) that is not this one.
+    pub fn is_other(&self, host: &str) -> bool {
+        match self.entrance.get() {
+            Some(entrance) => location::authority(&entrance.base) != host,
+            None => self.api != host && Url::parse(&format!("https://{}/", self.api)).is_ok_and(|url| location::authority(&url) != host),
+        }
+    }
+
+    /// True where the failure is the silence of the token service, as it is restarted now and then too.
+    pub fn misses_tokens(&self, failure: &Error) -> bool {
+        let (Error::Unreachable { host, reason, .. }, Some(entrance)) = (failure, self.entrance.get()) else { return false };
+        let realm = self.challenge().and_then(|challenge| token::realm(&challenge, &entrance.base));
+        reason.is_silence() && realm.is_some_and(|realm| location::authority(&realm) == *host)
     }
 
     async fn discover(&self, core: &Core) -> Result<Entrance, Error> {
@@ -191,13 +202,25 @@ impl Host {
         let challenges = self.learn(reply.response.headers());
         self.suit(core, software::recognise(reply.response.headers(), &challenges));
         match reply.response.status().as_u16() {
-            200 | 401 | 403 => {
+            401 | 403 => {
                 reply.drain(core).await;
                 Ok(entrance)
             }
+            200 => self.no_web_page(core, reply, &target, asked).await.map(|()| entrance),
             // A server of TLS answers plain HTTP so.
             400 if scheme == "http" => Err(Error::Unreachable { host: self.api.clone(), reason: Reason::PlainHttp, plain: true }),
             _ => Err(self.refusal(core, reply, &target, asked).await),
+        }
+    }
+
+    /// A proxy that wants a login of its own, and a web server that shows one page for everything, answer 200 as well. What they send
+    /// is a page of HTML; by its type alone it is not known, for Quay calls its `true` that too.
+    async fn no_web_page(&self, core: &Core, reply: Reply, target: &Arc<Target>, asked: Asked) -> Result<(), Error> {
+        let (status, headers, from) = (reply.response.status().as_u16(), reply.response.headers().clone(), reply.from.clone());
+        let body = reply.error_body(core).await;
+        match body.trim_ascii_start().starts_with(b"<") {
+            true => Err(answer::classify(asked, target, false, answer::read(status, &headers, &body, from))),
+            false => Ok(()),
         }
     }
 

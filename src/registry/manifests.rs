@@ -80,16 +80,11 @@ impl Repository {
     /// # Errors
     /// As every request: unreachable, login refused, and so on. 404 is no error.
     pub fn head_manifest(&self, reference: &ManifestRef) -> Result<Option<ManifestHead>, Error> {
-        let known: Option<Option<ManifestHead>> = self.wait(async {
-            let call = self.manifest_call(Method::HEAD, reference, self.target(reference)).await?;
-            // 400, 405, 500 and 501 are answers of servers that only know GET.
-            let reply = self.shared.core.request(&self.host, call, &[200, 400, 404, 405, 500, 501]).await?;
-            Ok(match reply.response.status().as_u16() {
-                200 => head_of(&reply).map(Some),
-                404 => Some(None),
-                _ => None,
-            })
-        })?;
+        let known = match self.ask_head(reference) {
+            // An answer to HEAD has no words. Where it is the end of an image, those of an answer to GET say why.
+            Err(error) if self.has_no_words(&error) => None,
+            other => other?,
+        };
         if let Some(answer) = known {
             answer.iter().for_each(|_| self.found_under(reference));
             return Ok(answer);
@@ -99,6 +94,32 @@ impl Repository {
             Err(Error::NotFound { .. }) => Ok(None),
             Err(other) => Err(other),
         }
+    }
+
+    /// A refusal without a word of the registry. Not of a password: it is shown once, for accounts get locked. Nor where something is
+    /// to be written: the refusal of that has its own words.
+    fn has_no_words(&self, error: &Error) -> bool {
+        let silent = error.answer().is_some_and(|answer| answer.code.is_none() && answer.message.is_empty());
+        let about_it = match error {
+            Error::Denied { .. } | Error::Refused { .. } => true,
+            Error::LoginRefused { target, .. } => self.uses_tokens() && !target.reference.is_empty(),
+            _ => false,
+        };
+        silent && about_it && !self.writes
+    }
+
+    /// The answer to HEAD; nothing where only GET is understood.
+    fn ask_head(&self, reference: &ManifestRef) -> Result<Option<Option<ManifestHead>>, Error> {
+        self.wait(async {
+            let call = self.manifest_call(Method::HEAD, reference, self.target(reference)).await?;
+            // 400, 405, 500 and 501 are answers of servers that only know GET.
+            let reply = self.shared.core.request(&self.host, call, &[200, 400, 404, 405, 500, 501]).await?;
+            Ok(match reply.response.status().as_u16() {
+                200 => head_of(&reply).map(Some),
+                404 => Some(None),
+                _ => None,
+            })
+        })
     }
 
     /// Fetches a manifest. Asks for every type there is, so that what cannot be carried can be named.
@@ -132,14 +153,7 @@ impl Repository {
             let content_type = reply.header(CONTENT_TYPE).map(str::to_owned);
             let said = reply.header(DOCKER_CONTENT_DIGEST).and_then(|d| d.trim().parse().ok());
             let announced = reply.length();
-            let bytes = match reply.body(core, &target, limits::MANIFEST_BYTES).await {
-                Ok(bytes) => bytes,
-                Err(error) => {
-                    attempt += 1;
-                    core.after(&self.host, error, attempt, core.options.timing.tries).await?;
-                    continue;
-                }
-            };
+            let Some(bytes) = core.body_of(&self.host, reply, &target, limits::MANIFEST_BYTES, &mut attempt).await? else { continue };
             if let Some(expected) = announced.filter(|n| *n != bytes.len() as u64) {
                 return Err(Error::ShortBody { target, expected, found: bytes.len() as u64 });
             }

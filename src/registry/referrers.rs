@@ -93,6 +93,7 @@ impl Repository {
         let mut found = Vec::new();
         let mut pages = HashSet::new();
         let mut sure = false;
+        let mut attempt = 0;
         while let Some(url) = next.take() {
             if pages.len() >= limits::LIST_PAGES || found.len() > limits::REFERRERS || !pages.insert(url.to_string()) {
                 return Err(Error::Protocol { target, what: "a list of referrers without end".to_owned() });
@@ -119,7 +120,12 @@ impl Repository {
                 return Ok(None);
             }
             next = tags::following(&reply, &url, &target)?;
-            let body = reply.body(core, &target, limits::LIST_BYTES).await?;
+            let Some(body) = core.body_of(&self.host, reply, &target, limits::LIST_BYTES, &mut attempt).await? else {
+                pages.remove(url.as_str());
+                next = Some(url);
+                continue;
+            };
+            attempt = 0;
             match read_list(&body) {
                 Ok(list) => found.extend(list),
                 Err(_) if pages.len() > 1 => return Err(torn()),

@@ -125,6 +125,8 @@ pub(super) enum Exchange {
     Reply(Box<Reply>),
     /// The token was renewed, but the body is gone: to be sent again.
     Again,
+    /// No token could be had. The token service has had all of its tries; with those of the request there would be the square of them.
+    NoLogin(Error),
 }
 
 fn answered(reply: Reply) -> Exchange {
@@ -140,16 +142,21 @@ impl Core {
         }
         let (repository, scopes) = (call.target.repository.clone(), call.scopes.clone());
         let party = Party { core: self, host, entrance, repository: &repository, scopes: &scopes };
-        let login = party.login().await?;
+        let login = match party.login().await {
+            Ok(login) => login,
+            Err(error) => return Ok(Exchange::NoLogin(error)),
+        };
         let mut reply = self.follow(host, entrance, call, login.header.clone()).await?;
         reply.credentials = login.credentials;
         // A 401 from behind a redirect is not about this login.
-        if reply.response.status() != 401 || reply.from.is_some() || !call.renew {
+        if reply.response.status() != 401 || !location::same_origin(&reply.url, &call.url) || !call.renew {
             return Ok(answered(reply));
         }
         let fresh = host.learn(reply.response.headers());
-        let Some(Login { header, credentials, .. }) = party.renew(&login, fresh).await? else {
-            return Ok(answered(reply));
+        let Login { header, credentials, .. } = match party.renew(&login, fresh).await {
+            Ok(Some(login)) => login,
+            Ok(None) => return Ok(answered(reply)),
+            Err(error) => return Ok(Exchange::NoLogin(error)),
         };
         reply.drain(self).await;
         if matches!(call.body, Payload::Stream(None, _)) {
@@ -172,6 +179,7 @@ impl Core {
         loop {
             let failure = match self.exchange(host, &mut call).await {
                 Ok(Exchange::Again) => continue,
+                Ok(Exchange::NoLogin(error)) => return Err(error),
                 Ok(Exchange::Reply(reply)) if accept.contains(&reply.response.status().as_u16()) => return Ok(*reply),
                 Ok(Exchange::Reply(reply)) => host.refusal(self, *reply, &call.target, call.asked).await,
                 Err(error) => error,
@@ -250,7 +258,8 @@ impl Core {
     /// Whether a host that was there is away, and not for long yet: the time counts from the first failure of that kind. Twice the tries are the end where single requests find it away
     /// and others do not.
     fn may_return(&self, host: &Host, failure: &Error, attempt: u32) -> bool {
-        let away = host.silence(failure).is_some() || failure.answer().is_some_and(|answer| is_away(answer.status));
+        let away =
+            host.silence(failure).is_some() || host.misses_tokens(failure) || failure.answer().is_some_and(|answer| is_away(answer.status));
         let timing = &self.options.timing;
         away && host.has_answered() && host.outage.away() < timing.outage && attempt < timing.tries.saturating_mul(2)
     }
@@ -259,6 +268,25 @@ impl Core {
     pub fn tell(&self, host: &Host, silence: bool, line: impl FnOnce() -> String) {
         if host.outage.tell(silence) {
             (self.options.note)(&sentence(&line()).to_string());
+        }
+    }
+
+    /// The body of an answer; nothing where it broke off and is to be asked for again, which `attempt` counts.
+    pub async fn body_of(
+        &self,
+        host: &Host,
+        reply: Reply,
+        target: &Arc<Target>,
+        limit: u64,
+        attempt: &mut u32,
+    ) -> Result<Option<Vec<u8>>, Error> {
+        match reply.body(self, target, limit).await {
+            Ok(body) => Ok(Some(body)),
+            Err(error) => {
+                *attempt += 1;
+                self.after(host, error, *attempt, self.options.timing.tries).await?;
+                Ok(None)
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use super::host::Host;
 use super::location;
 use super::reply::Reply;
 use super::request::{Call, Exchange};
+use super::token;
 use crate::oci::Descriptor;
 use reqwest::header::{HeaderName, LOCATION};
 use reqwest::{Method, Url};
@@ -20,7 +21,7 @@ const OCI_CHUNK_MIN_LENGTH: HeaderName = HeaderName::from_static("oci-chunk-min-
 /// An open upload session at the registry.
 pub(super) struct Session {
     pub url: Url,
-    /// The registry itself, which may see the login.
+    /// The registry itself, or who hands out its tokens: they may see the login.
     pub own: bool,
     /// Scheme or port had to be put back.
     pub mended: bool,
@@ -82,10 +83,13 @@ impl Session {
             core.warn(&host.name, "the registry names itself with another scheme or port; its proxy should set X-Forwarded-Proto and Host");
         }
         if !place.own && base.scheme() == "https" && place.url.scheme() == "http" && entrance.settings.verify {
-            return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url) });
+            return Err(Error::ForeignLocation { target: target.clone(), to: location::authority(&place.url), silent: None });
         }
         let min_piece = reply.header(OCI_CHUNK_MIN_LENGTH).and_then(|n| n.trim().parse().ok()).unwrap_or(0);
-        Ok(Session { url: place.url, own: place.own, mended: place.mended, min_piece })
+        // A registry reached by an alias names itself in both: its token service has seen the login already.
+        let realm = host.challenge().and_then(|challenge| token::realm(&challenge, base));
+        let own = place.own || realm.is_some_and(|realm| location::same_origin(&realm, &place.url));
+        Ok(Session { url: place.url, own, mended: place.mended, min_piece })
     }
 }
 

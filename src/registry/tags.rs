@@ -113,10 +113,16 @@ impl Repository {
             Some(url) => url,
             None => self.host.enter(core).await?.url(&target, &self.path("tags/list"))?,
         };
-        let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
-        let reply = core.request(&self.host, call, &[200]).await?;
-        let next = following(&reply, &url, &target)?;
-        let body = reply.body(core, &target, limits::LIST_BYTES).await?;
+        let mut attempt = 0;
+        let (next, body) = loop {
+            let call = Call::new(Method::GET, url.clone(), target.clone(), Asked::Tags, core).scopes(self.pull());
+            let reply = core.request(&self.host, call, &[200]).await?;
+            let next = following(&reply, &url, &target)?;
+            let body = core.body_of(&self.host, reply, &target, limits::LIST_BYTES, &mut attempt).await?;
+            if let Some(body) = body {
+                break (next, body);
+            }
+        };
         let list: TagList = serde_json::from_slice(&body)
             .map_err(|e| Error::Protocol { target: target.clone(), what: format!("the tag list is not JSON: {e}") })?;
         let listed = list.tags.unwrap_or_default();

@@ -79,6 +79,20 @@ fn secret(text: &str) -> Option<HeaderValue> {
     Some(value)
 }
 
+/// The address of the token service a challenge sends to; it may be relative to the registry's own, `base`.
+pub(super) fn realm(challenge: &Challenge, base: &Url) -> Option<Url> {
+    let realm = challenge.get("realm")?;
+    // Nexus 3.77 forgets the scheme of its own address.
+    let named = realm.strip_prefix("null://").map(|rest| format!("{}://{rest}", base.scheme()));
+    let mut url = base.join(named.as_deref().unwrap_or(realm)).ok()?;
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        return None;
+    }
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    Some(url)
+}
+
 /// One request for a token.
 pub(super) struct TokenRequest<'a> {
     pub core: &'a Core,
@@ -94,17 +108,21 @@ impl TokenRequest<'_> {
     /// Asks the token service (distribution, "Token Authentication Specification" and its OAuth2 form).
     pub async fn fetch(&self) -> Result<Token, Error> {
         let realm = self.realm()?;
-        let call = match self.credential {
-            Some(Credential::IdentityToken(token)) => self.post(realm, token),
-            Some(Credential::Basic { username, password }) => self.get(realm, Some((username, password))),
-            None => self.get(realm, None),
-        };
         let tries = self.core.options.timing.tries;
-        let target = call.target.clone();
-        let mut reply = self.core.bare(self.host, self.entrance, call, tries, &[200]).await.map_err(|e| self.told(e))?;
-        reply.credentials = self.credential.is_some();
-        let body = Zeroizing::new(reply.body(self.core, &target, limits::TOKEN_BYTES).await?);
-        self.read(&target, &body)
+        let mut attempt = 0;
+        loop {
+            let realm = realm.clone();
+            let call = match self.credential {
+                Some(Credential::IdentityToken(token)) => self.post(realm, token),
+                Some(Credential::Basic { username, password }) => self.get(realm, Some((username, password))),
+                None => self.get(realm, None),
+            };
+            let target = call.target.clone();
+            let reply = self.core.bare(self.host, self.entrance, call, tries, &[200]).await.map_err(|e| self.told(e))?;
+            if let Some(body) = self.core.body_of(self.host, reply, &target, limits::TOKEN_BYTES, &mut attempt).await? {
+                return self.read(&target, &Zeroizing::new(body));
+            }
+        }
     }
 
     /// The failure, with what the login depended on.
@@ -117,21 +135,12 @@ impl TokenRequest<'_> {
         }
     }
 
-    /// The realm may be relative, and on any host; but never with less protection than the registry.
+    /// The realm may be on any host; but never with less protection than the registry.
     fn realm(&self) -> Result<Url, Error> {
-        let target = self.target();
-        let realm = self.challenge.get("realm").unwrap_or_default();
-        // Nexus 3.77 forgets the scheme of its own address.
-        let named = realm.strip_prefix("null://").map(|rest| format!("{}://{rest}", self.entrance.base.scheme()));
-        let realm = named.as_deref().unwrap_or(realm);
-        let bad =
-            || Error::Protocol { target: target.clone(), what: format!("token realm {realm:?} is no URL").chars().take(300).collect() };
-        let mut url = self.entrance.base.join(realm).map_err(|_| bad())?;
-        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-            return Err(bad());
-        }
-        url.set_username("").map_err(|()| bad())?;
-        url.set_password(None).map_err(|()| bad())?;
+        let url = realm(self.challenge, &self.entrance.base).ok_or_else(|| {
+            let what = format!("token realm {:?} is no URL", self.challenge.get("realm").unwrap_or_default());
+            Error::Protocol { target: self.target(), what: what.chars().take(300).collect() }
+        })?;
         if url.scheme() == "http" && self.entrance.base.scheme() == "https" && self.entrance.settings.verify {
             return Err(Error::InsecureRealm { host: self.host.name.clone(), realm: location::authority(&url) });
         }

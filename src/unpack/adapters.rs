@@ -210,6 +210,8 @@ fn refused(repository: &Repository, error: registry::Error) -> TargetError {
 fn meaning(error: &registry::Error, tokens: bool) -> TargetTrouble {
     use registry::Error as E;
     match error {
+        // The registry sends all uploads where nobody is.
+        E::ForeignLocation { silent: Some(_), .. } => TargetTrouble::Unreachable,
         // A connection that breaks in the middle, again and again: a proxy that does not like this one blob.
         E::Unreachable { reason: registry::Reason::Lost(_), .. } => TargetTrouble::Failing,
         E::Unreachable { .. }
@@ -218,6 +220,8 @@ fn meaning(error: &registry::Error, tokens: bool) -> TargetTrouble {
         | E::Tls { .. }
         | E::BadCertificate { .. }
         | E::Runtime { .. } => TargetTrouble::Unreachable,
+        // A failure in words that asking again would not change: of this manifest.
+        E::Server { answer, .. } if answer.status == 500 && !error.is_transient() => TargetTrouble::Refused,
         E::RateLimited { .. } | E::Server { .. } | E::Stalled { .. } | E::ShortBody { .. } => TargetTrouble::Failing,
         // A login was refused as such by the token service, or by a registry that takes the password itself. Otherwise it was
         // good enough, and has no rights in this repository.
@@ -278,6 +282,10 @@ mod tests {
             (missing(None), true, TargetTrouble::Closed),
             (missing(Some("BLOB_UPLOAD_UNKNOWN")), true, TargetTrouble::Refused),
             (E::Server { target: at("t"), answer: answer(503, None) }, true, TargetTrouble::Failing),
+            // distribution, to a layer that names an address of its own.
+            (E::Server { target: at("t"), answer: answer(500, Some("MANIFEST_BLOB_UNKNOWN")) }, true, TargetTrouble::Refused),
+            (E::ForeignLocation { target: at("t"), to: "x".into(), silent: Some(Reason::Dns) }, true, TargetTrouble::Unreachable),
+            (E::ForeignLocation { target: at("t"), to: "x".into(), silent: None }, true, TargetTrouble::Refused),
             (E::RateLimited { target: at("t"), answer: answer(429, None) }, true, TargetTrouble::Failing),
             (lost(Reason::Lost("reset".into())), true, TargetTrouble::Failing),
             (lost(Reason::Refused), true, TargetTrouble::Unreachable),

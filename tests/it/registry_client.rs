@@ -129,6 +129,21 @@ fn hosts_that_are_none() {
     server.lie("GET", "/v2/", 1, Fault::Status(404, vec![], "<html>nginx</html>".into()));
     assert!(matches!(repository.ping(), Err(Error::NotARegistry { plain: true, .. })));
     repository.ping().unwrap();
+    // A proxy that wants a login of its own, or a web server with one page for all that is asked of it.
+    let page = "\n<!DOCTYPE html><html><body>Sign in first</body></html>";
+    for (status, body) in [(200, page), (405, ""), (410, "gone")] {
+        let (server, repository) = open(Guard::Open);
+        server.lie("GET", "/v2/", 1, Fault::Status(status, vec![("content-type", "text/html".into())], body.into()));
+        match repository.ping() {
+            Err(Error::NotARegistry { answer, .. }) if status == 200 => assert_eq!(answer.message, "Sign in first"),
+            Err(Error::NotARegistry { answer, .. }) => assert_eq!(answer.status, status),
+            other => panic!("{status}: {other:?}"),
+        }
+    }
+    // Quay says so of a word.
+    let (server, repository) = open(Guard::Open);
+    server.lie("GET", "/v2/", 1, Fault::Status(200, vec![("content-type", "text/html; charset=utf-8".into())], "true".into()));
+    repository.ping().unwrap();
 }
 
 /// The fault plan is one for the whole process, so this test runs in one of its own.

@@ -3,8 +3,8 @@
 use crate::registry_client::{at, open, options, tag, with_login};
 use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::store_suite::{blob, bytes, get, put};
-use sealift::registry::Error;
 use sealift::registry::credentials::Credential;
+use sealift::registry::{Client, Error};
 use zeroize::Zeroizing;
 
 #[test]
@@ -142,4 +142,53 @@ fn a_refused_token_is_not_shown_again() {
         repository.tags().unwrap();
     }
     assert_eq!((server.seen("GET", "/token").len(), server.seen("GET", "/tags/").len()), (2, 5));
+}
+
+/// A token service that is down has the tries of one request, not their square, whatever the token is for.
+#[test]
+fn a_token_service_that_is_down_is_asked_as_often_as_a_registry() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    server.lie("GET", "/token", usize::MAX, Fault::Status(503, vec![], "down for repair".into()));
+    let content = bytes(47, 1000);
+    let asked = || server.seen("GET", "/token").len();
+    let down =
+        |failure: Error| assert!(matches!(&failure, Error::Server { answer, .. } if answer.message == "down for repair"), "{failure}");
+    down(repository.tags().unwrap_err());
+    assert_eq!(asked(), 4);
+    down(put(&repository, &blob(&content), &content).unwrap_err());
+    assert_eq!(asked(), 8);
+    down(repository.open_at(&blob(&content), 0).map(|_| ()).unwrap_err());
+    assert_eq!(asked(), 12);
+}
+
+#[test]
+fn a_token_that_breaks_off_is_asked_for_again() {
+    let server = Lying::start(Guard::Bearer);
+    server.set_tags("a/b", &[Some("x")]);
+    server.lie("GET", "/token", 2, Fault::Cut(5));
+    assert_eq!(at(&server, with_login("alice", "secret")).tags().unwrap(), ["x"]);
+    assert_eq!(server.seen("GET", "/token").len(), 3);
+    assert_eq!(server.seen("GET", "/tags/").len(), 1);
+}
+
+/// Quay writes its own name (SERVER_HOSTNAME) into the address of its token service and into those of uploads. Who reaches it by
+/// another name has shown the login to the one; the other may see the token.
+#[test]
+fn uploads_at_the_host_of_the_token_service_get_the_token() {
+    let server = Lying::start(Guard::Bearer);
+    let alias = format!("localhost:{}", server.addr.port());
+    let repository = Client::new(with_login("alice", "secret")).unwrap().repository(&alias, "a/b");
+    let own = format!("http://{}/v2/a/b/blobs/uploads/s1?_state=a%2Fb%3D", server.host());
+    // The third session is the first upload: tokens are counted with them.
+    let (content, small) = (bytes(48, 2_000_000), bytes(49, 100));
+    let realm = format!("Bearer realm=\"http://{}/token\"", server.host());
+    put(&repository, &blob(&small), &small).unwrap();
+    server.lie("POST", "/uploads/", 1, Fault::Header("location", Some(own.replace("/s1", "/s3"))));
+    server.lie("PATCH", "/uploads/", 1, Fault::Status(401, vec![("www-authenticate", realm)], error("UNAUTHORIZED")));
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
+    let seen = server.seen("PATCH", "/uploads/s3");
+    assert!(seen.iter().all(|s| s.authorization.as_deref().is_some_and(|a| a.starts_with("Bearer "))), "{seen:?}");
+    assert_eq!((seen.len(), server.seen("GET", "/token").len()), (2, 2), "a token that has ended is renewed there as well");
 }

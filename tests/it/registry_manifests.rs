@@ -1,9 +1,11 @@
 //! Manifests and tags of a registry that lies.
 
-use crate::registry_client::{open, tag};
-use crate::support::lying::{Fault, Guard, error};
+use crate::registry_client::{at, open, tag, with_login};
+use crate::support::lying::{Fault, Guard, Lying, error};
 use sealift::digest::Digest;
-use sealift::oci::media;
+use sealift::image_set::Source;
+use sealift::oci::{Reference, media};
+use sealift::origin::{Origin, OriginError};
 use sealift::registry::{Error, Missing};
 
 #[test]
@@ -169,4 +171,56 @@ fn whether_there_is_a_referrers_api_is_not_read_from_a_failure() {
     assert!(repository.has_referrers_api(&subject).unwrap());
     server.lie("GET", "/referrers/", usize::MAX, Fault::Status(503, vec![], String::new()));
     assert!(matches!(repository.has_referrers_api(&subject), Err(Error::Server { .. })));
+}
+
+/// A line breaks in the middle of a list as it does in the middle of a blob.
+#[test]
+fn lists_that_break_off_are_asked_for_again() {
+    let (server, repository) = open(Guard::Open);
+    server.list_referrers();
+    server.set_tags("a/b", &[Some("x"), Some("y"), Some("z")]);
+    let subject = server.add_manifest("a/b", "x", "{}", media::OCI_MANIFEST);
+    let about = format!(r#"{{"subject":{{"digest":"{subject}"}}}}"#);
+    let about = server.add_manifest("a/b", "s", &about, media::OCI_MANIFEST);
+    server.lie("GET", "/tags/", 1, Fault::Cut(5));
+    // And at the second page.
+    server.lie_after(1, "GET", "/tags/", 1, Fault::Cut(5));
+    assert_eq!(repository.tags().unwrap(), ["x", "y", "z"]);
+    server.lie("GET", "/referrers/", 2, Fault::Cut(5));
+    let listed: Vec<_> = repository.referrers(&subject).unwrap().unwrap().into_iter().map(|entry| entry.digest).collect();
+    assert_eq!(listed, [about]);
+    server.lie("GET", "/referrers/", usize::MAX, Fault::Cut(5));
+    assert!(repository.referrers(&subject).is_err(), "but not for ever");
+    assert_eq!(server.seen("GET", "/referrers/").len(), 3 + 4);
+}
+
+/// An answer to HEAD has no body: why an image cannot be had is asked once more, with GET.
+#[test]
+fn why_an_image_cannot_be_had_is_told_in_the_registrys_words() {
+    let server = Lying::start(Guard::Bearer);
+    let repository = at(&server, with_login("alice", "secret"));
+    let source = Source::Registry(Reference::parse(&format!("{}/a/b:t", server.host())).unwrap());
+    for (times, status, code, words) in [
+        // With a fresh token as well.
+        (2, 401, "UNAUTHORIZED", "project a not found"),
+        (1, 403, "DENIED", "quota exceeded"),
+        (1, 404, "NAME_UNKNOWN", "no such repository"),
+    ] {
+        server.lie("HEAD", "/manifests/", times, Fault::Status(status, vec![], String::new()));
+        let body = format!(r#"{{"errors":[{{"code":"{code}","message":"{words}"}}]}}"#);
+        server.lie("GET", "/manifests/", times, Fault::Status(status, vec![], body));
+        let failed = repository.resolve(&source).unwrap_err().to_string();
+        assert!(failed.contains(&format!("{status} {code}: {words}")), "{failed}");
+    }
+    assert!(matches!(repository.resolve(&source), Err(OriginError::NoImage { .. })));
+    // Some know only GET, and say 404 to everything else.
+    let digest = server.add_manifest("a/b", "t", "{}", media::OCI_MANIFEST);
+    server.lie("HEAD", "/manifests/", 1, Fault::Status(404, vec![], String::new()));
+    assert_eq!(repository.resolve(&source).unwrap().0, digest);
+    // A password is shown once: accounts get locked.
+    let server = Lying::start(Guard::Basic);
+    let source = Source::Registry(Reference::parse(&format!("{}/a/b:t", server.host())).unwrap());
+    assert!(at(&server, with_login("alice", "wrong")).resolve(&source).is_err());
+    let shown = |method| server.seen(method, "/manifests/").iter().filter(|s| s.authorization.is_some()).count();
+    assert_eq!((shown("HEAD"), shown("GET")), (1, 0));
 }

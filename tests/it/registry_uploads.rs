@@ -5,7 +5,8 @@ use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::store_suite::{blob, bytes, put};
 use sealift::blob::{BlobSink, Wrong};
 use sealift::digest::Digest;
-use sealift::registry::{Error, Options, Timing};
+use sealift::registry::hosts::HostTable;
+use sealift::registry::{Error, Options, Reason, Timing};
 use std::io::Read;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -209,4 +210,36 @@ fn a_body_refused_with_a_fresh_token_is_a_refused_login() {
     let content = bytes(45, 3_000_000);
     let refused = put(&repository, &blob(&content), &content).unwrap_err();
     assert!(matches!(&refused, Error::LoginRefused { credentials_sent: true, answer, .. } if answer.message == "as told"), "{refused}");
+}
+
+/// Nobody has ever typed the name of the host that is not there: the registry sends to it.
+#[test]
+fn a_registry_that_sends_uploads_to_nobody_is_told_by_name() {
+    let (server, repository) = open(Guard::Open);
+    // Bound, so that nobody else gets the port, and not listened at.
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let gone = socket.local_addr().unwrap().to_string();
+    let content = bytes(50, 2_000_000);
+    server.lie("POST", "/uploads/", usize::MAX, Fault::Header("location", Some(format!("http://{gone}/v2/u"))));
+    let failed = put(&repository, &blob(&content), &content).unwrap_err();
+    let named = matches!(&failed, Error::ForeignLocation { to, silent: Some(Reason::Refused), .. } if *to == gone);
+    assert!(named && failed.to_string().contains(&server.host()), "{failed}");
+}
+
+/// A registry that takes no blob above a size takes none in pieces either: smaller ones would only send it again and again.
+#[test]
+fn a_blob_that_is_too_large_as_a_whole_is_not_sent_in_ever_smaller_pieces() {
+    let mut hosts = HostTable::default();
+    let server = Lying::start(Guard::Open);
+    hosts.set(&format!("{}:chunk=64KiB", server.host())).unwrap();
+    let repository = at(&server, Options { hosts, ..options() });
+    let content = bytes(51, 2_000_000);
+    server.lie_after(20, "PATCH", "/uploads/", 1, Fault::Status(413, vec![], error("SIZE_INVALID")));
+    assert!(matches!(put(&repository, &blob(&content), &content), Err(Error::TooLarge { .. })));
+    assert_eq!(server.seen("PATCH", "/uploads/").len(), 21);
+    // A few that passed may have come through another proxy than the one that refuses.
+    server.lie_after(3, "PATCH", "/uploads/", 1, Fault::Status(413, vec![], String::new()));
+    put(&repository, &blob(&content), &content).unwrap();
+    assert_eq!(server.blob(&blob(&content).digest).unwrap(), content);
 }

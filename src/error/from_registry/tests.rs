@@ -93,7 +93,24 @@ fn one_answer_means_two_things() {
         (RegistryError::WrongSize { target: at(), expected: 1, found: 2 }, Code::SourceWrong, Code::PushRefused, "storage"),
         (RegistryError::ShortBody { target: at(), expected: 2, found: 1 }, Code::SourceWrong, Code::RegistryFailed, ""),
         (RegistryError::Unsupported { target: at(), answer: answer(405) }, Code::RegistryFailed, Code::PushRefused, "read-only"),
-        (RegistryError::ForeignLocation { target: at(), to: "x".into() }, Code::RegistryFailed, Code::PushRefused, "http.host"),
+        (
+            RegistryError::ForeignLocation { target: at(), to: "x".into(), silent: None },
+            Code::RegistryFailed,
+            Code::PushRefused,
+            "http.host",
+        ),
+        (
+            RegistryError::ForeignLocation { target: at(), to: "quay.lan".into(), silent: Some(Reason::Dns) },
+            Code::RegistryFailed,
+            Code::PushRefused,
+            "SERVER_HOSTNAME) in place of quay.lan",
+        ),
+        (
+            RegistryError::Server { target: at(), answer: Box::new(Answer { message: "invalid URL on layer".into(), ..*answer(500) }) },
+            Code::RegistryFailed,
+            Code::PushRefused,
+            "validation.manifests.urls.allow",
+        ),
         (RegistryError::BlobUnknown { target: at(), answer: answer(404) }, Code::RegistryFailed, Code::PushRefused, "again"),
         (
             RegistryError::ChildMissing { target: at(), answer: answer(404) },
@@ -123,6 +140,17 @@ fn one_answer_means_two_things() {
         let told = target(&error);
         assert!(told.remedy.contains(remedy), "{told}");
     }
+}
+
+/// Harbor and Quay refuse a login for what does not exist: a new password would not help.
+#[test]
+fn a_push_refused_in_spite_of_a_login_may_miss_its_project() {
+    let refused = |reference: &str| {
+        let target = Target { reference: reference.into(), ..(*at()).clone() };
+        RegistryError::LoginRefused { target: Arc::new(target), credentials_sent: true, answer: answer(401) }
+    };
+    assert!(target(&refused("1")).causes.iter().any(|cause| cause.contains("project or organization")));
+    assert!(target(&refused("")).causes.is_empty(), "the token service has refused the password itself");
 }
 
 #[test]

@@ -7,6 +7,8 @@ use super::{Failure, Step, Upload};
 pub(super) const PIECE: u64 = 4 << 20;
 /// Smallest piece tried.
 const PIECE_MIN: u64 = 16 << 10;
+/// So many pieces pass where a proxy has no mind to refuse them; fewer may have come through another proxy than the one that does.
+const PASSED: u32 = 16;
 /// How often a body may break off before it goes in pieces.
 const BREAKS: u32 = 2;
 
@@ -32,6 +34,8 @@ impl Upload<'_> {
             return true;
         }
         let next = match (&failure.error, self.way) {
+            // Bodies of this size pass: the blob itself is too large, and would be in smaller pieces.
+            (Error::TooLarge { .. }, Way::Pieces(_)) if self.passed >= PASSED => None,
             (Error::TooLarge { .. }, Way::Pieces(size)) if sending => Some(size / 2),
             (Error::TooLarge { .. }, _) if sending => Some(PIECE.min(self.blob.size.next_power_of_two() / 2)),
             (_, Way::Patch) if refused && failure.step == Step::Send => {

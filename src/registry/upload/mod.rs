@@ -12,6 +12,7 @@ mod send;
 use super::answer::Asked;
 use super::client::{Core, Repository};
 use super::error::{Error, Target};
+use super::location;
 use super::request::Call;
 use super::session::{Session, cancel};
 use crate::blob::BlobSink;
@@ -98,7 +99,7 @@ impl Repository {
                 (upload.failed, reached) = (0, at);
             }
             upload.failed += 1;
-            upload.again(failure, further.is_some())?;
+            upload.again(failure, further.is_some()).map_err(|error| upload.led_astray(error))?;
         }
     }
 }
@@ -114,6 +115,8 @@ struct Upload<'a> {
     target: Arc<Target>,
     way: Way,
     session: Option<Session>,
+    /// The host the registry sent it to.
+    sent_to: Option<String>,
     /// Bytes the open session has, when it is to be gone on with.
     stands_at: Option<u64>,
     /// It broke off, and how much of it arrived could not be asked yet: the line that broke it is still broken.
@@ -130,6 +133,8 @@ struct Upload<'a> {
     breaks: u32,
     /// Pieces were tried for that, and refused.
     no_pieces: bool,
+    /// Pieces that were taken since it was begun or gone on with.
+    passed: u32,
 }
 
 impl<'a> Upload<'a> {
@@ -147,6 +152,7 @@ impl<'a> Upload<'a> {
             target,
             way,
             session: None,
+            sent_to: None,
             stands_at: None,
             unasked: false,
             looks: 0,
@@ -155,6 +161,7 @@ impl<'a> Upload<'a> {
             failed: 0,
             breaks: 0,
             no_pieces: false,
+            passed: 0,
         }
     }
 
@@ -185,11 +192,25 @@ impl<'a> Upload<'a> {
         }
     }
 
+    /// Where the registry sends to a host that cannot be reached, nobody here has ever named that host: who does has to be told.
+    fn led_astray(&self, error: Error) -> Error {
+        match error {
+            Error::Unreachable { host, reason, .. }
+                if reason.is_silence() && self.sent_to.as_ref() == Some(&host) && self.repository.host.is_other(&host) =>
+            {
+                Error::ForeignLocation { target: self.target.clone(), to: host, silent: Some(reason) }
+            }
+            other => other,
+        }
+    }
+
     fn steps(&mut self) -> Result<(), Failure> {
         let from = self.stands_at.take();
         self.resumed = from.is_some();
         if from.is_none() {
-            self.session = Some(self.start().map_err(at(Step::Start))?);
+            let session = self.start().map_err(at(Step::Start))?;
+            self.sent_to = Some(location::authority(&session.url));
+            self.session = Some(session);
         }
         match self.way {
             // Nothing to send: some registries do not take an empty PATCH.

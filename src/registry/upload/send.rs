@@ -97,6 +97,7 @@ impl Upload<'_> {
         io::copy(&mut reader.by_ref().take(first), &mut io::sink()).map_err(source)?;
         let min = self.session.as_ref().map_or(0, |s| s.min_piece);
         let size = size.max(min.min(SMALL * 64));
+        self.passed = 0;
         while first < self.blob.size {
             let length = size.min(self.blob.size - first);
             let mut piece = vec![0; usize::try_from(length).unwrap_or(0)];
@@ -111,6 +112,7 @@ impl Upload<'_> {
             call.patience = self.patience(length);
             let reply = self.admitted(&mut call)?;
             self.go_on(reply)?;
+            self.passed = self.passed.saturating_add(1);
             first += length;
         }
         Ok(())
@@ -154,6 +156,7 @@ impl Upload<'_> {
     fn taken(&self, exchange: Exchange) -> Result<Reply, Error> {
         let host = &self.repository.host;
         match exchange {
+            Exchange::NoLogin(error) => Err(error),
             Exchange::Again => Err(Error::Protocol { target: self.target.clone(), what: "a fresh token was refused".to_owned() }),
             Exchange::Reply(reply) if TAKEN.contains(&reply.response.status().as_u16()) => Ok(*reply),
             Exchange::Reply(reply) => {
@@ -161,7 +164,7 @@ impl Upload<'_> {
                 let error = self.repository.wait(async { Ok(host.refusal(&self.core, *reply, &self.target, Asked::Upload).await) })?;
                 let foreign = self.session.as_ref().is_some_and(|s| !s.own);
                 Err(match status {
-                    401 | 403 if foreign => Error::ForeignLocation { target: self.target.clone(), to },
+                    401 | 403 if foreign => Error::ForeignLocation { target: self.target.clone(), to, silent: None },
                     _ => error,
                 })
             }
