@@ -4,12 +4,14 @@
 //! index under the fallback tag says it (distribution specification, "Referrers Tag Schema"). It belongs to everybody: it is read,
 //! completed, written and read again.
 
+use super::beside::{self, is_shared};
 use super::board::Phase;
 use super::error::{ImageError, UnpackError};
 use super::probe::trouble;
 use super::run::Run;
 use super::target::{PutAs, Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
+use crate::format::SkippedTag;
 use crate::oci::media;
 use crate::oci::referrers::{Attached, fallback_tag, listed, merged, read_list};
 use crate::parallel::ask_all;
@@ -30,6 +32,8 @@ pub(crate) struct Arrival<'a> {
     pub subject: Digest,
     /// Type and bytes of its root.
     pub document: (&'a str, Vec<u8>),
+    /// Cosign's tag, which holds what others signed as well and stays theirs.
+    pub shared: Option<&'a str>,
 }
 
 /// What refers to one manifest in one repository.
@@ -41,7 +45,7 @@ struct Listing {
 }
 
 /// How a question about a list ended.
-enum Answer {
+pub(super) enum Answer {
     Listed,
     /// Not all of them, and why.
     Not(String),
@@ -57,6 +61,11 @@ pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]
         Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", listing.place, fallback_tag(&listing.subject)), error)),
         other => Ok(other),
     })?;
+    let shared: Vec<(&Arrival<'_>, &str)> = arrivals.iter().filter_map(|arrival| Some((arrival, arrival.shared?))).collect();
+    let added = ask_all(threads, &shared, |(arrival, tag)| match beside::add(target, arrival.place, tag, &arrival.document.1) {
+        Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{tag}", arrival.place), error)),
+        other => Ok(other),
+    })?;
     target.settle_tags().map_err(|error| trouble(target.name(), error))?;
     let unlisted = |(listing, answer): (&Listing, Result<Answer, TargetError>)| {
         let Listing { place, subject, referrers } = listing;
@@ -67,7 +76,16 @@ pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]
         };
         referrers.iter().map(|(image, _)| (*image, error.clone())).collect()
     };
-    Ok(listings.iter().zip(answers).flat_map(unlisted).collect())
+    let not_added = |((arrival, tag), answer): (&(&Arrival<'_>, &str), Result<Answer, TargetError>)| {
+        let error = match answer {
+            Ok(Answer::Listed) => return None,
+            Ok(Answer::Not(why)) => TargetError::new(TargetTrouble::Refused, why),
+            Err(error) => error,
+        };
+        Some((arrival.image, ImageError::Target { subject: format!("{}:{tag}", arrival.place), error: Arc::new(error) }))
+    };
+    let lost = shared.iter().zip(added).filter_map(not_added);
+    Ok(listings.iter().zip(answers).flat_map(unlisted).chain(lost).collect())
 }
 
 fn listings(arrivals: &[Arrival<'_>]) -> Vec<Listing> {
@@ -109,7 +127,11 @@ impl Run<'_> {
             .filter_map(|(at, image)| {
                 let of = self.plan.images.get(image.planned).and_then(|planned| self.catalog.contents.images.get(planned.image))?;
                 let document = self.catalog.document(&of.root.digest)?;
-                Some(Arrival { image: at, place: places.get(image.repo)?, subject: of.subject?, document })
+                let (subject, planned) = (of.subject?, self.plan.images.get(image.planned)?);
+                let skipped = |s: &SkippedTag| s.repository == planned.repository && s.tag == of.tag;
+                let stays = planned.tag != of.tag && is_shared(&of.tag, &subject) && !self.plan.skipped_tags.iter().any(skipped);
+                let shared = stays.then_some(of.tag.as_str());
+                Some(Arrival { image: at, place: places.get(image.repo)?, subject, document, shared })
             })
             .collect();
         drop(state);
