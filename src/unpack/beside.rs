@@ -14,7 +14,6 @@ use crate::limits;
 use crate::oci::referrers::{completed, cosign_suffix, says_more};
 use crate::oci::{Descriptor, Kind, Manifest, keep_tag};
 use crate::progress::Level;
-use crate::text::counted;
 use std::io::{Cursor, Read};
 
 /// Others may sign at the same time; who loses three times in a row gives up.
@@ -55,8 +54,7 @@ impl Probe<'_> {
                 w.image.tag = keep_tag(&w.image.root.digest);
             }
         }
-        let line =
-            format!("{} of the target hold what was signed there as well: they are added to, not replaced", counted(stay.len(), "tag"));
+        let line = format!("signatures made at the target stay; tags that are added to and not replaced: {}", stay.len());
         self.progress.say(Level::Info, &line);
         self.tags(stay.iter().filter_map(|at| wanted.get(*at)).map(|w| (w, w.image.tag.clone())), found)
     }
