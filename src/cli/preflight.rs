@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Repositories the short look asks, one per project: enough to tell a missing project before the night, few enough to be quick.
-const SHORT: usize = 16;
+/// Projects the short look asks about: enough to tell a missing one before the night, few enough to be quick.
+const SHORT: usize = 64;
 
 /// Looks at a registry before a long push
 ///
@@ -123,41 +123,67 @@ fn worst(findings: &Findings, target: &str) -> Option<Error> {
     Some(told)
 }
 
-/// The short look before a long push: one repository of each project that something goes to. Notes are told; only when nothing can
-/// be pushed anywhere the run ends here.
-pub(super) fn before(ctx: &Context, client: &Client, host: &str, options: &unpack::Options, plan: &UnpackPlan) -> Result<(), Error> {
-    let mut projects: BTreeMap<String, Repository> = BTreeMap::new();
-    for image in plan.images.iter().filter(|image| image.present.is_none()) {
-        let name = match options.prefix.as_str() {
-            "" => image.repository.clone(),
-            prefix => format!("{prefix}/{}", image.repository),
-        };
-        let name = max_nested_paths(&name, options.max_nested_paths);
+/// Of each project the first repository that something goes to, and the one that is nested deepest: some registries take names of two
+/// or three components only (Quay without FEATURE_EXTENDED_REPOSITORY_NAMES, GitLab).
+fn looked_at(names: impl Iterator<Item = String>) -> Vec<Vec<String>> {
+    let depth = |name: &str| name.split('/').count();
+    let mut projects: BTreeMap<String, (String, String)> = BTreeMap::new();
+    for name in names {
         let project = name.split('/').next().unwrap_or_default().to_owned();
-        if projects.len() < SHORT {
-            projects.entry(project).or_insert_with(|| client.repository(host, &name).for_writing());
+        let (_, deepest) = projects.entry(project).or_insert_with(|| (name.clone(), name.clone()));
+        if depth(&name) > depth(deepest) {
+            *deepest = name;
         }
     }
-    let repositories: Vec<Repository> = projects.into_values().collect();
+    let both = |(first, deepest): (String, String)| {
+        let other = (first != deepest).then_some(deepest);
+        std::iter::once(first).chain(other).collect()
+    };
+    projects.into_values().take(SHORT).map(both).collect()
+}
+
+/// The short look before a long push, at a few repositories. Notes are told; only when nothing can be pushed anywhere the run ends
+/// here.
+pub(super) fn before(ctx: &Context, client: &Client, host: &str, options: &unpack::Options, plan: &UnpackPlan) -> Result<(), Error> {
+    let full = |repository: &str| match options.prefix.as_str() {
+        "" => repository.to_owned(),
+        prefix => format!("{prefix}/{repository}"),
+    };
+    let open = plan.images.iter().filter(|image| image.present.is_none());
+    let names = open.map(|image| max_nested_paths(&full(&image.repository), options.max_nested_paths));
+    let open = |names: Vec<String>| names.iter().map(|name| client.repository(host, name).for_writing()).collect::<Vec<_>>();
+    let projects: Vec<Vec<Repository>> = looked_at(names).into_iter().map(open).collect();
     ctx.progress.begin("looking at the target", 0);
-    let findings = preflight::short(&repositories);
+    let findings = preflight::short(&projects);
     ctx.progress.end();
     ctx.go_on()?;
-    let mut failed = 0;
     for finding in &findings.list {
         let told = match &finding.verdict {
             Verdict::Fine(_) => continue,
             Verdict::Note(told) => told.clone(),
-            Verdict::Failed(error) => {
-                failed += 1;
-                error.to_string()
-            }
+            Verdict::Failed(error) => error.to_string(),
         };
         let advice = preflight_finding(findings.software, finding).map(|error| format!(" ({})", error.remedy)).unwrap_or_default();
         ctx.progress.say(Level::Warning, &format!("{told}{advice}"));
     }
-    match failed > 0 && failed >= repositories.len() {
-        true => worst(&findings, host).map_or(Ok(()), Err),
-        false => Ok(()),
+    let is_open = findings.list.iter().any(|f| f.trial == preflight::Trial::Push && matches!(f.verdict, Verdict::Fine(_)));
+    match is_open {
+        true => Ok(()),
+        false => worst(&findings, host).map_or(Ok(()), Err),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_short_look_asks_for_every_project_and_for_deep_names() {
+        let of = |names: &[&str]| looked_at(names.iter().map(|name| (*name).to_owned()));
+        assert_eq!(of(&["a/x", "b/y/z", "a/y", "b/y"]), [["a/x"], ["b/y/z"]]);
+        assert_eq!(of(&["ocp4/app", "ocp4/team/app", "ocp4/a/b/c", "ocp4/d/e/f"]), [["ocp4/app", "ocp4/a/b/c"]]);
+        let many = (0..100).map(|n| format!("project{n:03}/app"));
+        assert_eq!(looked_at(many).len(), SHORT);
+        assert!(of(&[]).is_empty());
     }
 }

@@ -3,7 +3,8 @@
 use super::from_registry::target;
 use super::{Code, Error};
 use crate::preflight::{Finding, Trial, Verdict};
-use crate::registry::{Error as RegistryError, Software};
+use crate::registry::{Error as RegistryError, Software, Target};
+use crate::text::shell_word;
 
 /// Code and advice of a finding; `None` when all is well.
 pub fn finding(software: Software, finding: &Finding) -> Option<Error> {
@@ -20,8 +21,8 @@ pub fn finding(software: Software, finding: &Finding) -> Option<Error> {
 }
 
 /// Better than what the error alone suggests, where the trial and the registry are known.
-fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Option<&'static str> {
-    match trial {
+fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Option<String> {
+    let setting = match trial {
         Trial::Reach | Trial::SmallBlob | Trial::Referrers => None,
         Trial::Clock => Some("set the clocks of both hosts (`chronyc tracking`): certificates and tokens are judged by them"),
         Trial::Project => match software {
@@ -29,7 +30,7 @@ fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Op
             Software::Harbor => Some("log in as an account that may create projects, or have an administrator create it"),
             _ => Some("create the project or repository by hand where the registry needs one"),
         },
-        Trial::Push => push(software, error?),
+        Trial::Push => return push(software, error?),
         Trial::Location => Some(location(software)),
         Trial::LargeBlob => Some(match software {
             Software::Quay => "proxy before Quay: client_max_body_size 0; in Quay's config.yaml: MAXIMUM_LAYER_SIZE",
@@ -62,27 +63,43 @@ fn advice(software: Software, trial: Trial, error: Option<&RegistryError>) -> Op
             Software::Other => "distribution: storage.delete.enabled: true; or remove by hand what is listed",
             _ => "remove by hand what is listed, or let the account delete",
         }),
-    }
+    };
+    setting.map(str::to_owned)
 }
 
-fn push(software: Software, error: &RegistryError) -> Option<&'static str> {
-    match (software, error) {
-        (_, RegistryError::ForeignLocation { .. }) => Some(location(software)),
-        (Software::Quay, RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::Denied { .. }) => Some(
-            "create the organization (--create-projects) or set CREATE_NAMESPACE_ON_PUSH: true; the account needs the role Creator there",
-        ),
+fn push(software: Software, error: &RegistryError) -> Option<String> {
+    let told = match (software, error) {
+        (_, RegistryError::ForeignLocation { .. }) => location(software),
+        (Software::Quay, RegistryError::LoginRefused { target, credentials_sent: true, .. } | RegistryError::Denied { target, .. }) => {
+            let makes = making(target);
+            return Some(format!(
+                "create the organization ({makes}) or set CREATE_NAMESPACE_ON_PUSH: true; the account needs the role Creator there"
+            ));
+        }
         (
             Software::Harbor,
-            RegistryError::LoginRefused { credentials_sent: true, .. } | RegistryError::NotFound { .. } | RegistryError::Denied { .. },
-        ) => Some("create the project (--create-projects); the account needs the role Developer or a higher one there"),
+            RegistryError::LoginRefused { target, credentials_sent: true, .. }
+            | RegistryError::NotFound { target, .. }
+            | RegistryError::Denied { target, .. },
+        ) => {
+            let makes = making(target);
+            return Some(format!("create the project ({makes}); the account needs the role Developer or a higher one there"));
+        }
         (Software::Artifactory, RegistryError::NotFound { .. }) => {
-            Some("create a local Docker repository whose key is the first component of the name")
+            "create a local Docker repository whose key is the first component of the name"
         }
         (Software::Nexus, RegistryError::NotFound { .. }) => {
-            Some("create a hosted Docker repository and push to its own port, or put its name in front of the prefix")
+            "create a hosted Docker repository and push to its own port, or put its name in front of the prefix"
         }
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(told.to_owned())
+}
+
+/// The command that makes the project of a repository. It is told where another command found that there is none.
+fn making(target: &Target) -> String {
+    let project = target.repository.split('/').next().unwrap_or_default();
+    format!("`sealift preflight --to {} --create-projects`", shell_word(&format!("{}/{project}", target.host)))
 }
 
 fn location(software: Software) -> &'static str {
@@ -98,7 +115,7 @@ fn location(software: Software) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::registry::{Answer, Target};
+    use crate::registry::Answer;
     use std::sync::Arc;
 
     fn refused(status: u16) -> RegistryError {
@@ -116,7 +133,13 @@ mod tests {
     fn the_setting_is_that_of_the_registry() {
         for (software, trial, verdict, code, advice) in [
             (Software::Quay, Trial::Push, Verdict::Failed(refused(401)), Code::LoginRefused, "CREATE_NAMESPACE_ON_PUSH"),
-            (Software::Harbor, Trial::Push, Verdict::Failed(refused(401)), Code::LoginRefused, "--create-projects"),
+            (
+                Software::Harbor,
+                Trial::Push,
+                Verdict::Failed(refused(401)),
+                Code::LoginRefused,
+                "`sealift preflight --to r.lan/p --create-projects`",
+            ),
             (Software::Nexus, Trial::Push, Verdict::Failed(refused(404)), Code::PushRefused, "hosted Docker repository"),
             (Software::Other, Trial::Push, Verdict::Failed(refused(401)), Code::LoginRefused, "log in again"),
             (Software::Zot, Trial::DockerImage, Verdict::Failed(refused(415)), Code::PushRefused, "docker2s2"),

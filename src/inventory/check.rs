@@ -3,6 +3,7 @@
 use super::InventoryError;
 use crate::digest::{Digest, Hasher};
 use crate::format::{Completeness, Receipt};
+use crate::oci::referrers::says_more;
 use crate::oci::{Descriptor, Manifest};
 use crate::pack::PackPlan;
 use crate::parallel::ask_all;
@@ -171,7 +172,7 @@ pub fn check(target: &dyn Target, expected: &Expected, threads: usize, progress:
         go_on(progress)?;
         let found = target.tag(place, tag).map_err(|error| about(place, ':', tag, error))?;
         let lacking = match found {
-            Some(found) if wanted.contains(&found) => None,
+            Some(found) if wanted.contains(&found) || holds_all(target, place, tag, wanted, &found) => None,
             Some(found) => Some(Lacking::Moved { found }),
             None => Some(Lacking::Tag),
         };
@@ -190,6 +191,15 @@ pub fn check(target: &dyn Target, expected: &Expected, threads: usize, progress:
         Ok::<_, InventoryError>((!there).then(|| Lack { subject: format!("{place}@{digest}"), lacking: Lacking::Blob }))
     })?;
     Ok([wrong_tags, no_manifests, no_blobs].into_iter().flatten().flatten().collect())
+}
+
+/// Whether the signatures or attestations under a tag of cosign's are those that should be there and others, which were made at the
+/// target: they lie in one manifest.
+fn holds_all(target: &dyn Target, place: &str, tag: &str, wanted: &BTreeSet<Digest>, found: &Digest) -> bool {
+    let shared = tag.starts_with("sha256-") && (tag.ends_with(".sig") || tag.ends_with(".att"));
+    let bytes = |digest: &Digest| target.manifest(place, digest).ok().flatten();
+    let Some(theirs) = shared.then(|| bytes(found)).flatten() else { return false };
+    wanted.iter().filter_map(bytes).any(|ours| !says_more(&ours, &theirs))
 }
 
 /// Reads every blob that lies in a layout and compares its digest; those that are not there are [`check`]'s to tell. A registry

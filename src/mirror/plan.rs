@@ -88,10 +88,11 @@ pub(super) fn wanted(setting: &Setting<'_>, catalog: &Catalog<'_>) -> Result<Vec
 pub fn plan(setting: &Setting<'_>) -> Result<MirrorPlan, MirrorError> {
     let contents = contents(setting);
     let catalog = Catalog::new(&contents)?;
-    let wanted = wanted(setting, &catalog)?;
+    let mut wanted = wanted(setting, &catalog)?;
     unpack::refuse_collisions(&setting.options.prefix, setting.options.max_nested_paths, &contents.images)?;
     let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress, strikes: AtomicU32::new(0) };
-    let found = probe.find(&catalog, &wanted)?;
+    let mut found = probe.find(&catalog, &wanted)?;
+    probe.give_way(&catalog, &mut wanted, &mut found)?;
     let images: Vec<PlannedImage> = wanted.iter().map(|w| planned_image(&catalog, w, w.image.tag.clone(), &found)).collect();
     let blobs = lacking(setting, &wanted, &images, &found);
     let uploads = blobs.iter().filter(|b| !b.mount).map(|b| b.size);

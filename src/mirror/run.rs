@@ -8,7 +8,9 @@ use crate::image_set::Source;
 use crate::origin::Origin;
 use crate::pack::{self, Failure};
 use crate::parallel::locked;
-use crate::unpack::{Arrival, Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, list, trouble};
+use crate::unpack::{
+    Arrival, Catalog, Counts, ImageError, PutAs, TargetError, TargetTrouble, UnpackError, Wanted, is_shared, list, trouble,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -78,7 +80,11 @@ impl<'a> Run<'a> {
         // A broken log is found now and not when the work is done and cannot be written down.
         setting.log.head()?;
         let catalog = Catalog::new(contents)?;
-        let wanted = wanted(setting, &catalog)?;
+        let mut wanted = wanted(setting, &catalog)?;
+        // A tag that holds signatures of others stays.
+        for (w, planned) in wanted.iter_mut().zip(&plan.images) {
+            w.image.tag.clone_from(&planned.tag);
+        }
         let mut users: HashMap<(usize, &'a str), Vec<usize>> = HashMap::new();
         let mut counts = Counts::default();
         let lacking: HashMap<usize, &'a Vec<String>> = plan.blobs.iter().map(|b| (b.blob, &b.repositories)).collect();
@@ -147,7 +153,9 @@ impl<'a> Run<'a> {
         let arrivals: Vec<Arrival<'_>> = done
             .filter_map(|(at, (w, _))| {
                 let document = self.catalog.document(&w.image.root.digest)?;
-                Some(Arrival { image: at, place: &w.place, subject: w.image.subject?, document })
+                let (subject, wished) = (w.image.subject?, &self.catalog.contents.images.get(w.index)?.tag);
+                let shared = (*wished != w.image.tag && is_shared(wished, &subject)).then_some(wished.as_str());
+                Some(Arrival { image: at, place: &w.place, subject, document, shared })
             })
             .collect();
         match list(self.setting.target, self.setting.options.probes, &arrivals) {

@@ -4,7 +4,7 @@
 //! index under the fallback tag (distribution specification, "Referrers Tag Schema"). Cosign puts ordinary manifests under tags
 //! made of the digest they are about (cosign's signature specification, "Storage").
 
-use super::{Descriptor, media};
+use super::{Descriptor, Kind, Manifest, media};
 use crate::digest::Digest;
 use crate::limits;
 use serde::Deserialize;
@@ -16,6 +16,9 @@ pub const COSIGN_SUFFIXES: [&str; 3] = ["sig", "att", "sbom"];
 
 /// A payload that cosign signs (its media type as a layer).
 pub const SIMPLE_SIGNING: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+
+/// Where cosign puts the signature of a layer's bytes.
+pub const COSIGN_SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
 /// The tag under which a registry without the API keeps the index of what refers to `subject`.
 pub fn fallback_tag(subject: &Digest) -> String {
@@ -227,10 +230,114 @@ pub fn merged(before: Option<&[u8]>, entries: &[Value]) -> Result<Option<Vec<u8>
     if bytes.len() as u64 > limits::MANIFEST_BYTES { Err("it would be larger than 4 MiB".into()) } else { Ok(Some(bytes)) }
 }
 
+/// Layers of what lies under a cosign tag, each with its signature: what is signed twice is one blob.
+fn said(bytes: &[u8]) -> Vec<(Digest, Option<String>)> {
+    let Ok(manifest) = Manifest::parse(bytes, None) else { return Vec::new() };
+    let Kind::Image { layers, .. } = manifest.kind else { return Vec::new() };
+    layers.into_iter().map(|mut layer| (layer.digest, layer.annotations.remove(COSIGN_SIGNATURE))).collect()
+}
+
+/// Whether `theirs`, a manifest under a cosign tag, holds a signature or attestation that `ours` does not: who signs what is signed
+/// already adds to the same manifest (cosign's signature specification, "Storage"). What is no image holds none.
+pub fn says_more(theirs: &[u8], ours: &[u8]) -> bool {
+    let ours = said(ours);
+    said(theirs).iter().any(|one| !ours.contains(one))
+}
+
+/// A manifest under a cosign tag that has come to hold more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Its bytes.
+    pub manifest: Vec<u8>,
+    /// Its configuration, which counts the layers.
+    pub config: Vec<u8>,
+}
+
+/// The manifest `theirs` under a cosign tag, with configuration `config`, and after its own the layers of `ours` that it lacks; `None`
+/// when it lacks none. All else in it stays as it is.
+///
+/// # Errors
+/// One of them is no image; why.
+pub fn completed(theirs: &[u8], config: &[u8], ours: &[u8]) -> Result<Option<Completed>, String> {
+    type Object = Map<String, Value>;
+    let read = |bytes: &[u8]| serde_json::from_slice::<Object>(bytes).map_err(|e| e.to_string());
+    let (there, wanted) = (said(theirs), said(ours));
+    let (mut manifest, ours) = (read(theirs)?, read(ours)?);
+    let (Some(Value::Array(layers)), Some(Value::Array(more))) = (manifest.get_mut("layers"), ours.get("layers")) else {
+        return Err("it is no image".into());
+    };
+    let lacking: Vec<&Value> = wanted.iter().zip(more).filter(|(one, _)| !there.contains(one)).map(|(_, layer)| layer).collect();
+    if lacking.is_empty() {
+        return Ok(None);
+    }
+    layers.extend(lacking.iter().copied().cloned());
+    let mut config = config.to_vec();
+    if let Ok(mut counted) = read(&config) {
+        if let Some(Value::Array(ids)) = counted.get_mut("rootfs").and_then(|rootfs| rootfs.get_mut("diff_ids")) {
+            ids.extend(lacking.iter().filter_map(|layer| layer.get("digest").cloned()));
+        }
+        if let Some(Value::Array(history)) = counted.get_mut("history") {
+            history.extend(lacking.iter().map(|_| serde_json::json!({ "created": "0001-01-01T00:00:00Z" })));
+        }
+        config = serde_json::to_vec(&counted).map_err(|e| e.to_string())?;
+    }
+    let Some(Value::Object(descriptor)) = manifest.get_mut("config") else { return Err("it is no image".into()) };
+    descriptor.remove("data");
+    descriptor.insert("digest".into(), Digest::sha256(&config).to_string().into());
+    descriptor.insert("size".into(), (config.len() as u64).into());
+    let manifest = serde_json::to_vec(&manifest).map_err(|e| e.to_string())?;
+    if manifest.len() as u64 > limits::MANIFEST_BYTES {
+        Err("it would be larger than 4 MiB".into())
+    } else {
+        Ok(Some(Completed { manifest, config }))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::json;
+
+    /// Who signs here adds to what came; what comes adds to what is here.
+    #[test]
+    fn signatures_of_several_hands_lie_under_one_tag() {
+        let blob = |text: &str| json!({"mediaType": SIMPLE_SIGNING, "digest": Digest::sha256(text.as_bytes()), "size": text.len()});
+        let layer = |text: &str, signature: &str| {
+            let mut layer = blob(text);
+            layer["annotations"] = json!({ COSIGN_SIGNATURE: signature });
+            layer
+        };
+        let config = |layers: &[Value]| {
+            let ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+            json!({"history": vec![json!({}); layers.len()], "rootfs": {"type": "layers", "diff_ids": ids}}).to_string()
+        };
+        let manifest = |layers: &[Value]| {
+            json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": blob(&config(layers)), "layers": layers, "own": 1})
+                .to_string()
+        };
+        // The same payload, signed by another key, is another signature.
+        let (upstream, again, local) = (layer("p", "one"), layer("p", "two"), layer("q", "three"));
+        let (ours, theirs) = (manifest(&[upstream.clone(), again.clone()]), manifest(&[local.clone(), upstream.clone()]));
+        let both = manifest(&[local.clone(), upstream.clone(), again.clone()]);
+        let says_more = |theirs: &str, ours: &str| says_more(theirs.as_bytes(), ours.as_bytes());
+        assert!(says_more(&theirs, &ours) && says_more(&both, &ours) && says_more(&both, &theirs));
+        assert!(!says_more(&ours, &both) && !says_more(&ours, &ours));
+        assert!(!says_more("{}", &ours) && !says_more(r#"{"schemaVersion":2,"manifests":[]}"#, &ours));
+
+        let of = |theirs: &str, layers: &[Value], ours: &str| completed(theirs.as_bytes(), config(layers).as_bytes(), ours.as_bytes());
+        assert_eq!(of(&both, &[local.clone(), upstream.clone(), again.clone()], &ours), Ok(None));
+        let made = of(&theirs, &[local.clone(), upstream.clone()], &ours).unwrap().unwrap();
+        let (document, counted): (Value, Value) =
+            (serde_json::from_slice(&made.manifest).unwrap(), serde_json::from_slice(&made.config).unwrap());
+        assert_eq!((&document["layers"], &document["own"]), (&json!([local, upstream, again]), &json!(1)));
+        assert_eq!(document["config"]["digest"], Digest::sha256(&made.config).to_string());
+        assert_eq!(document["config"]["size"], made.config.len());
+        let lengths = [&counted["rootfs"]["diff_ids"], &counted["history"]].map(|list| list.as_array().unwrap().len());
+        assert_eq!((lengths, &counted["rootfs"]["diff_ids"][2]), ([3, 3], &again["digest"]));
+        // A configuration that counts nothing stays.
+        assert_eq!(completed(theirs.as_bytes(), b"{}", ours.as_bytes()).unwrap().unwrap().config, b"{}");
+        assert!(completed(b"{}", b"{}", ours.as_bytes()).is_err());
+    }
 
     #[test]
     fn tags_are_made_of_the_digest() {

@@ -11,16 +11,13 @@ use crate::digest::Digest;
 use crate::format::{Image, Manifests, Role};
 use crate::image_set::Source;
 use crate::limits;
-use crate::oci::referrers::{SIMPLE_SIGNING, cosign_suffix};
+use crate::oci::referrers::{COSIGN_SIGNATURE, SIMPLE_SIGNING, cosign_suffix};
 use crate::oci::{Descriptor, Reference, keep_tag};
 use crate::openpgp::{self, Keyring};
 use crate::text::shown;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use std::collections::{BTreeMap, BTreeSet};
-
-/// Where cosign puts the signature of a layer's bytes.
-const SIGNATURE: &str = "dev.cosignproject.cosign/signature";
 
 /// Gives the bytes of a signature's payload: of which image of a set, and how its manifest describes it; why not, for people.
 pub type FetchPayload<'a> = dyn Fn(&Image, &Descriptor) -> Result<Vec<u8>, String> + 'a;
@@ -195,7 +192,7 @@ impl Bench<'_> {
         let mut why = Vec::new();
         for (image, layer) in self.signatures(of, digest).take(limits::IMAGE_SIGNATURES) {
             let one = || -> Result<(), String> {
-                let signature = layer.annotations.get(SIGNATURE).and_then(|text| BASE64.decode(text.trim()).ok());
+                let signature = layer.annotations.get(COSIGN_SIGNATURE).and_then(|text| BASE64.decode(text.trim()).ok());
                 let signature = signature.ok_or("a signature without its annotation")?;
                 let bytes = (self.evidence.payload)(image, layer)?;
                 if bytes.len() as u64 != layer.size || Digest::sha256(&bytes) != layer.digest {

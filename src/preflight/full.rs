@@ -112,10 +112,11 @@ impl Trials<'_> {
             self.read_back(&tag, &both.digest());
         }
         self.sparse(first, seed);
-        let referrers = self.repository.has_referrers_api(&first.digest());
+        // As what was pushed is asked for: whatever is no list means that there is no such API.
+        let referrers = self.repository.referrers(&first.digest());
         match self.tried(Trial::Referrers, referrers) {
-            Some(true) => self.findings.fine(Trial::Referrers, "the referrers API is there"),
-            Some(false) => self.findings.fine(Trial::Referrers, "no referrers API; signatures and the like are found by their tags"),
+            Some(Some(_)) => self.findings.fine(Trial::Referrers, "the referrers API is there"),
+            Some(None) => self.findings.fine(Trial::Referrers, "no referrers API; signatures and the like are found by their tags"),
             None => {}
         }
     }

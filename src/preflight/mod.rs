@@ -121,16 +121,16 @@ impl Findings {
     }
 }
 
-/// What costs a few small requests and leaves nothing: the way there, the clocks, and for each repository whether an upload can be
-/// opened and where it is sent.
-pub fn short(repositories: &[Repository]) -> Findings {
+/// What costs a few small requests and leaves nothing: the way there, the clocks, and for repositories of each project whether an upload
+/// can be opened and where it is sent. After the first that cannot be pushed to, the rest of its project is not asked for.
+pub fn short(projects: &[Vec<Repository>]) -> Findings {
     let mut findings = Findings::default();
-    let Some(first) = repositories.first() else { return findings };
+    let Some(first) = projects.iter().flatten().next() else { return findings };
     if !greet(first, &mut findings) {
         return findings;
     }
-    for repository in repositories {
-        push(repository, &mut findings);
+    for project in projects {
+        project.iter().all(|repository| push(repository, &mut findings));
     }
     findings
 }

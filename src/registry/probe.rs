@@ -8,11 +8,8 @@ use super::location;
 use super::request::Call;
 use super::session::{Session, cancel};
 use super::software::{self, Software};
-use crate::digest::Digest;
-use crate::limits;
-use crate::oci::media;
 use reqwest::Method;
-use reqwest::header::{CONTENT_TYPE, DATE};
+use reqwest::header::DATE;
 use std::sync::atomic::Ordering;
 use std::time::SystemTime;
 
@@ -91,38 +88,6 @@ impl Repository {
     /// The largest body that passed once one was refused as too large (413); none while all passed.
     pub fn body_limit(&self) -> Option<u64> {
         Some(self.host.body_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
-    }
-
-    /// True when the registry has the referrers API (distribution specification 1.1): a 200 of this host whose type is an index.
-    /// Whatever else comes (404, redirects elsewhere, HTML) means that it has not.
-    ///
-    /// # Errors
-    /// Unreachable, interrupted, still failing after all tries.
-    pub fn has_referrers_api(&self, digest: &Digest) -> Result<bool, Error> {
-        self.wait(async {
-            let core = &self.shared.core;
-            let target = self.target(digest);
-            let url = self.host.enter(core).await?.url(&target, &self.path(&format!("referrers/{digest}")))?;
-            let call = Call::new(Method::GET, url, target.clone(), Asked::Tags, core).scopes(self.pull());
-            let reply = match core.request(&self.host, call, &[200]).await {
-                Ok(reply) => reply,
-                Err(
-                    error @ (Error::Unreachable { .. }
-                    | Error::Stalled { .. }
-                    | Error::Cancelled
-                    | Error::RateLimited { .. }
-                    | Error::Server { .. }),
-                ) => {
-                    return Err(error);
-                }
-                Err(_) => return Ok(false),
-            };
-            let kind = reply.header(CONTENT_TYPE).unwrap_or_default();
-            let index = kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case(media::OCI_INDEX));
-            let own = reply.from.is_none();
-            let body = reply.body(core, &target, limits::LIST_BYTES).await?;
-            Ok(index && own && serde_json::from_slice::<serde_json::Value>(&body).is_ok_and(|list| list.get("manifests").is_some()))
-        })
     }
 }
 

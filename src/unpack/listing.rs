@@ -5,12 +5,14 @@
 //! completed, written and read again, and what was written is looked at once more when all the others are: another host may have read
 //! it before, and written its own over it. Whoever is done before the other writes loses its entry all the same, until its next run.
 
+use super::beside::{self, is_shared};
 use super::board::Phase;
 use super::error::{ImageError, UnpackError};
 use super::probe::trouble;
 use super::run::Run;
 use super::target::{PutAs, Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
+use crate::format::SkippedTag;
 use crate::oci::media;
 use crate::oci::referrers::{Attached, fallback_tag, listed, merged, read_list};
 use crate::parallel::ask_all;
@@ -31,6 +33,8 @@ pub(crate) struct Arrival<'a> {
     pub subject: Digest,
     /// Type and bytes of its root.
     pub document: (&'a str, Vec<u8>),
+    /// Cosign's tag, which holds what others signed as well and stays theirs.
+    pub shared: Option<&'a str>,
 }
 
 /// What refers to one manifest in one repository.
@@ -42,7 +46,7 @@ struct Listing {
 }
 
 /// How a question about a list ended.
-enum Answer {
+pub(super) enum Answer {
     Listed,
     /// By an index that was written for it.
     Written,
@@ -65,6 +69,11 @@ pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]
         listings.iter().zip(&mut answers).filter(|(_, answer)| matches!(answer, Ok(Answer::Written))).unzip();
     let looked = ask_all(threads, &written, ask)?;
     slots.into_iter().zip(looked).for_each(|(slot, answer)| *slot = answer);
+    let shared: Vec<(&Arrival<'_>, &str)> = arrivals.iter().filter_map(|arrival| Some((arrival, arrival.shared?))).collect();
+    let added = ask_all(threads, &shared, |(arrival, tag)| match beside::add(target, arrival.place, tag, &arrival.document.1) {
+        Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{tag}", arrival.place), error)),
+        other => Ok(other),
+    })?;
     target.settle_tags().map_err(|error| trouble(target.name(), error))?;
     let unlisted = |(listing, answer): (&Listing, Result<Answer, TargetError>)| {
         let Listing { place, subject, referrers } = listing;
@@ -75,7 +84,16 @@ pub(crate) fn list(target: &dyn Target, threads: usize, arrivals: &[Arrival<'_>]
         };
         referrers.iter().map(|(image, _)| (*image, error.clone())).collect()
     };
-    Ok(listings.iter().zip(answers).flat_map(unlisted).collect())
+    let not_added = |((arrival, tag), answer): (&(&Arrival<'_>, &str), Result<Answer, TargetError>)| {
+        let error = match answer {
+            Ok(Answer::Listed | Answer::Written) => return None,
+            Ok(Answer::Not(why)) => TargetError::new(TargetTrouble::Refused, why),
+            Err(error) => error,
+        };
+        Some((arrival.image, ImageError::Target { subject: format!("{}:{tag}", arrival.place), error: Arc::new(error) }))
+    };
+    let lost = shared.iter().zip(added).filter_map(not_added);
+    Ok(listings.iter().zip(answers).flat_map(unlisted).chain(lost).collect())
 }
 
 fn listings(arrivals: &[Arrival<'_>]) -> Vec<Listing> {
@@ -117,7 +135,11 @@ impl Run<'_> {
             .filter_map(|(at, image)| {
                 let of = self.plan.images.get(image.planned).and_then(|planned| self.catalog.contents.images.get(planned.image))?;
                 let document = self.catalog.document(&of.root.digest)?;
-                Some(Arrival { image: at, place: places.get(image.repo)?, subject: of.subject?, document })
+                let (subject, planned) = (of.subject?, self.plan.images.get(image.planned)?);
+                let skipped = |s: &SkippedTag| s.repository == planned.repository && s.tag == of.tag;
+                let stays = planned.tag != of.tag && is_shared(&of.tag, &subject) && !self.plan.skipped_tags.iter().any(skipped);
+                let shared = stays.then_some(of.tag.as_str());
+                Some(Arrival { image: at, place: places.get(image.repo)?, subject, document, shared })
             })
             .collect();
         drop(state);
@@ -205,7 +227,7 @@ mod tests {
     /// Lists one referrer; gives how many could not be.
     fn bring(registry: &Registry, name: &str) -> usize {
         let document = (media::OCI_MANIFEST, referrer(name));
-        list(registry, 2, &[Arrival { image: 0, place: PLACE, subject: subject(), document }]).unwrap().len()
+        list(registry, 2, &[Arrival { image: 0, place: PLACE, subject: subject(), document, shared: None }]).unwrap().len()
     }
 
     fn put(registry: &Registry, list: &[u8]) {

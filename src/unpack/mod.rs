@@ -11,6 +11,7 @@
 #![deny(clippy::indexing_slicing)]
 
 mod adapters;
+mod beside;
 mod board;
 mod catalog;
 mod direct;
@@ -34,6 +35,7 @@ mod work;
 
 use crate::parallel;
 pub use adapters::RegistryTarget;
+pub(crate) use beside::is_shared;
 pub(crate) use catalog::Catalog;
 pub use error::{Damage, ImageError, UnpackError};
 pub use layout_target::LayoutTarget;

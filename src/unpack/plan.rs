@@ -170,10 +170,11 @@ pub fn plan(setting: &Setting<'_>, ledger: &Ledger) -> Result<UnpackPlan, Unpack
     let set = setting.set();
     ledger.judge(&set, setting.options.first)?;
     let catalog = Catalog::new(setting.media.contents())?;
-    let wanted = wanted(setting, &catalog)?;
+    let mut wanted = wanted(setting, &catalog)?;
     refuse_collisions(&catalog, &wanted)?;
     let probe = Probe { target: setting.target, threads: setting.options.probes, progress: setting.progress, strikes: AtomicU32::new(0) };
     let mut found = probe.find(&catalog, &wanted)?;
+    probe.give_way(&catalog, &mut wanted, &mut found)?;
     let (tags, skipped_tags) = tags(&set, ledger, &wanted, &found);
     probe.tags(wanted.iter().zip(&tags).filter(|(w, tag)| **tag != w.image.tag).map(|(w, tag)| (w, tag.clone())), &mut found)?;
     let images: Vec<PlannedImage> = wanted.iter().zip(tags).map(|(w, tag)| planned_image(&catalog, w, tag, &found)).collect();

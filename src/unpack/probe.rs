@@ -144,7 +144,11 @@ impl Probe<'_> {
         }
     }
 
-    fn ask<T: Sync, R: Send>(&self, items: &[T], ask: impl Fn(&T) -> Result<R, UnpackError> + Sync) -> Result<Vec<R>, UnpackError> {
+    pub(super) fn ask<T: Sync, R: Send>(
+        &self,
+        items: &[T],
+        ask: impl Fn(&T) -> Result<R, UnpackError> + Sync,
+    ) -> Result<Vec<R>, UnpackError> {
         ask_all(self.threads, items, |item| if self.progress.cancelled() { Err(UnpackError::Interrupted) } else { ask(item) })
     }
 }

@@ -147,6 +147,33 @@ fn projects_are_made_when_asked_for() {
     look(&user, &format!("{}/ocp", server.host()), more).refused(21, "LOGIN_REFUSED", &["project: ", "$oauthtoken"]);
 }
 
+/// What pack and unpack take for the lack of the referrers API is one here as well, and no failure.
+#[test]
+fn a_registry_without_the_referrers_api_does_not_fail_for_it() {
+    let away = Fault::Status(303, vec![("location", "http://127.0.0.1:1/login".into())], String::new());
+    for lie in [away, Fault::Status(501, vec![], error("UNSUPPORTED"))] {
+        let server = Lying::start(Guard::Open);
+        server.lie("GET", "/referrers/", 1000, lie);
+        let report = look(&User::new(), &server.host(), "--json").expect(0).json();
+        assert_eq!(trial(&report, "referrers").0, "ok", "{report:#}");
+        assert!(report["trials"].to_string().contains("no referrers API"), "{report:#}");
+    }
+}
+
+/// `unpack` makes no projects: what it says is the command that does.
+#[test]
+fn a_missing_project_is_told_with_the_command_that_makes_it() {
+    let (outside, server) = (Outside::new(), Lying::start(Guard::Harbor));
+    let (set, home, user) = (outside.set(), outside.inside(), User::new());
+    auth_file(&user, &server.host(), "alice:secret");
+    let (to, auth) = (format!("{}/team", server.host()), user.at("auth.json"));
+    let words = ["unpack", set.to_str().unwrap(), "--to", &to, "--first", "--preflight-above", "0", "--authfile", auth.to_str().unwrap()];
+    let command = format!("preflight --to {to} --create-projects");
+    home.run(&words).exits(21).says(&["push: ", &format!("`sealift {command}`")]);
+    user.run(&format!("{command} --authfile auth.json")).expect(0);
+    home.run(&words).exits(0);
+}
+
 #[test]
 fn a_long_push_is_looked_at_first() {
     let outside = Outside::new();

@@ -5,6 +5,7 @@ use crate::support::lying::{Fault, Guard, Lying, error};
 use crate::support::run::User;
 use crate::support::servers::{DockerRegistry, Options};
 use sealift::digest::Digest;
+use sealift::registry::ManifestRef;
 use serde_json::{Value, json};
 
 const INTOTO: &str = "application/vnd.in-toto+json";
@@ -127,6 +128,58 @@ fn a_layout_shows_them_to_the_next_pack() {
     assert!(names.contains(&format!("team/app:sha256-{}", world.app.hex()).as_str()), "{names:?}");
     let again = user.run("plan oci:LAYOUT:1 oci:LAYOUT:2 --json").expect(0).json();
     assert_eq!((&again["referrers"][0], &again["referrers"][1]), (&json!(3), &json!(2)));
+}
+
+/// The signatures under a tag of cosign's.
+fn signed(target: &Shelf, tag: &str) -> Vec<String> {
+    let found = target.repository.manifest(&ManifestRef::Tag(tag.into())).unwrap();
+    let document: Value = serde_json::from_slice(&found.bytes).unwrap();
+    let layers = document["layers"].as_array().unwrap();
+    layers.iter().map(|layer| layer["annotations"]["dev.cosignproject.cosign/signature"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Who lets only images run that the site has signed as well signs them in its own registry, into the same manifest, as cosign does.
+/// The next set must not take these signatures away.
+#[test]
+fn what_was_signed_at_the_target_stays() {
+    let (Some(target), source, user) =
+        (DockerRegistry::start(Options { delete: true, ..Options::default() }), Lying::start(Guard::Open), User::with_key())
+    else {
+        return;
+    };
+    let world = lay_out(&Shelf::new(&source.host(), "team/app"), false);
+    pack(&user, &source.host(), "").expect(0);
+    let (shelf, to) = (Shelf::new(&target.host(), "inner/team/app"), format!("{}/inner", target.host()));
+    unpack(&user, &to).expect(0);
+    let (tag, upstream) = world.tags[0].clone();
+    assert_eq!(signed(&shelf, &tag), ["bm90IGEgcmVhbCBvbmU="]);
+
+    // The site adds its own, and the same set comes once more.
+    let payload = payload("x", &world.app);
+    let both = shelf.cosign_all(&world.app, "sig", &[(&payload, "bm90IGEgcmVhbCBvbmU="), (&payload, "b3VyIG93bg==")]);
+    let check = || user.run(&format!("check --to {to} --dest-tls-verify=false"));
+    check().expect(0);
+    let report = unpack(&user, &to).expect(0).json();
+    assert_eq!(report["sets"][0]["referrers"], json!({"in": 5, "of": 5}));
+    assert_eq!(shelf.tag(&tag), Some(digest(&both)), "it holds everything: nothing is written");
+    assert_eq!(shelf.tag(&format!("keep.sha256-{}", upstream.hex())), Some(upstream), "what was carried is there as it was");
+    check().expect(0);
+
+    // The site signed before the set came: what is lacking is added behind its own.
+    shelf.cosign(&world.app, "sig", &payload, "b3VyIG93bg==");
+    unpack(&user, &to).expect(0);
+    assert_eq!(signed(&shelf, &tag), ["b3VyIG93bg==", "bm90IGEgcmVhbCBvbmU="]);
+    let completed = shelf.tag(&tag).unwrap();
+    assert!(shelf.holds(&completed));
+    unpack(&user, &to).expect(0);
+    assert_eq!(shelf.tag(&tag), Some(completed), "and once is enough");
+    check().expect(0);
+
+    // The same on the short road.
+    shelf.cosign(&world.app, "sig", &payload, "b3VyIG93bg==");
+    let mirror = format!("mirror {0}/team/app:1 --to {to} --src-tls-verify=false --dest-tls-verify=false", source.host());
+    user.run(&mirror).expect(0);
+    assert_eq!(signed(&shelf, &tag), ["b3VyIG93bg==", "bm90IGEgcmVhbCBvbmU="]);
 }
 
 #[test]

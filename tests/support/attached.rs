@@ -81,11 +81,21 @@ impl Shelf {
 
     /// What cosign would push: layers with a payload and its signature.
     pub fn cosign(&self, subject: &Digest, suffix: &str, payload: &[u8], signature: &str) -> Value {
-        let mut layer = self.blob(SIMPLE_SIGNING, payload);
-        layer["annotations"] = json!({"dev.cosignproject.cosign/signature": signature});
-        let config = json!({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]}});
+        self.cosign_all(subject, suffix, &[(payload, signature)])
+    }
+
+    /// The same of several hands, which all lie in one manifest.
+    pub fn cosign_all(&self, subject: &Digest, suffix: &str, signed: &[(&[u8], &str)]) -> Value {
+        let layer = |(payload, signature): &(&[u8], &str)| {
+            let mut layer = self.blob(SIMPLE_SIGNING, payload);
+            layer["annotations"] = json!({"dev.cosignproject.cosign/signature": signature});
+            layer
+        };
+        let layers: Vec<Value> = signed.iter().map(layer).collect();
+        let ids: Vec<&Value> = layers.iter().map(|layer| &layer["digest"]).collect();
+        let config = json!({"architecture": "", "os": "", "config": {}, "rootfs": {"type": "layers", "diff_ids": ids}});
         let config = self.blob(media::OCI_CONFIG, config.to_string().as_bytes());
-        let document = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": [layer]});
+        let document = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "config": config, "layers": layers});
         self.manifest(&document, Some(&format!("sha256-{}.{suffix}", subject.hex())))
     }
 

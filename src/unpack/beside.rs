@@ -1,0 +1,90 @@
+//! Signatures that somebody made at the target.
+//!
+//! Who signs an image that is signed already adds to the manifest under cosign's tag. So the tag belongs to everybody, as the index of
+//! referrers does: where it holds what the set does not, the set's manifest is kept under a tag of its own, and what the tag lacks is
+//! added to what is there. Written over, the signatures by which a site lets its images run would be lost without a word.
+
+use super::UnpackError;
+use super::catalog::Catalog;
+use super::listing::Answer;
+use super::probe::{Found, Probe, Wanted, trouble};
+use super::target::{PutAs, Target, TargetError};
+use crate::digest::Digest;
+use crate::limits;
+use crate::oci::referrers::{completed, cosign_suffix, says_more};
+use crate::oci::{Descriptor, Kind, Manifest, keep_tag};
+use crate::progress::Level;
+use std::io::{Cursor, Read};
+
+/// Others may sign at the same time; who loses three times in a row gives up.
+const ROUNDS: u32 = 3;
+
+/// Whether somebody may add to what lies under this tag. An SBOM is replaced.
+pub(crate) fn is_shared(tag: &str, subject: &Digest) -> bool {
+    matches!(cosign_suffix(tag, subject), Some("sig" | "att"))
+}
+
+impl Probe<'_> {
+    /// Lets the tags that hold signatures of others stay: what would have been written over them is called by its digest.
+    ///
+    /// # Errors
+    /// What ends a run.
+    pub fn give_way(&self, catalog: &Catalog<'_>, wanted: &mut [Wanted], found: &mut Found) -> Result<(), UnpackError> {
+        let other = |w: &Wanted| {
+            let shared = w.image.subject.is_some_and(|subject| is_shared(&w.image.tag, &subject));
+            let now = found.tags.get(&(w.image.repository.clone(), w.image.tag.clone()));
+            now.copied().filter(|now| shared && *now != w.image.root.digest)
+        };
+        let asked: Vec<(usize, &Wanted, Digest)> = wanted.iter().enumerate().filter_map(|(at, w)| Some((at, w, other(w)?))).collect();
+        let answers = self.ask(&asked, |(_, w, now)| {
+            let Some((_, ours)) = catalog.document(&w.image.root.digest) else { return Ok(false) };
+            match self.target.manifest(&w.place, now) {
+                Ok(theirs) => Ok(theirs.is_some_and(|theirs| says_more(&theirs, &ours))),
+                Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", w.place, w.image.tag), error)),
+                // What cannot be read holds nothing that could be kept.
+                Err(_) => Ok(false),
+            }
+        })?;
+        let stay: Vec<usize> = asked.iter().zip(answers).filter(|(_, stays)| *stays).map(|((at, ..), _)| *at).collect();
+        if stay.is_empty() {
+            return Ok(());
+        }
+        for at in &stay {
+            if let Some(w) = wanted.get_mut(*at) {
+                w.image.tag = keep_tag(&w.image.root.digest);
+            }
+        }
+        let line = format!("signatures made at the target stay; tags that are added to and not replaced: {}", stay.len());
+        self.progress.say(Level::Info, &line);
+        self.tags(stay.iter().filter_map(|at| wanted.get(*at)).map(|w| (w, w.image.tag.clone())), found)
+    }
+}
+
+/// Adds to what lies under a cosign tag what it lacks of `ours`, whose layers are in the repository.
+pub(super) fn add(target: &dyn Target, place: &str, tag: &str, ours: &[u8]) -> Result<Answer, TargetError> {
+    for _ in 0..ROUNDS {
+        let Some(theirs) = target.tagged_manifest(place, tag)? else { return Ok(Answer::Not(format!("the tag {tag} is gone"))) };
+        let Ok(Manifest { kind: Kind::Image { config, .. }, media_type, .. }) = Manifest::parse(&theirs, None) else {
+            return Ok(Answer::Not(format!("the tag {tag} is taken by something that holds no signatures")));
+        };
+        let counted = read(target, place, &config)?;
+        match completed(&theirs, &counted, ours) {
+            Ok(None) => return Ok(Answer::Listed),
+            Ok(Some(more)) => {
+                let config = Descriptor::new(config.media_type, Digest::sha256(&more.config), more.config.len() as u64);
+                target.put_blob(place, &config, &mut || Ok(Box::new(Cursor::new(more.config.clone()))))?;
+                target.put_manifest(place, PutAs::Tag(tag), &media_type, &more.manifest)?;
+            }
+            Err(why) => return Ok(Answer::Not(format!("nothing can be added to the tag {tag}: {why}"))),
+        }
+    }
+    Ok(Answer::Not(format!("the tag {tag} does not stay as it was written: something else changes it")))
+}
+
+/// A configuration. It only counts what is there: one that is too large to do so is left as it is by who signs next.
+fn read(target: &dyn Target, place: &str, config: &Descriptor) -> Result<Vec<u8>, TargetError> {
+    let mut bytes = Vec::new();
+    let read = target.open_blob(place, config)?.take(limits::IMAGE_CONFIG_BYTES).read_to_end(&mut bytes);
+    read.map_err(|error| TargetError::new(super::TargetTrouble::Failing, error))?;
+    Ok(bytes)
+}
