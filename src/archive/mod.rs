@@ -8,9 +8,10 @@ mod parts;
 mod places;
 mod proven;
 mod reader;
+mod turns;
 mod writer;
 
-pub use blob_reader::BlobReader;
+pub use blob_reader::{BlobReader, Decoders};
 pub use error::{Damage, Error};
 pub use open::{OpenError, OpenSet, Remark, open};
 pub use parts::{Checked, PartId};
