@@ -200,7 +200,8 @@ mod tests {
         let d = turns.wait(11).hold('d');
         assert_eq!((b.with(|_| ()), c.with(|_| ()), d.with(|_| ())), (None, None, Some(())));
         drop((b, c, d));
-        assert_eq!((turns.inner().used, turns.inner().held.len()), (0, 0));
+        let inner = turns.inner();
+        assert_eq!((inner.used, inner.held.len()), (0, 0));
     }
 
     #[test]

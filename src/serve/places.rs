@@ -198,7 +198,8 @@ mod tests {
             let mut held: Vec<Option<Place>> = meters.iter().map(|meter| places.try_take(meter)).collect();
             assert!(held.iter().all(Option::is_some));
             let waits = |at: usize, seconds| meters[at].state().since = Instant::now().checked_sub(Duration::from_secs(seconds));
-            (waits(0, 100), waits(1, 200));
+            waits(0, 100);
+            waits(1, 200);
             let last = Meter::new();
             assert!(places.try_take(&last).is_none());
             let (place, ()) = tokio::join!(places.take(&last), async {
