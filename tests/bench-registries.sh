@@ -204,7 +204,7 @@ PY
     known() { awk -v k="$1:" '$1 == k {printf "%.1f", $2 / 1024}' "/proc/$pid/status"; }
     urls=()
     for ((i = 0; i < 200; i++)); do urls+=(-o /dev/null "http://127.0.0.1:$port/v2/small/0/blobs/sha256:${big[i % ${#big[@]}]}"); done
-    printf '\nresident MiB of the registry with 200 pulls of 64 MiB that lie compressed in a volume\n  before %s' "$(known VmRSS)"
+    printf '\nresident MiB of the registry with 200 pulls of 64 MiB that lie compressed in a volume\n  before %s\n' "$(known VmRSS)"
     for rate in 4M 1M; do
         took "decoders-$rate" curl -sf -Z --parallel-max 200 --limit-rate "$rate" "${urls[@]}"
         printf '  at %sB/s each: after %s (peak so far %s)\n' "$rate" "$(known VmRSS)" "$(known VmHWM)"
