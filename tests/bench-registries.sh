@@ -7,7 +7,7 @@
 #   SEALIFT                the binary to measure (else a release build is made)
 #   SEALIFT_BENCH_DIR      where to work (else /tmp): about 5 GB
 #   SEALIFT_BENCH_ROUNDS   rounds (3)
-#   SEALIFT_BENCH_ONLY     pull, large, small, memory or again: measure only that
+#   SEALIFT_BENCH_ONLY     pull, large, small, memory, decoders or again: measure only that
 set -euo pipefail
 me=bench
 source "$(dirname "${BASH_SOURCE[0]}")/bench-common.sh"
@@ -168,6 +168,48 @@ if wanted memory; then
     for ((round = 0; round < 3; round++)); do many; printf ', after %s (peak so far %s)' "$(known VmRSS)" "$(known VmHWM)"; done
     printf '\n'
     rm -rf "$run/large"
+fi
+
+if wanted decoders; then
+    # Words that compress to a quarter, in layers that no source compressed.
+    python3 - "$run/words" <<'PY'
+import hashlib, json, pathlib, random, sys
+folder, noise = pathlib.Path(sys.argv[1]), random.Random(1)
+blobs = folder / "blobs/sha256"
+blobs.mkdir(parents=True)
+def put(kind, content):
+    name = hashlib.sha256(content).hexdigest()
+    (blobs / name).write_bytes(content)
+    return {"mediaType": kind, "digest": f"sha256:{name}", "size": len(content)}
+words = [noise.randbytes(noise.randint(3, 9)).hex() for _ in range(20000)]
+def layer():
+    content = bytearray()
+    while len(content) < 64 << 20:
+        content += " ".join(noise.choices(words, k=20000)).encode()
+    return put("application/vnd.oci.image.layer.v1.tar", bytes(content[: 64 << 20]))
+layers = [layer() for _ in range(4)]
+config = put("application/vnd.oci.image.config.v1+json", b'{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]}}')
+kind = "application/vnd.oci.image.manifest.v1+json"
+manifest = put(kind, json.dumps({"schemaVersion": 2, "mediaType": kind, "config": config, "layers": layers}).encode())
+(folder / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+name = {"annotations": {"org.opencontainers.image.ref.name": "small/0:v1"}}
+(folder / "index.json").write_text(json.dumps({"schemaVersion": 2, "manifests": [manifest | name]}))
+PY
+    mapfile -t big < <(find "$run/words/blobs/sha256" -size +1M -printf '%f\n')
+    sealift_at "$run/words" --read-only
+    pack pack-words "$port" 1
+    port=$(free_port)
+    background "$SEALIFT" --quiet serve "$run/set" --plain-http --allow-anonymous pull --listen "127.0.0.1:$port"
+    await "$port"
+    known() { awk -v k="$1:" '$1 == k {printf "%.1f", $2 / 1024}' "/proc/$pid/status"; }
+    urls=()
+    for ((i = 0; i < 200; i++)); do urls+=(-o /dev/null "http://127.0.0.1:$port/v2/small/0/blobs/sha256:${big[i % ${#big[@]}]}"); done
+    printf '\nresident MiB of the registry with 200 pulls of 64 MiB that lie compressed in a volume\n  before %s\n' "$(known VmRSS)"
+    for rate in 4M 1M; do
+        took "decoders-$rate" curl -sf -Z --parallel-max 200 --limit-rate "$rate" "${urls[@]}"
+        printf '  at %sB/s each: after %s (peak so far %s)\n' "$rate" "$(known VmRSS)" "$(known VmHWM)"
+    done
+    rm -rf "$run/words" "$run/set"
 fi
 
 if wanted again; then

@@ -1,23 +1,55 @@
 //! One blob out of volumes from any offset: what a registry that serves from media needs.
 //!
 //! Only the blocks the wanted frames touch are read; each is compared before a byte of it is used ([`super::proven`]). One piece of a
-//! block is held at a time, and a decoder only for what is really compressed: hundreds of readers cost little.
+//! block is held at a time. What is really compressed needs a decoder as well, which holds megabytes; the readers take turns at those
+//! ([`Decoders`]). So hundreds of readers cost little, whatever they read.
 
-use super::error::Damage;
+use super::error::{Damage, Error};
 use super::open::OpenSet;
 use super::proven::{Digests, PIECE};
 use super::reader::Volume;
+use super::turns::{Length, Turn, Turns};
 use crate::codec::frame::{self, RawFrame};
 use crate::digest::Digest;
 use crate::format::{Frame, Part};
+use crate::fs::FsError;
 use sha2::Digest as _;
 use std::io::{self, BufRead, Read};
 use std::sync::Arc;
+use std::time::Duration;
+
+/// Memory for decoders, in bytes: some fifty of what `pack` compresses by itself (a window of 2 MiB), fifteen at its highest level.
+const DECODERS: u64 = 128 << 20;
+/// What a decoder holds beside its window: its tables, and a block as it comes in and as it goes out.
+const BESIDE_WINDOW: u64 = 512 << 10;
+/// A decoder that was taken is brought back to its place from the beginning of the frame. A hundred times as long it may stay there:
+/// where all are slow and many wait, half a core is spent on that.
+const TURN: Length = Length { least: Duration::from_millis(500), most: Duration::from_secs(10), times: 100 };
+
+type Decoder = Box<zstd::stream::read::Decoder<'static, Bytes>>;
+
+/// The decoders of all readers of a process, bounded by the memory they take together. Readers that find none free wait for their turn.
+#[derive(Clone)]
+pub struct Decoders(Arc<Turns<Decoder>>);
+
+impl Decoders {
+    /// None yet; at most 128 MiB of them.
+    pub fn new() -> Decoders {
+        Decoders(Turns::new(DECODERS, TURN))
+    }
+}
+
+impl Default for Decoders {
+    fn default() -> Decoders {
+        Decoders::new()
+    }
+}
 
 /// The plain bytes of a blob from an offset to its end. What comes out has passed the block table; the digest of the whole blob is
 /// for the caller ([`crate::blob::Verified`]).
 pub struct BlobReader {
     set: Arc<OpenSet>,
+    decoders: Decoders,
     digest: Digest,
     /// What is still to be read, the next last; so are the frames of each.
     pending: Vec<Part>,
@@ -40,7 +72,23 @@ enum Source {
         frame: RawFrame,
         room: usize,
     },
-    Compressed(Box<zstd::stream::read::Decoder<'static, Bytes>>),
+    Compressed(Folded),
+}
+
+/// A compressed frame, and the decoder of it while it is this reader's turn.
+struct Folded {
+    set: Arc<OpenSet>,
+    number: u32,
+    start: u64,
+    end: u64,
+    decoders: Decoders,
+    /// Memory of its decoder.
+    size: u64,
+    /// Plain bytes that were given or passed over.
+    at: u64,
+    /// Its bytes from the beginning, before they are first read.
+    fresh: Option<Bytes>,
+    turn: Option<Turn<Decoder>>,
 }
 
 impl OpenSet {
@@ -59,11 +107,11 @@ impl OpenSet {
 
     /// Opens a blob at an offset of its plain bytes. The frames before it are not read, only the one that holds it is decoded from
     /// its start.
-    pub fn blob_reader(self: &Arc<OpenSet>, blob: usize, offset: u64) -> Option<BlobReader> {
+    pub fn blob_reader(self: &Arc<OpenSet>, blob: usize, offset: u64, decoders: &Decoders) -> Option<BlobReader> {
         let blob = self.contents().blobs.get(blob)?;
         let (mut pending, skip) = from_offset(&blob.parts, offset);
         pending.iter_mut().for_each(|part| part.frames.reverse());
-        Some(BlobReader { set: self.clone(), digest: blob.digest, pending, current: None, skip })
+        Some(BlobReader { set: self.clone(), decoders: decoders.clone(), digest: blob.digest, pending, current: None, skip })
     }
 }
 
@@ -102,10 +150,9 @@ impl BlobReader {
             part.offset += next.size;
             break (part.volume, part.offset - next.size, next);
         };
-        let volume = self.set.volume(number).map_err(io::Error::other)?;
-        let path = volume.path().to_owned();
-        let bytes = Bytes { set: self.set.clone(), number, at: offset, end: offset + next.size, volume, block: None, piece: None };
-        let source = source(bytes, &next)?;
+        let bytes = Bytes::open(&self.set, number, offset, offset + next.size)?;
+        let path = bytes.volume.path().to_owned();
+        let source = source(bytes, &next, &self.decoders)?;
         self.current = Some(Current { source, path, offset, left: next.plain });
         Ok(true)
     }
@@ -117,7 +164,8 @@ impl BlobReader {
             |current: &Current, why: String| Damage::Frame { path: current.path.clone(), offset: current.offset, digest, why }.into_io();
         let n = match current.source.read(buf) {
             Ok(n) => n,
-            Err(e) if Damage::of(&e).is_some() => return Err(e),
+            // The medium says so, not the content.
+            Err(e) if Damage::of(&e).is_some() || FsError::of(&e).is_some() => return Err(e),
             Err(e) => return Err(wrong(current, e.to_string())),
         };
         if n as u64 > current.left || (n == 0 && current.left > 0) {
@@ -132,8 +180,8 @@ impl BlobReader {
 }
 
 /// How a frame is read.
-fn source(mut bytes: Bytes, frame: &Frame) -> io::Result<Source> {
-    let start = bytes.at;
+fn source(mut bytes: Bytes, frame: &Frame, decoders: &Decoders) -> io::Result<Source> {
+    let (start, end, number, set) = (bytes.at, bytes.end, bytes.number, bytes.set.clone());
     if frame.size == frame::raw_size(frame.plain) && u32::try_from(frame.plain).is_ok() {
         let (raw, header) = RawFrame::begin(frame.plain);
         let mut found = [0; 10];
@@ -143,7 +191,39 @@ fn source(mut bytes: Bytes, frame: &Frame) -> io::Result<Source> {
         }
         bytes.at = start;
     }
-    Ok(Source::Compressed(Box::new(frame::decoder(bytes)?)))
+    // A window that cannot be told is refused by the decoder.
+    let size = frame::window(bytes.fill_buf()?).unwrap_or(0).saturating_add(BESIDE_WINDOW);
+    Ok(Source::Compressed(Folded { set, number, start, end, decoders: decoders.clone(), size, at: 0, fresh: Some(bytes), turn: None }))
+}
+
+impl Folded {
+    /// Waits for its turn, brings a decoder to where this one is, and reads from there.
+    fn again(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        // The one that was taken from it.
+        self.turn = None;
+        let room = self.decoders.0.wait(self.size);
+        let bytes = match self.fresh.take() {
+            Some(bytes) => bytes,
+            None => Bytes::open(&self.set, self.number, self.start, self.end)?,
+        };
+        let mut decoder = Box::new(frame::decoder(bytes)?);
+        let passed = io::copy(&mut (&mut decoder).take(self.at), &mut io::sink())?;
+        if passed < self.at {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        let n = decoder.read(buf)?;
+        self.turn = Some(room.hold(decoder));
+        Ok(n)
+    }
+}
+
+impl Read for Folded {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.turn.as_ref().and_then(|turn| turn.with(|decoder| decoder.read(buf)));
+        let n = read.unwrap_or_else(|| self.again(buf))?;
+        self.at += n as u64;
+        Ok(n)
+    }
 }
 
 impl Source {
@@ -155,6 +235,10 @@ impl Source {
                 bytes.at += size;
                 plain
             }
+            Source::Compressed(folded) if folded.turn.is_none() => {
+                folded.at += skip;
+                skip
+            }
             _ => 0,
         }
     }
@@ -163,7 +247,7 @@ impl Source {
 impl Read for Source {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let (bytes, frame, room) = match self {
-            Source::Compressed(decoder) => return decoder.read(buf),
+            Source::Compressed(folded) => return folded.read(buf),
             Source::Raw { bytes, frame, room } => (bytes, frame, room),
         };
         if *room == 0 {
@@ -224,6 +308,15 @@ struct Bytes {
 }
 
 impl Bytes {
+    /// From `at` to `end` of a volume.
+    fn open(set: &Arc<OpenSet>, number: u32, at: u64, end: u64) -> io::Result<Bytes> {
+        let volume = set.volume(number).map_err(|e| match e {
+            Error::Fs(e) => e.into_io(),
+            other => io::Error::other(other),
+        })?;
+        Ok(Bytes { set: set.clone(), number, at, end, volume, block: None, piece: None })
+    }
+
     /// Reads the piece that `at` is in.
     fn load(&mut self) -> Result<(), Damage> {
         let wanted = (self.at / self.volume.block_size) as usize;

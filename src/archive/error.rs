@@ -2,10 +2,61 @@
 
 use crate::codec::frame::CodecError;
 use crate::digest::Digest;
-use crate::format::FormatError;
+use crate::format::{FormatError, SetName};
 use crate::fs::FsError;
+use crate::limits;
+use crate::sign::VerifyError;
+use crate::text::counted;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
+
+/// Why no set could be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A file operation failed.
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    /// No index anywhere.
+    #[error("there is no set in {}", list(.0))]
+    NoSet(Vec<PathBuf>),
+    /// No index anywhere, but volumes.
+    #[error("{} in {}, but no index", lying(.volumes), list(.paths))]
+    NoIndex {
+        /// Where was looked.
+        paths: Vec<PathBuf>,
+        /// How many volumes lie there, by the set their names tell.
+        volumes: BTreeMap<SetName, usize>,
+    },
+    /// More indexes than anybody carries.
+    #[error("more than {} indexes lie in {}", limits::CANDIDATE_INDEXES, list(.0))]
+    TooMany(Vec<PathBuf>),
+    /// An index is not accepted.
+    #[error("{}: {source}", .path.display())]
+    NotVerified {
+        /// The index.
+        path: PathBuf,
+        /// Why.
+        source: VerifyError<FormatError>,
+    },
+    /// Neither copy of the contents is what the index says.
+    #[error("neither copy of the contents document can be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Contents(Vec<Error>),
+}
+
+fn list(paths: &[PathBuf]) -> String {
+    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
+}
+
+/// The first few sets, and how many more.
+fn lying(volumes: &BTreeMap<SetName, usize>) -> String {
+    let mut told: Vec<String> = volumes.iter().take(5).map(|(set, count)| format!("{} of {set}", counted(*count, "volume"))).collect();
+    if volumes.len() > told.len() {
+        told.push(format!("volumes of {}", counted(volumes.len() - told.len(), "other set")));
+    }
+    let one = matches!(volumes.values().collect::<Vec<_>>()[..], [1]);
+    format!("{} {}", told.join(", "), if one { "lies" } else { "lie" })
+}
 
 /// Failures around volumes and documents of a set.
 #[derive(Debug, thiserror::Error)]

@@ -2,68 +2,21 @@
 //!
 //! Folders may hold anything: several sets, foreign files, traps. Names find candidates, signatures and digests decide.
 
-use super::error::{Damage, Error};
+use super::at_hand::{AtHand, share_out, volume_with};
+use super::error::{Damage, Error, OpenError};
 use super::places::{Place, is_meant, look, parent, volumes_by_name};
-use super::proven::{Digests, Proven};
+use super::proven::Proven;
 use super::reader::Volume;
 use crate::codec::frame;
 use crate::digest::Digest;
-use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName, VolumeRef, volume};
+use crate::format::{Contents, FileKind, FormatError, Index, Manifests, SetName};
 use crate::fs::{Dir, FsError};
 use crate::limits;
 use crate::sign::{Namespace, Trust, Verified, VerifyError, verify};
-use crate::text::counted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-
-/// Why no set could be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A file operation failed.
-    #[error(transparent)]
-    Fs(#[from] FsError),
-    /// No index anywhere.
-    #[error("there is no set in {}", list(.0))]
-    NoSet(Vec<PathBuf>),
-    /// No index anywhere, but volumes.
-    #[error("{} in {}, but no index", lying(.volumes), list(.paths))]
-    NoIndex {
-        /// Where was looked.
-        paths: Vec<PathBuf>,
-        /// How many volumes lie there, by the set their names tell.
-        volumes: BTreeMap<SetName, usize>,
-    },
-    /// More indexes than anybody carries.
-    #[error("more than {} indexes lie in {}", limits::CANDIDATE_INDEXES, list(.0))]
-    TooMany(Vec<PathBuf>),
-    /// An index is not accepted.
-    #[error("{}: {source}", .path.display())]
-    NotVerified {
-        /// The index.
-        path: PathBuf,
-        /// Why.
-        source: VerifyError<FormatError>,
-    },
-    /// Neither copy of the contents is what the index says.
-    #[error("neither copy of the contents document can be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Contents(Vec<Error>),
-}
-
-fn list(paths: &[PathBuf]) -> String {
-    paths.iter().map(|p| p.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// The first few sets, and how many more.
-fn lying(volumes: &BTreeMap<SetName, usize>) -> String {
-    let mut told: Vec<String> = volumes.iter().take(5).map(|(set, count)| format!("{} of {set}", counted(*count, "volume"))).collect();
-    if volumes.len() > told.len() {
-        told.push(format!("volumes of {}", counted(volumes.len() - told.len(), "other set")));
-    }
-    let one = matches!(volumes.values().collect::<Vec<_>>()[..], [1]);
-    format!("{} {}", told.join(", "), if one { "lies" } else { "lie" })
-}
 
 /// Something odd about the media that does not stop the work.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,10 +54,7 @@ pub struct OpenSet {
     name: SetName,
     contents: Contents,
     contents_path: PathBuf,
-    /// Volumes whose first block is right.
-    right: BTreeSet<u32>,
-    volumes: BTreeMap<u32, (Dir, String)>,
-    numbers: BTreeSet<u32>,
+    pub(super) at_hand: AtHand,
     folders: Vec<Dir>,
     remarks: Vec<Remark>,
     manifests: OnceLock<Manifests>,
@@ -127,9 +77,7 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
         }
     }
     let best = share_out(&mut sets);
-    let meant = |set: &OpenSet| {
-        is_meant(&set.name, &places) || set.volumes.keys().any(|number| set.claim(*number) == best.get(&set.file(*number)).copied())
-    };
+    let meant = |set: &OpenSet| is_meant(&set.name, &places) || best.is_of(set);
     if sets.iter().any(meant) {
         sets.retain(meant);
         // What is wrong with a set that merely lies beside a named volume is nobody's trouble.
@@ -153,30 +101,6 @@ pub fn open(paths: &[PathBuf], trust: &Trust, now: u64) -> Result<Vec<OpenSet>, 
     sets.sort_by_key(|set| (set.index.stream.clone(), set.index.sequence));
     Ok(sets)
 }
-
-/// Sets that were packed by one plan have volumes with equal tags, so that one file may seem a damaged volume of the other: it goes to
-/// the set it fits best. Gives the best claim on each file.
-fn share_out(sets: &mut [OpenSet]) -> BTreeMap<PathBuf, Claim> {
-    let mut best: BTreeMap<PathBuf, Claim> = BTreeMap::new();
-    for set in sets.iter() {
-        for (number, claim) in set.volumes.keys().filter_map(|number| Some((number, set.claim(*number)?))) {
-            let known = best.entry(set.file(*number)).or_insert(claim);
-            *known = claim.max(*known);
-        }
-    }
-    for set in sets {
-        let loses = |number: &u32| !set.right.contains(number) && set.claim(*number) < best.get(&set.file(*number)).copied();
-        let lost: Vec<u32> = set.numbers.iter().copied().filter(loses).collect();
-        for number in lost {
-            set.volumes.remove(&number);
-            set.numbers.remove(&number);
-        }
-    }
-    best
-}
-
-/// How well a file fits a set: whether its first block is right, and whether it has a name of the set.
-type Claim = (bool, bool);
 
 /// The sets whose indexes lie in the places.
 fn candidates(paths: &[PathBuf], places: &[Place]) -> Result<BTreeSet<SetName>, OpenError> {
@@ -285,19 +209,14 @@ fn read_signatures(name: &SetName, places: &[Place]) -> Result<Vec<Vec<u8>>, Ope
 fn complete(name: &SetName, index: Verified<Index>, places: &[Place]) -> Result<OpenSet, OpenError> {
     let mut remarks = Vec::new();
     let (contents, contents_path) = read_contents(name, &index, places, &mut remarks)?;
-    let found = find_volumes(name, &index, places, &mut remarks);
-    let right = found.iter().filter(|(_, (.., right))| *right).map(|(number, _)| *number).collect();
-    let volumes: BTreeMap<u32, (Dir, String)> = found.into_iter().map(|(number, (dir, file, _))| (number, (dir, file))).collect();
-    let numbers = volumes.keys().copied().collect();
+    let at_hand = AtHand::find(name, &index, places, &mut remarks);
     let folders = places.iter().map(|p| p.dir.clone()).collect();
     Ok(OpenSet {
         index,
         name: name.clone(),
         contents,
         contents_path,
-        right,
-        volumes,
-        numbers,
+        at_hand,
         folders,
         remarks,
         manifests: OnceLock::new(),
@@ -346,70 +265,6 @@ fn contents_of(dir: &Dir, file: &str, index: &Index) -> Result<Contents, Error> 
     Contents::parse(&plain, index).map_err(|source| Error::Format { path: dir.join(file), source })
 }
 
-/// Which of the files at hand are volumes of this set. A file is what its first block says it is; where that is damaged, its tag
-/// and its name say what it was meant to be, so that the damage can be reported.
-fn find_volumes(name: &SetName, index: &Index, places: &[Place], remarks: &mut Vec<Remark>) -> BTreeMap<u32, (Dir, String, bool)> {
-    let mut volumes = BTreeMap::new();
-    for place in places {
-        for file in place.archives_for(name) {
-            let named = place.named.contains(file);
-            match recognise(index, &place.dir, file) {
-                Some((number, true)) => {
-                    volumes.insert(number, (place.dir.clone(), file.to_owned(), true));
-                }
-                Some((number, false)) => {
-                    volumes.entry(number).or_insert((place.dir.clone(), file.to_owned(), false));
-                }
-                // README.txt and the like, that come along where a shell names all files of a folder.
-                None if index.files.iter().any(|known| known.name == file) => {}
-                None if named || index.volumes.iter().any(|v| v.name == file) => {
-                    let path = place.dir.join(file);
-                    let tagged = beginning(&place.dir, file).as_deref().and_then(volume::read_tag).is_some();
-                    remarks.push(if tagged { Remark::StrayVolume { path } } else { Remark::NoVolume { path } });
-                }
-                None => {}
-            }
-        }
-    }
-    volumes
-}
-
-/// The number of the volume a file is, and whether its first block is right; `None` for a volume of another set. A foreign tag
-/// alone does not make a volume foreign: it lies in the first block, and that may be what is damaged.
-fn recognise(index: &Index, dir: &Dir, file: &str) -> Option<(u32, bool)> {
-    let named = index.volumes.iter().position(|v| v.name == file).map(|i| i as u32 + 1);
-    let beginning = beginning(dir, file);
-    let tagged = beginning.as_deref().and_then(volume::read_tag);
-    let candidate = match tagged {
-        Some((plan, number)) if plan == index.plan => Some(number),
-        Some(_) => named.filter(|number| volume_at(index, *number, dir, file).is_ok_and(|v| v.ends_right())),
-        None => named,
-    };
-    let number = candidate.filter(|n| (1..=index.volumes.len() as u64).contains(&u64::from(*n)))?;
-    let right = volume_at(index, number, dir, file).is_ok_and(|v| v.begins_right());
-    Some((number, right))
-}
-
-fn beginning(dir: &Dir, file: &str) -> Option<Vec<u8>> {
-    let file = dir.open_file(file).ok()?;
-    let mut bytes = vec![0; 4096];
-    let n = file.read_at(&mut bytes, 0).ok()?;
-    bytes.truncate(n);
-    Some(bytes)
-}
-
-fn volume_at(index: &Index, number: u32, dir: &Dir, file: &str) -> Result<Volume, Error> {
-    volume_with(index, number, dir, file, |entry| entry.block_hashes().into())
-}
-
-fn volume_with(index: &Index, number: u32, dir: &Dir, file: &str, table: impl FnOnce(&VolumeRef) -> Digests) -> Result<Volume, Error> {
-    let missing = || FsError::new("open", dir.join(file), io::Error::from(io::ErrorKind::NotFound));
-    let entry = (number as usize).checked_sub(1).and_then(|i| index.volumes.get(i)).ok_or_else(missing)?;
-    let file = dir.open_file(file)?;
-    file.read_in_sequence();
-    Ok(Volume { file, size: entry.size, block_size: index.block_size, hashes: table(entry) })
-}
-
 impl OpenSet {
     /// The verified index.
     pub fn index(&self) -> &Verified<Index> {
@@ -446,26 +301,17 @@ impl OpenSet {
 
     /// Numbers of the volumes at hand.
     pub fn volumes_here(&self) -> &BTreeSet<u32> {
-        &self.numbers
+        self.at_hand.numbers()
     }
 
     /// Numbers of the volumes that are not at hand.
     pub fn volumes_missing(&self) -> Vec<u32> {
-        (1..=self.index.volumes.len() as u32).filter(|n| !self.numbers.contains(n)).collect()
+        (1..=self.index.volumes.len() as u32).filter(|n| !self.volumes_here().contains(n)).collect()
     }
 
     /// The file of a volume at hand.
     pub fn volume_path(&self, number: u32) -> Option<PathBuf> {
-        self.volumes.get(&number).map(|(dir, file)| dir.join(file))
-    }
-
-    fn file(&self, number: u32) -> PathBuf {
-        self.volume_path(number).unwrap_or_default()
-    }
-
-    fn claim(&self, number: u32) -> Option<Claim> {
-        let (_, file) = self.volumes.get(&number)?;
-        Some((self.right.contains(&number), SetName::parse(file).is_some_and(|(name, _)| name == self.name)))
+        self.at_hand.file(number).map(|(dir, file)| dir.join(file))
     }
 
     /// Oddities found on the way.
@@ -479,7 +325,7 @@ impl OpenSet {
     }
 
     pub(super) fn volume(&self, number: u32) -> Result<Volume, Error> {
-        match self.volumes.get(&number) {
+        match self.at_hand.file(number) {
             Some((dir, file)) => volume_with(&self.index, number, dir, file, |entry| self.proven.table(number, || entry.block_hashes())),
             None => Err(Error::VolumeMissing(number)),
         }

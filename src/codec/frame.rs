@@ -226,6 +226,21 @@ fn header_len(frame: &[u8]) -> Option<usize> {
     Some(5 + usize::from(!single) + dictionary + content)
 }
 
+/// What a decoder of a frame must remember of what it unfolded, in bytes (RFC 8878, "Window_Descriptor"); `frame` are its first bytes. A
+/// frame of a single segment names its length instead, which is a little more than is said here where it is short.
+pub fn window(frame: &[u8]) -> Option<u64> {
+    let descriptor = *frame.get(4).filter(|_| frame.starts_with(&MAGIC))?;
+    if descriptor >> 5 & 1 == 0 {
+        let byte = u64::from(*frame.get(5)?);
+        let base = 1 << (10 + (byte >> 3));
+        return Some(base + base / 8 * (byte & 7));
+    }
+    let at = 5 + *[0, 1, 2, 4].get(usize::from(descriptor & 3))?;
+    let length = *[1, 2, 4, 8].get(usize::from(descriptor >> 6))?;
+    let digits = frame.get(at..at + length)?;
+    Some(digits.iter().rev().fold(0, |value, digit| value << 8 | u64::from(*digit)))
+}
+
 /// The block at `at`: whether it is the last and the length of its body.
 fn block_at(frame: &[u8], at: usize) -> Option<(bool, usize)> {
     let header: [u8; 3] = frame.get(at..at + 3)?.try_into().ok()?;
@@ -317,6 +332,20 @@ mod tests {
         }
         assert_eq!(stock(&[skippable(b"tag"), raw(b"x")].concat()).unwrap(), b"x");
         assert_eq!((raw(&[0; 512]).len(), zeros(1024).len()), (526, 15));
+    }
+
+    #[test]
+    fn the_window_of_a_frame_is_read_from_its_beginning() {
+        let plain = text(9 << 20, 4);
+        for (level, expected) in [(3, 2 << 20), (19, 8 << 20)] {
+            let frame = Compressor::new(level).unwrap().compress(&plain).unwrap();
+            assert_eq!(window(&frame[..18]), Some(expected));
+        }
+        assert_eq!(window(&raw_frame(&plain[..1000])[..18]), Some(128 << 10));
+        assert_eq!(window(&zstd::bulk::compress(&plain[..200], 3).unwrap()), Some(200));
+        for broken in [&b""[..], &MAGIC, &[0; 18], &[0x28, 0xb5, 0x2f, 0xfd, 0xe0, 1, 2]] {
+            assert_eq!(window(broken), None);
+        }
     }
 
     #[test]

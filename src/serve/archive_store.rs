@@ -2,7 +2,7 @@
 
 use super::attached::referrer;
 use super::store::{Content, Manifest, Reference, Store, StoreError};
-use crate::archive::OpenSet;
+use crate::archive::{Decoders, OpenSet};
 use crate::blob::Verified;
 use crate::digest::Digest;
 use crate::oci;
@@ -11,12 +11,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::Cursor;
 use std::sync::Arc;
 
-/// Blobs read at a time; more wait. Most readers hold some hundred kilobytes, those of compressed layers the window of a decoder.
+/// Blobs read at a time; more wait. A reader holds some hundred kilobytes; decoders are shared.
 const READERS: usize = 256;
 
 /// Sets served as a registry. Of two sets that give one tag, the one with the higher sequence has it.
 pub struct ArchiveStore {
     sets: Vec<Arc<OpenSet>>,
+    decoders: Decoders,
     tags: BTreeMap<String, BTreeMap<String, Digest>>,
     manifests: HashMap<Digest, (String, Vec<u8>)>,
     /// Sets that have a blob, and its position there.
@@ -32,6 +33,7 @@ impl ArchiveStore {
         sets.sort_by(|a, b| (a.index().sequence, &a.index().stream).cmp(&(b.index().sequence, &b.index().stream)));
         let mut store = ArchiveStore {
             sets: sets.into_iter().map(Arc::new).collect(),
+            decoders: Decoders::new(),
             tags: BTreeMap::new(),
             manifests: HashMap::new(),
             blobs: HashMap::new(),
@@ -116,7 +118,7 @@ impl Store for ArchiveStore {
         if let Some(bytes) = blob.inline_bytes() {
             return Ok(from(bytes, offset));
         }
-        let reader = set.blob_reader(position, offset).ok_or(StoreError::BlobUnknown(*digest))?;
+        let reader = set.blob_reader(position, offset, &self.decoders).ok_or(StoreError::BlobUnknown(*digest))?;
         Ok(if offset == 0 { Box::new(Verified::new(reader, blob.digest, blob.size)) } else { Box::new(reader) })
     }
 

@@ -1,14 +1,16 @@
 //! Bodies between the asynchronous side and the threads that read and write.
 
+use super::places::{Meter, Place};
 use super::store::{Content, StoreError};
 use crate::buffers::{Buffer, Buffers};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use std::io::{self, Read};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
+use tokio::sync::mpsc;
 
 /// What is read of a blob at once. Some of these are in memory per connection.
 const PIECE: usize = 64 << 10;
@@ -104,7 +106,7 @@ async fn next_piece(mut reader: Box<dyn Content>, mut buffer: Buffer) -> Option<
 }
 
 /// Streams what was begun. `told` hears why a body broke off. `_place` is held until the end.
-pub(super) fn stream(begun: Begun, place: Option<OwnedSemaphorePermit>, told: impl Fn(&io::Error) + Send + 'static) -> Answered {
+pub(super) fn stream(begun: Begun, place: Option<Place>, told: impl Fn(&io::Error) + Send + 'static) -> Answered {
     let Begun { mut reader, buffers, first, mut left } = begun;
     let total = left + first.len() as u64;
     let (send, pieces) = mpsc::channel(1);
@@ -134,6 +136,7 @@ pub(super) struct Sent {
     body: Option<Incoming>,
     /// The client sends it only when it is asked to (RFC 9110, 10.1.1), which reading does.
     waits: bool,
+    meter: Arc<Meter>,
 }
 
 enum Piece {
@@ -150,17 +153,18 @@ pub(super) struct SentReader {
 }
 
 impl Sent {
-    pub fn new(body: Incoming, waits: bool) -> Sent {
-        Sent { body: Some(body), waits }
+    pub fn new(body: Incoming, waits: bool, meter: Arc<Meter>) -> Sent {
+        Sent { body: Some(body), waits, meter }
     }
 
     /// A reader for a thread. Fails where the body is cut; never ends early.
     pub fn reader(&mut self) -> SentReader {
         let (send, pieces) = mpsc::channel(4);
         if let Some(mut body) = self.body.take() {
+            let meter = self.meter.clone();
             tokio::spawn(async move {
                 loop {
-                    let piece = match tokio::time::timeout(SILENT, body.frame()).await {
+                    let piece = match frame(&mut body, &meter).await {
                         Ok(Some(Ok(frame))) => match frame.into_data() {
                             Ok(data) => Piece::Data(data),
                             Err(_) => continue,
@@ -189,7 +193,7 @@ impl Sent {
         let Some(body) = &mut self.body else { return Ok(Some(bytes)) };
         self.waits = false;
         loop {
-            match tokio::time::timeout(SILENT, body.frame()).await {
+            match frame(body, &self.meter).await {
                 Ok(None) => return Ok(Some(bytes)),
                 Ok(Some(Ok(frame))) => {
                     let data = frame.into_data().unwrap_or_default();
@@ -209,6 +213,15 @@ impl Sent {
             drain(body).await;
         }
     }
+}
+
+/// The next frame, for which the client is waited for.
+async fn frame(body: &mut Incoming, meter: &Meter) -> Result<Option<Result<Frame<Bytes>, hyper::Error>>, tokio::time::error::Elapsed> {
+    meter.waits();
+    let frame = tokio::time::timeout(SILENT, body.frame()).await;
+    let sent = frame.as_ref().ok().and_then(|frame| frame.as_ref()?.as_ref().ok()?.data_ref()).map_or(0, Bytes::len);
+    meter.moved(sent);
+    frame
 }
 
 async fn drain(mut body: Incoming) {

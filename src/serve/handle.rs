@@ -5,15 +5,16 @@ use super::answer::{Refusal, empty, json_text, set, typed};
 use super::body::{Answered, Sent};
 use super::metrics::Metrics;
 use super::path::{Place, Route, route};
+use super::places::{self, Meter, Places};
 use super::store::{Store, StoreError, Writer};
 use super::{lists, pull, push};
 use crate::text::shown;
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, EXPECT, WWW_AUTHENTICATE};
+use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, RETRY_AFTER, WWW_AUTHENTICATE};
 use hyper::{Method, Request, Response, StatusCode};
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 
 /// Blobs and manifests taken in at a time; more wait. Slow clients hold places for hours, and what else is done needs threads too
@@ -21,6 +22,8 @@ use tokio::sync::Semaphore;
 const WRITERS: usize = 256;
 /// What the log says of a request whose client did not wait for the answer, as nginx does.
 const GONE: u16 = 499;
+/// How long a request waits for a place of its connection.
+const CROWDED: Duration = Duration::from_secs(10);
 /// Passwords compared at a time: a flood of wrong ones takes no more cores than that.
 const COMPARED: usize = 2;
 
@@ -31,13 +34,49 @@ pub(super) struct State {
     pub metrics: Metrics,
     pub log: Arc<dyn Fn(&str) + Send + Sync>,
     pub clock: fn() -> u64,
-    pub readers: Option<Arc<Semaphore>>,
-    pub writers: Arc<Semaphore>,
+    pub connections: Arc<Places>,
+    pub readers: Option<Arc<Places>>,
+    pub writers: Arc<Places>,
     comparing: Semaphore,
+}
+
+/// Who is at the other end of a connection.
+pub(super) struct Client {
+    pub peer: SocketAddr,
+    pub meter: Arc<Meter>,
+    seat: Mutex<Seat>,
+}
+
+/// What a connection was given.
+pub(super) struct Seat {
+    /// One of the places there are. Without, it may ask how the registry is; with everything else it waits for one.
+    pub kept: bool,
+    pub _place: places::Place,
+}
+
+impl Client {
+    pub fn new(peer: SocketAddr, meter: Arc<Meter>, seat: Seat) -> Arc<Client> {
+        Arc::new(Client { peer, meter, seat: Mutex::new(seat) })
+    }
+
+    /// Waits for one of the places, where it has none.
+    async fn seated(&self, state: &State) -> Result<(), Refusal> {
+        if self.seat.lock().unwrap_or_else(PoisonError::into_inner).kept {
+            return Ok(());
+        }
+        let place = tokio::time::timeout(CROWDED, state.connections.take(&self.meter)).await.map_err(|_| {
+            Refusal::new(StatusCode::TOO_MANY_REQUESTS, "TOOMANYREQUESTS", "all places are taken; come back in some seconds")
+                .header(RETRY_AFTER, "5")
+                .header(CONNECTION, "close")
+        })?;
+        *self.seat.lock().unwrap_or_else(PoisonError::into_inner) = Seat { kept: true, _place: place };
+        Ok(())
+    }
 }
 
 /// What a handler knows of a request.
 pub(super) struct Asked {
+    pub client: Arc<Client>,
     pub parts: hyper::http::request::Parts,
     pub body: Sent,
 }
@@ -57,10 +96,16 @@ impl Asked {
 }
 
 impl State {
-    pub fn new(store: Box<dyn Store>, access: Access, log: Arc<dyn Fn(&str) + Send + Sync>, clock: fn() -> u64) -> State {
-        let readers = store.readers().map(|most| Arc::new(Semaphore::new(most)));
-        let (writers, comparing) = (Arc::new(Semaphore::new(WRITERS)), Semaphore::new(COMPARED));
-        State { store, access, metrics: Metrics::default(), log, clock, readers, writers, comparing }
+    pub fn new(
+        store: Box<dyn Store>,
+        access: Access,
+        log: Arc<dyn Fn(&str) + Send + Sync>,
+        clock: fn() -> u64,
+        connections: usize,
+    ) -> State {
+        let (connections, readers) = (Places::new(connections), store.readers().map(Places::new));
+        let (writers, comparing) = (Places::new(WRITERS), Semaphore::new(COMPARED));
+        State { store, access, metrics: Metrics::default(), log, clock, connections, readers, writers, comparing }
     }
 }
 
@@ -128,16 +173,16 @@ impl Drop for Line {
 }
 
 /// Answers one request and writes its line in the log.
-pub(super) async fn handle(state: Arc<State>, peer: SocketAddr, request: Request<Incoming>) -> Response<Answered> {
+pub(super) async fn handle(state: Arc<State>, client: Arc<Client>, request: Request<Incoming>) -> Response<Answered> {
     state.metrics.begin();
     let (parts, body) = request.into_parts();
     let (method, path) = (parts.method.clone(), parts.uri.path().to_owned());
     let (began, user) = (Instant::now(), "-".to_owned());
-    let mut line = Line { state: state.clone(), peer, began, method: method.clone(), path, user, told: false };
+    let mut line = Line { state: state.clone(), peer: client.peer, began, method: method.clone(), path, user, told: false };
     let waits = parts.headers.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    let mut asked = Asked { parts, body: Sent::new(body, waits) };
+    let mut asked = Asked { body: Sent::new(body, waits, client.meter.clone()), parts, client };
     let answer = match admit(&state, &asked, &mut line.user).await {
-        Ok(route) => serve(&state, route, &mut asked).await,
+        Ok(route) => serve_seated(&state, route, &mut asked).await,
         Err(refusal) => Err(refusal),
     };
     asked.body.drain().await;
@@ -200,6 +245,14 @@ async fn admit(state: &Arc<State>, asked: &Asked, user: &mut String) -> Result<R
 
 fn unauthorized(message: &str) -> Refusal {
     Refusal::new(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", message).header(WWW_AUTHENTICATE, "Basic realm=\"sealift\", charset=\"UTF-8\"")
+}
+
+/// Whoever watches the registry is answered however many clients there are.
+async fn serve_seated(state: &Arc<State>, route: Route, asked: &mut Asked) -> Result<Response<Answered>, Refusal> {
+    if !matches!(route, Route::Health | Route::Metrics) {
+        asked.client.seated(state).await?;
+    }
+    serve(state, route, asked).await
 }
 
 async fn serve(state: &Arc<State>, route: Route, asked: &mut Asked) -> Result<Response<Answered>, Refusal> {

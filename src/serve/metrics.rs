@@ -15,6 +15,7 @@ pub(super) struct Metrics {
     uploaded: AtomicU64,
     broken: AtomicU64,
     refused: AtomicU64,
+    let_go: AtomicU64,
 }
 
 impl Metrics {
@@ -44,6 +45,10 @@ impl Metrics {
         self.refused.fetch_add(1, Relaxed);
     }
 
+    pub fn let_go(&self) {
+        self.let_go.fetch_add(1, Relaxed);
+    }
+
     pub fn text(&self) -> String {
         let mut text = String::from("# HELP sealift_http_requests_total Requests answered.\n# TYPE sealift_http_requests_total counter\n");
         for (method, row) in METHODS.iter().zip(&self.requests) {
@@ -60,6 +65,7 @@ impl Metrics {
             ("uploaded_bytes_total", "counter", "Bytes taken into uploads.", &self.uploaded),
             ("broken_bodies_total", "counter", "Blobs that could not be read to their end.", &self.broken),
             ("refused_logins_total", "counter", "Requests with wrong credentials.", &self.refused),
+            ("let_go_total", "counter", "Clients let go for being slow while others waited.", &self.let_go),
         ] {
             let _ = writeln!(text, "# HELP sealift_{name} {help}\n# TYPE sealift_{name} {kind}\nsealift_{name} {}", value.load(Relaxed));
         }

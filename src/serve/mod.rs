@@ -23,6 +23,7 @@ mod metrics;
 mod names;
 mod path;
 mod patient;
+mod places;
 mod prepare;
 mod pull;
 mod push;

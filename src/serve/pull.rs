@@ -60,7 +60,7 @@ pub(super) async fn blob(state: &Arc<State>, repository: &str, digest: Digest, a
     };
     let body = match asked.is_head() || length == 0 {
         true => Answered::Whole(None),
-        false => content(state, repository, digest, first, length).await?,
+        false => content(state, repository, digest, (first, length), asked).await?,
     };
     let mut response = with(status, body);
     identify(&mut response, &digest);
@@ -74,9 +74,10 @@ pub(super) async fn blob(state: &Arc<State>, repository: &str, digest: Digest, a
     Ok(response)
 }
 
-async fn content(state: &Arc<State>, repository: &str, digest: Digest, first: u64, length: u64) -> Result<Answered, Refusal> {
+async fn content(state: &Arc<State>, repository: &str, digest: Digest, range: (u64, u64), asked: &Asked) -> Result<Answered, Refusal> {
+    let (first, length) = range;
     let place = match &state.readers {
-        Some(readers) => readers.clone().acquire_owned().await.ok(),
+        Some(readers) => Some(readers.take(&asked.client.meter).await),
         None => None,
     };
     let name = repository.to_owned();

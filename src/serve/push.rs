@@ -125,7 +125,7 @@ pub(super) async fn manifest(
         Reference::Tag(_) => Vec::new(),
     };
     // Manifests are held whole: so many at a time, and no more.
-    let _turn = state.writers.clone().acquire_owned().await;
+    let _turn = state.writers.take(&asked.client.meter).await;
     let bytes = asked.body.whole(limits::MANIFEST_BYTES as usize).await?;
     let bytes = bytes.ok_or_else(|| {
         Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", "a manifest may have 4 MiB, which is what every registry takes")
@@ -192,7 +192,7 @@ fn wrong(why: &str) -> Refusal {
 
 /// Appends the body of the request, while other uploads may wait for their turn.
 async fn take(state: &Arc<State>, repository: &str, session: &str, piece: Option<(u64, u64)>, asked: &mut Asked) -> Result<u64, Refusal> {
-    let _turn = state.writers.clone().acquire_owned().await;
+    let _turn = state.writers.take(&asked.client.meter).await;
     let (name, id) = (repository.to_owned(), session.to_owned());
     let at = piece.map(|(at, _)| at);
     if let Some(at) = at {

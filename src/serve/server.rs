@@ -3,8 +3,9 @@
 use super::access::Access;
 use super::body::Answered;
 use super::error::Error;
-use super::handle::{State, handle};
+use super::handle::{Client, Seat, State, at, handle};
 use super::patient::Patient;
+use super::places::{Meter, Places};
 use super::store::Store;
 use super::tls::Tls;
 use crate::fs::open_files;
@@ -21,14 +22,15 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Connections at a time; more wait in the system's queue.
+/// Connections at a time.
 const CONNECTIONS: usize = 2048;
+/// Connections beside them that wait for such a place, or ask how the registry is. One more takes the place of the oldest.
+const PRESSED: usize = 32;
 /// Descriptors a connection may need: its own, the blob's, its folder's.
 const DESCRIPTORS_EACH: u64 = 3;
 /// Descriptors for everything else.
-const DESCRIPTORS_ELSE: u64 = 64;
+const DESCRIPTORS_ELSE: u64 = 64 + PRESSED as u64;
 /// How long running requests may take once the end was asked for.
 const GRACE: Duration = Duration::from_secs(10);
 /// A client that does not get on with its handshake or its headers.
@@ -85,7 +87,7 @@ impl Server {
         listener.set_nonblocking(true).map_err(fail)?;
         let address = listener.local_addr().map_err(fail)?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("serve").build().map_err(Error::Runtime)?;
-        let state = Arc::new(State::new(store, access, log, clock));
+        let state = Arc::new(State::new(store, access, log, clock, connections()));
         Ok(Server { runtime, listener, address, state, tls: tls.map(|tls| tls.config), cancelled, hourly })
     }
 
@@ -129,15 +131,11 @@ async fn accept(
     hourly: &Arc<dyn Fn() + Send + Sync>,
 ) {
     let graceful = GracefulShutdown::new();
-    let places = Arc::new(Semaphore::new(connections()));
+    let pressed = Places::new(PRESSED);
     let acceptor = tls.map(tokio_rustls::TlsAcceptor::from);
     let mut tick = tokio::time::interval(Duration::from_millis(100));
     let mut last = Instant::now();
     while !cancelled() {
-        let place = tokio::select! {
-            place = places.clone().acquire_owned() => place,
-            _ = tick.tick() => continue,
-        };
         if last.elapsed() >= HOUR {
             last = Instant::now();
             let hourly = hourly.clone();
@@ -145,16 +143,21 @@ async fn accept(
         }
         tokio::select! {
             _ = tick.tick() => {}
-            connection = listener.accept() => match (connection, place) {
-                (Ok((stream, peer)), Ok(place)) => {
-                    tokio::spawn(connect(stream, peer, state.clone(), acceptor.clone(), graceful.watcher(), place));
+            connection = listener.accept() => match connection {
+                Ok((stream, peer)) => {
+                    let meter = Meter::new();
+                    let seat = match state.connections.try_take(&meter) {
+                        Some(place) => Seat { kept: true, _place: place },
+                        None => Seat { kept: false, _place: pressed.press_in(&meter) },
+                    };
+                    let client = Client::new(peer, meter, seat);
+                    tokio::spawn(connect(stream, client, state.clone(), acceptor.clone(), graceful.watcher()));
                 }
-                (Err(error), _) => {
+                Err(error) => {
                     // Out of descriptors, mostly: those that end give theirs back.
                     (state.log)(&format!("a connection could not be taken: {}", shown(&error.to_string())));
                     tick.tick().await;
                 }
-                (Ok(_), Err(_)) => {}
             },
         }
     }
@@ -162,30 +165,39 @@ async fn accept(
     let _ = tokio::time::timeout(GRACE, graceful.shutdown()).await;
 }
 
-async fn connect(
+async fn connect(stream: TcpStream, client: Arc<Client>, state: Arc<State>, acceptor: Option<tokio_rustls::TlsAcceptor>, watcher: Watcher) {
+    tokio::select! {
+        () = converse(stream, client.clone(), state.clone(), acceptor, watcher) => {}
+        () = client.meter.is_let_go() => {
+            state.metrics.let_go();
+            (state.log)(&format!("{} {} was let go: others waited, and it moved next to nothing", at((state.clock)()), client.peer.ip()));
+        }
+    }
+}
+
+async fn converse(
     stream: TcpStream,
-    peer: SocketAddr,
+    client: Arc<Client>,
     state: Arc<State>,
     acceptor: Option<tokio_rustls::TlsAcceptor>,
     watcher: Watcher,
-    _place: OwnedSemaphorePermit,
 ) {
     let _ = stream.set_nodelay(true);
-    let stream = Patient::new(stream, STALLED);
+    let stream = Patient::new(stream, STALLED, client.meter.clone());
     match acceptor {
-        None => speak(stream, peer, state, watcher).await,
+        None => speak(stream, client, state, watcher).await,
         Some(acceptor) => match tokio::time::timeout(HEADERS, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => speak(stream, peer, state, watcher).await,
-            Ok(Err(error)) => (state.log)(&format!("{} no TLS: {}", peer.ip(), shown(&error.to_string()))),
+            Ok(Ok(stream)) => speak(stream, client, state, watcher).await,
+            Ok(Err(error)) => (state.log)(&format!("{} no TLS: {}", client.peer.ip(), shown(&error.to_string()))),
             Err(_) => {}
         },
     }
 }
 
-async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, peer: SocketAddr, state: Arc<State>, watcher: Watcher) {
+async fn speak<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, client: Arc<Client>, state: Arc<State>, watcher: Watcher) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let state = state.clone();
-        async move { Ok::<hyper::Response<Answered>, Infallible>(handle(state, peer, request).await) }
+        let (state, client) = (state.clone(), client.clone());
+        async move { Ok::<hyper::Response<Answered>, Infallible>(handle(state, client, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -204,7 +216,7 @@ mod tests {
     fn connections_have_descriptors() {
         assert_eq!(places(None), CONNECTIONS);
         assert_eq!(places(Some(1 << 20)), CONNECTIONS);
-        assert_eq!(places(Some(1024)), 320);
+        assert_eq!(places(Some(1024)), 309);
         assert_eq!(places(Some(10)), 8);
     }
 }

@@ -12,6 +12,8 @@ use std::time::Duration;
 pub(super) const SESSION_SECONDS: u64 = 7 * 24 * 3600;
 /// How long a request waits for another one of the same session, which may be a dead one that has not been noticed yet.
 const PATIENCE: Duration = Duration::from_secs(15);
+/// Requests that wait so at a time; one more is told at once. Each keeps a thread, and other requests need threads too.
+const PATIENT: usize = 64;
 /// Hashes kept between the requests of sessions. One more is not kept, but its session read again at its end.
 const HASHES: usize = 1024;
 /// How the name of a session begins that lives as long as one request.
@@ -22,10 +24,18 @@ const PIECE: usize = 256 << 10;
 /// The sessions of a layout.
 pub(super) struct Uploads {
     dir: Dir,
-    busy: Mutex<HashSet<String>>,
+    busy: Mutex<Busy>,
     freed: Condvar,
     /// Hashes under way, with the bytes they have seen; what is not here is hashed again from the file.
     hashes: Mutex<HashMap<String, (u64, Hasher)>>,
+}
+
+/// Sessions that a request has.
+#[derive(Default)]
+struct Busy {
+    names: HashSet<String>,
+    /// Requests that wait for one of them.
+    waiting: usize,
 }
 
 /// A session that no other request of this process may touch.
@@ -78,13 +88,20 @@ impl Uploads {
         if !is_ours || self.dir.size_of(&name)?.is_none() {
             return Err(StoreError::UploadUnknown);
         }
-        let busy = locked(&self.busy);
-        let (mut busy, late) =
-            self.freed.wait_timeout_while(busy, PATIENCE, |busy| busy.contains(&name)).unwrap_or_else(PoisonError::into_inner);
-        if late.timed_out() && busy.contains(&name) {
-            return Err(StoreError::UploadBusy);
+        let mut busy = locked(&self.busy);
+        if busy.names.contains(&name) {
+            if busy.waiting >= PATIENT {
+                return Err(StoreError::UploadBusy);
+            }
+            busy.waiting += 1;
+            let waited = self.freed.wait_timeout_while(busy, PATIENCE, |busy| busy.names.contains(&name));
+            busy = waited.unwrap_or_else(PoisonError::into_inner).0;
+            busy.waiting -= 1;
+            if busy.names.contains(&name) {
+                return Err(StoreError::UploadBusy);
+            }
         }
-        busy.insert(name.clone());
+        busy.names.insert(name.clone());
         drop(busy);
         // Ended by the request that was waited for?
         let there = self.dir.size_of(&name).map(|size| size.is_some());
@@ -102,7 +119,7 @@ impl Uploads {
     }
 
     fn let_go(&self, name: &str) {
-        locked(&self.busy).remove(name);
+        locked(&self.busy).names.remove(name);
         self.freed.notify_all();
     }
 }
@@ -244,6 +261,25 @@ mod tests {
         let wrong = uploads.take("a", &session).unwrap().finish(&Digest::sha256(b"x"), |_, _, _| Ok(()));
         assert!(matches!(wrong, Err(StoreError::WrongDigest { .. })));
         assert!(matches!(uploads.take("a", &session), Err(StoreError::UploadUnknown)));
+    }
+
+    /// Each of them would keep a thread that other requests need.
+    #[test]
+    fn only_some_wait_for_a_busy_session() {
+        let temp = tempfile::tempdir().unwrap();
+        let uploads = uploads(&temp);
+        let session = uploads.begin("a", false).unwrap();
+        let busy = uploads.take("a", &session).unwrap();
+        let waited = std::thread::scope(|scope| {
+            let waiting: Vec<_> = (0..PATIENT).map(|_| scope.spawn(|| uploads.take("a", &session).map(drop))).collect();
+            while locked(&uploads.busy).waiting < PATIENT {
+                std::thread::yield_now();
+            }
+            assert!(matches!(uploads.take("a", &session), Err(StoreError::UploadBusy)));
+            drop(busy);
+            waiting.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+        });
+        assert!(waited.iter().all(Result::is_ok) && locked(&uploads.busy).waiting == 0);
     }
 
     #[test]

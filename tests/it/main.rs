@@ -46,6 +46,7 @@ mod resources;
 mod serve;
 mod serve_access;
 mod serve_push;
+mod serve_slow;
 mod serve_starts;
 mod sick_lines;
 mod ssh;

@@ -119,7 +119,7 @@ fn a_pull_through_cache_and_curl_are_served() {
     skopeo(&["copy", "--all", "--src-tls-verify=false", &through, &format!("oci:{}:x", text(&back))]);
 }
 
-fn serve_set(home: &Home, folders: &[&Path]) -> Served {
+pub fn serve_set(home: &Home, folders: &[&Path]) -> Served {
     let mut words: Vec<&str> = folders.iter().map(|folder| text(folder)).collect();
     words.extend(["--plain-http", "--allow-anonymous", "pull"]);
     Served::start(home, &words)
@@ -248,8 +248,8 @@ fn many_pulls_take_little_memory() {
     assert!(peak < 250 << 20, "{peak} bytes");
 }
 
-/// A set with one image of one layer that is compressed already, and the layer's digest.
-fn set_of(outside: &Outside, layer: &[u8]) -> (std::path::PathBuf, Digest) {
+/// A set with one image of one layer, and the layer's digest.
+pub fn set_of(outside: &Outside, layer: &[u8]) -> (std::path::PathBuf, Digest) {
     let source = Served::layout(&outside.home, &outside.folder("source"));
     let (digest, config) = (source.blob("big/app", layer), source.blob("big/app", b"{}"));
     let document = json!({"schemaVersion": 2, "mediaType": media::OCI_MANIFEST, "artifactType": "application/x",
@@ -261,7 +261,7 @@ fn set_of(outside: &Outside, layer: &[u8]) -> (std::path::PathBuf, Digest) {
     (set, digest)
 }
 
-fn gzip_like(seed: u64, len: usize) -> Vec<u8> {
+pub fn gzip_like(seed: u64, len: usize) -> Vec<u8> {
     [&[0x1f, 0x8b][..], &noise(seed, len)].concat()
 }
 
@@ -289,6 +289,35 @@ fn many_pulls_from_volumes_take_little_memory() {
     drop(slow);
     let words = ["serve", text(&set), "--plain-http", "--listen", "127.0.0.1:0", "--allow-anonymous", "push"];
     inside.run(&words).exits(2).says(&["volumes take no pushes", "--allow-anonymous pull"]);
+}
+
+/// A decoder of a compressed layer holds megabytes; a client that takes its time must not keep one.
+#[test]
+fn many_pulls_of_compressed_layers_take_little_memory() {
+    use std::io::{Read, Write};
+    let outside = Outside::new();
+    let content: Vec<u8> = noise(10, 12 << 20).iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect();
+    let (set, digest) = set_of(&outside, &content);
+    let volumes: u64 = volumes(&set).iter().map(|name| fs::metadata(set.join(name)).unwrap().len()).sum();
+    assert!(volumes < 20 << 20, "it is compressed: {volumes}");
+    let served = serve_set(&outside.inside(), &[&set]);
+    let ask = |from: usize| {
+        let mut stream = served.connect();
+        write!(stream, "GET /v2/a/blobs/{digest} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nRange: bytes={from}-\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 1]).unwrap();
+        stream
+    };
+    let mut slow: Vec<_> = (0..200).map(|n| (n * 100_000, ask(n * 100_000))).collect();
+    assert!(served.get(&format!("/v2/a/blobs/{digest}")).is(200).body == content);
+    // Decoders for all of them would be 500 MiB.
+    let peak = served.peak_memory();
+    assert!(peak < 340 << 20, "{peak} bytes");
+    // Their decoders were taken from them long ago; they go on where they were.
+    for (from, stream) in slow.iter_mut().step_by(40) {
+        let mut rest = Vec::new();
+        stream.read_to_end(&mut rest).unwrap();
+        assert!(rest.ends_with(&content[*from..]), "{from}");
+    }
 }
 
 /// What was compared once is compared again each time it is read.

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
@@ -91,9 +91,19 @@ pub struct Served {
 impl Served {
     /// Starts it on a free port with these words and waits until it says that it listens.
     pub fn start(home: &Home, words: &[&str]) -> Served {
+        Served::run(home.sealift(&["serve"]), words)
+    }
+
+    /// [`Served::start`] with so many descriptors at most.
+    pub fn with_descriptors(home: &Home, most: u32, words: &[&str]) -> Served {
+        let mut command = home.command("sh");
+        command.args(["-c", &format!("ulimit -n {most} && exec \"$0\" serve \"$@\""), env!("CARGO_BIN_EXE_sealift")]);
+        Served::run(command, words)
+    }
+
+    fn run(mut command: Command, words: &[&str]) -> Served {
         let log = tempfile::tempdir().unwrap();
         let err = File::create(log.path().join("err")).unwrap();
-        let mut command = home.sealift(&["serve"]);
         command.args(words);
         if !words.contains(&"--listen") {
             command.args(["--listen", "127.0.0.1:0"]);
