@@ -9,7 +9,6 @@ shift || true
 [ $# -gt 0 ] || set -- $(basename -s .rs fuzz_targets/*.rs)
 
 cargo fuzz build --fuzz-dir .
-cargo run --quiet --bin seeds -- ${SEALIFT_IMAGE_SETS:-}
 failed=()
 for target in "$@"; do
     printf '\n== %s\n' "$target"

@@ -29,7 +29,7 @@ impl Files for Memory {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("catalogs"), |data: &[u8]| {
     let mut input = Input(data);
     match input.byte() % 6 {
         0 => {

@@ -25,7 +25,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
     writer.finish().unwrap_or_default()
 }
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("charts"), |data: &[u8]| {
     let mut input = Input(data);
     match input.byte() % 8 {
         0 => package(input.0.to_vec()),

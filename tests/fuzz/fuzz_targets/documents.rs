@@ -10,7 +10,7 @@ use sealift::pack::PackPlan;
 use sealift_fuzz::{Input, document, samples};
 use serde_json::json;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("documents"), |data: &[u8]| {
     let mut input = Input(data);
     match input.byte() % 5 {
         0 | 1 => {

@@ -5,7 +5,7 @@ use libfuzzer_sys::fuzz_target;
 use sealift::image_set::{DeleteSet, ImageSet};
 use sealift::yaml::{self, Bounds};
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("image_set"), |data: &[u8]| {
     let _ = ImageSet::parse(data);
     let _ = DeleteSet::parse(data);
     if let Ok(document) = yaml::parse(data, Bounds { values: 10_000, text: 1 << 20, brackets: 1000, any_case: true }) {

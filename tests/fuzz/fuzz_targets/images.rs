@@ -14,7 +14,7 @@ use sealift::progress::Silent;
 use sealift_fuzz::{Input, document, folder, samples};
 use serde_json::json;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("images"), |data: &[u8]| {
     let mut input = Input(data);
     match input.byte() % 8 {
         0 | 1 => manifest(&document(samples::manifest, &mut input)),

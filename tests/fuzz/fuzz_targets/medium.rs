@@ -19,7 +19,7 @@ use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("medium"), |data: &[u8]| {
     let mut input = Input(data);
     let set = samples::set();
     match input.byte() % 8 {

@@ -6,7 +6,7 @@ use sealift::digest::Digest;
 use sealift::openpgp::{Keyring, verify};
 use sealift_fuzz::Input;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("openpgp"), |data: &[u8]| {
     // Keys, and a message by them.
     let mut input = Input(data);
     let length = input.short();

@@ -77,7 +77,7 @@ fn client() -> Client {
     }
 }
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("registry"), |data: &[u8]| {
     let Some((choice, rest)) = data.split_first() else { return };
     let address = address();
     let mut answers: Vec<Vec<u8>> = rest.split(|byte| *byte == 0).take(8).map(<[u8]>::to_vec).collect();

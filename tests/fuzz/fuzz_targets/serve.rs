@@ -78,7 +78,7 @@ fn send(address: SocketAddr, head: &[u8], body: &[u8]) {
     let _ = std::io::copy(&mut stream.take(1 << 20), &mut std::io::sink());
 }
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("serve"), |data: &[u8]| {
     let mut running = RUNNING.lock().expect("one thread");
     if running.as_ref().is_none_or(|running| running.requests > 3000) {
         if let Some(old) = running.take() {

@@ -12,7 +12,7 @@ use sealift::serve::{Access, Anonymous};
 use sealift_fuzz::{Input, document, folder, samples};
 use std::path::Path;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("settings"), |data: &[u8]| {
     let mut input = Input(data);
     match input.byte() % 8 {
         0 | 1 => policy(&document(samples::policy, &mut input)),

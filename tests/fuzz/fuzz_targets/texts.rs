@@ -12,7 +12,7 @@ use sealift::registry::hosts::HostTable;
 use sealift::{text, unpack, x509};
 use sealift_fuzz::Input;
 
-fuzz_target!(|data: &[u8]| {
+fuzz_target!(init: sealift_fuzz::seeds::write("texts"), |data: &[u8]| {
     let mut input = Input(data);
     if input.byte() % 8 == 0 {
         x509::validity(input.0);

@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod samples;
+pub mod seeds;
 
 use serde_json::Value;
 use tempfile::TempDir;

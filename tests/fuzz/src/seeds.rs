@@ -1,17 +1,26 @@
-//! Writes first inputs for every target into `corpus/TARGET`. Further ImageSets are taken from the folders named as arguments.
+//! First inputs, written into `corpus/TARGET` when a target starts. Further ImageSets are taken from the folder that
+//! `SEALIFT_IMAGE_SETS` names.
 
-use sealift_fuzz::samples;
+use crate::samples;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-fn main() -> io::Result<()> {
-    let put = |target: &str, name: &str, bytes: &[u8]| -> io::Result<()> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
-        fs::create_dir_all(&folder)?;
-        fs::write(folder.join(name), bytes)
-    };
+/// Writes those of one target. One that cannot be written is missed by nobody.
+pub fn write(target: &str) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target);
+    let all = fs::create_dir_all(&folder).and_then(|()| {
+        let put = |whose: &str, name: &str, bytes: &[u8]| if whose == target { fs::write(folder.join(name), bytes) } else { Ok(()) };
+        each(&put)?;
+        if target == "openpgp" { gpg(&mut |name, bytes| put(target, name, bytes)) } else { Ok(()) }
+    });
+    if let Err(error) = all {
+        println!("not all seeds of {target}: {error}");
+    }
+}
+
+fn each(put: &dyn Fn(&str, &str, &[u8]) -> io::Result<()>) -> io::Result<()> {
     let chosen = |choices: &[u8], rest: &[u8]| [choices, rest].concat();
     // A sample with `n` changes.
     for n in 0..4 {
@@ -77,7 +86,7 @@ fn main() -> io::Result<()> {
     }
     put("image_set", "whole", samples::IMAGE_SET.as_bytes())?;
     put("image_set", "delete", b"kind: DeleteImageSetConfiguration\ndelete:\n  additionalImages: [{name: a.example/b:1}]\n")?;
-    for folder in std::env::args().skip(1) {
+    if let Some(folder) = std::env::var_os("SEALIFT_IMAGE_SETS") {
         for (n, entry) in fs::read_dir(folder)?.enumerate() {
             let path = entry?.path();
             if path.extension().is_some_and(|end| end == "yaml" || end == "yml") {
@@ -154,7 +163,7 @@ fn main() -> io::Result<()> {
         );
         put("registry", &format!("failure-{choice}"), &chosen(&[choice], failure.as_bytes()))?;
     }
-    gpg(&mut |name, bytes| put("openpgp", name, bytes))
+    Ok(())
 }
 
 /// Keys and messages by them, where there is a `gpg` to make them.
