@@ -8,6 +8,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Map<String, Value>, String> {
     if bytes.len() > limits::TEMPLATE_BYTES {
         return Err(format!("it is longer than {} bytes", limits::TEMPLATE_BYTES));
     }
+    crate::yaml::admit(bytes).map_err(|e| e.to_string())?;
     let value: Value = serde_yaml::from_slice(bytes).map_err(|e| e.to_string())?;
     if depth(&value) > limits::NESTING {
         return Err(format!("it is nested more deeply than {}", limits::NESTING));

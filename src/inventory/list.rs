@@ -5,6 +5,7 @@ use super::InventoryError;
 use crate::digest::Digest;
 use crate::format::Role;
 use crate::limits;
+use crate::yaml;
 use serde::{Deserialize, Serialize};
 
 const KIND: &str = "DeleteImageList";
@@ -54,6 +55,7 @@ impl DeleteList {
         if bytes.len() as u64 > limits::CONFIG_BYTES {
             return Err(InventoryError::List("it is larger than any such list".into()));
         }
+        yaml::admit(bytes).map_err(|e| InventoryError::List(e.to_string()))?;
         let list: DeleteList = serde_yaml::from_slice(bytes).map_err(|e| InventoryError::List(e.to_string()))?;
         match list.kind == KIND && list.api_version == API {
             true => Ok(list),

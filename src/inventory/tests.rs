@@ -170,6 +170,16 @@ fn lists_of_others_are_read_and_other_documents_are_not() {
     }
 }
 
+/// Each alias hands out the whole text once more: 16 MiB of list were terabytes.
+#[test]
+fn aliases_multiply_no_delete_list() {
+    let head = "apiVersion: mirror.openshift.io/v2alpha1\nkind: DeleteImageList\nitems:\n";
+    let item = format!("{{imageName: {}, imageReference: 'docker://r.test/a:1'}}", "x".repeat(8192));
+    let told = |text: String| DeleteList::parse(text.as_bytes()).unwrap_err().to_string();
+    assert!(told(format!("{head}- &a {item}\n{}", "- *a\n".repeat(2000))).contains("aliases"));
+    assert!(told(format!("{head}{}", "[".repeat(2000))).contains("nested too deeply"));
+}
+
 #[test]
 fn an_image_is_found_by_source_digest_and_name_and_the_newest_set_first() {
     let old = image("a/b:1", "q.test/a/b:1", Role::Image, &[]);

@@ -4,6 +4,7 @@ use super::{Scopes, Store};
 use crate::fs::{Dir, FsError, Loaded, Trouble, read_user_file};
 use crate::limits::REGISTRIES_D_FILES;
 use crate::text::{bare_address, shown, without_userinfo};
+use crate::yaml;
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use std::collections::BTreeMap;
@@ -150,8 +151,9 @@ impl Loaded<Scopes> {
 
     /// One file. `known` has the scopes that were configured, also those without a store to read from.
     pub(super) fn add(&mut self, path: &Path, bytes: &[u8], known: &mut BTreeMap<Option<String>, ()>) -> Result<(), Fault> {
-        let document: Option<Document> =
-            serde_yaml::from_slice(bytes).map_err(|e| Fault::Syntax(shown(&without_userinfo(&e.to_string())).to_string()))?;
+        let syntax = |why: String| Fault::Syntax(shown(&without_userinfo(&why)).to_string());
+        yaml::admit(bytes).map_err(|e| syntax(e.to_string()))?;
+        let document: Option<Document> = serde_yaml::from_slice(bytes).map_err(|e| syntax(e.to_string()))?;
         let Document { default_docker, docker, rest } = document.unwrap_or_default();
         let mut foreign: Vec<String> = rest.into_keys().collect();
         let scoped = docker.unwrap_or_default().0.into_iter().map(|(scope, section)| (Some(scope), section));

@@ -168,6 +168,14 @@ fn what_opens_a_store_is_never_shown() {
     assert!(!told.contains("s3"), "{told}");
 }
 
+/// Each alias hands out the whole text once more, also below keys that mean nothing.
+#[test]
+fn aliases_multiply_no_file() {
+    let told = |text: String| loaded(&[&text]).unwrap_err().to_string();
+    assert!(told(format!("x: &a {}\ny:\n{}", "x".repeat(8192), "- *a\n".repeat(2000))).contains("aliases"));
+    assert!(told("[".repeat(2000)).contains("nested too deeply"));
+}
+
 /// What stands behind `#` is for browsers: a path added there would be asked of nobody.
 #[test]
 fn a_fragment_stays_behind_the_path() {

@@ -7,8 +7,14 @@
 
 mod walk;
 
+use crate::limits;
 use std::fmt;
 use walk::Walk;
+
+/// Brackets open at a time in what [`admit`] lets in, as often as they may be in texts.
+const BRACKETS: usize = 1000;
+/// What aliases may make of a small text: a few settings repeated under many names.
+const SMALL_TEXT: usize = 1 << 20;
 
 /// Number of a value (or key) in the order in which the document is walked.
 pub type Place = usize;
@@ -138,6 +144,24 @@ pub fn parse(bytes: &[u8], bounds: Bounds) -> Result<Document, Refusal> {
         None => Node { place: 0, value: Value::Null },
     };
     Ok(Document { root, more_documents: documents.next().is_some(), json: false, bounds })
+}
+
+/// Lets a text in for a typed reader, which counts nothing: an alias hands out the whole of what it names once more, so that 64 KiB
+/// become gigabytes, and brackets take the time that [`brackets_are_few`] tells of. What they make of a
+/// text may be twice as long, or a mebibyte, and no more.
+///
+/// # Errors
+/// [`Refusal`]; what is wrong with a text without anchors is left to the reader.
+pub fn admit(bytes: &[u8]) -> Result<(), Refusal> {
+    let text = bytes.len().saturating_mul(2).max(SMALL_TEXT);
+    let bounds = Bounds { values: limits::IMAGE_SET_VALUES, text, brackets: BRACKETS, any_case: false };
+    if !brackets_are_few(bytes, bounds.brackets) {
+        return Err(Refusal { line: None, trouble: Trouble::TooDeep });
+    }
+    match bytes.contains(&b'&') {
+        true => parse(bytes, bounds).map(drop),
+        false => Ok(()),
+    }
 }
 
 /// True where the YAML scanner can be trusted with a text. Its time grows with the square of open brackets, and it has read

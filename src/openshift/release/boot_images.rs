@@ -3,6 +3,7 @@
 use super::{BOOT_IMAGES, ReleaseError};
 use crate::oci::Reference;
 use crate::text::shown;
+use crate::yaml;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -53,6 +54,7 @@ struct Image {
 
 /// `data.stream`.
 pub(super) fn stream(bytes: &[u8]) -> Result<Option<String>, ReleaseError> {
+    yaml::admit(bytes).map_err(|e| malformed(shown(&e.to_string()).to_string()))?;
     let mut map: ConfigMap = serde_yaml::from_slice(bytes).map_err(|e| malformed(shown(&e.to_string()).to_string()))?;
     Ok(map.data.remove("stream"))
 }

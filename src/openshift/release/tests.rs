@@ -106,6 +106,17 @@ fn what_is_no_release_is_refused_by_name() {
     assert!(told(vec![at("image-references", "[".repeat(100_000))]).starts_with("release-manifests/image-references: "));
 }
 
+/// Each alias hands out the whole text once more: 8 MiB of boot images were terabytes.
+#[test]
+fn aliases_multiply_no_boot_images() {
+    let copies: String = (0..2000).map(|n| format!("  b{n}: *a\n")).collect();
+    for (bad, why) in [(format!("data:\n  a: &a {}\n{copies}", "x".repeat(8192)), "aliases"), ("[".repeat(2000), "nested too deeply")] {
+        let mut files = plain("4.16.3");
+        files.push(at("0000_50_installer_coreos-bootimages.yaml", bad));
+        assert!(read(files).unwrap_err().to_string().contains(why));
+    }
+}
+
 #[test]
 fn container_disks_of_all_architectures_are_found() {
     let disks = |disks: &[(&str, &str)]| {
