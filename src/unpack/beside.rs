@@ -8,7 +8,7 @@ use super::UnpackError;
 use super::catalog::Catalog;
 use super::listing::Answer;
 use super::probe::{Found, Probe, Wanted, trouble};
-use super::target::{PutAs, Target, TargetError};
+use super::target::{PutAs, Target, TargetError, TargetTrouble};
 use crate::digest::Digest;
 use crate::limits;
 use crate::oci::referrers::{completed, cosign_suffix, says_more};
@@ -41,8 +41,8 @@ impl Probe<'_> {
             match self.target.manifest(&w.place, now) {
                 Ok(theirs) => Ok(theirs.is_some_and(|theirs| says_more(&theirs, &ours))),
                 Err(error) if error.trouble.ends_run() => Err(trouble(format!("{}:{}", w.place, w.image.tag), error)),
-                // What cannot be read holds nothing that could be kept.
-                Err(_) => Ok(false),
+                // What could not be read today is not written over; what never can be holds nothing that could be kept.
+                Err(error) => Ok(error.trouble == TargetTrouble::Failing),
             }
         })?;
         let stay: Vec<usize> = asked.iter().zip(answers).filter(|(_, stays)| *stays).map(|((at, ..), _)| *at).collect();
@@ -85,6 +85,6 @@ pub(super) fn add(target: &dyn Target, place: &str, tag: &str, ours: &[u8]) -> R
 fn read(target: &dyn Target, place: &str, config: &Descriptor) -> Result<Vec<u8>, TargetError> {
     let mut bytes = Vec::new();
     let read = target.open_blob(place, config)?.take(limits::IMAGE_CONFIG_BYTES).read_to_end(&mut bytes);
-    read.map_err(|error| TargetError::new(super::TargetTrouble::Failing, error))?;
+    read.map_err(|error| TargetError::new(TargetTrouble::Failing, error))?;
     Ok(bytes)
 }

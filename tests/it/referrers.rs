@@ -182,6 +182,20 @@ fn what_was_signed_at_the_target_stays() {
     assert_eq!(signed(&shelf, &tag), ["b3VyIG93bg==", "bm90IGEgcmVhbCBvbmU="]);
 }
 
+/// A registry that fails for a while says nothing of what lies there.
+#[test]
+fn signatures_that_cannot_be_read_are_not_written_over() {
+    let (source, target, user) = (Lying::start(Guard::Open), Lying::start(Guard::Open), User::with_key());
+    let world = lay_out(&Shelf::new(&source.host(), "team/app"), false);
+    pack(&user, &source.host(), "").expect(0);
+    let (shelf, to) = (Shelf::new(&target.host(), "inner/team/app"), format!("{}/inner", target.host()));
+    shelf.cosign(&world.app, "sig", &payload("x", &world.app), "b3VyIG93bg==");
+    // As often as it is asked: all tries of the one question.
+    target.lie("GET", "/manifests/sha256:", 8, Fault::Status(503, vec![], String::new()));
+    user.run_with(&[("SEALIFT_FAULT", "hurry")], &format!("unpack OUT --to {to} --dest-tls-verify=false --first")).expect(0);
+    assert_eq!(signed(&shelf, &world.tags[0].0), ["b3VyIG93bg==", "bm90IGEgcmVhbCBvbmU="]);
+}
+
 #[test]
 fn answers_that_are_no_list_mean_no_api() {
     let html = || Fault::Status(200, vec![("content-type", "text/html".into())], "<html>welcome</html>".into());
