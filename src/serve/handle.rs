@@ -22,8 +22,8 @@ use tokio::sync::Semaphore;
 const WRITERS: usize = 256;
 /// What the log says of a request whose client did not wait for the answer, as nginx does.
 const GONE: u16 = 499;
-/// How long a request waits for a place of its connection.
-const CROWDED: Duration = Duration::from_secs(10);
+/// How long a request waits for a place of its connection: longer than one that moves nothing may keep its own.
+const CROWDED: Duration = Duration::from_secs(45);
 /// Passwords compared at a time: a flood of wrong ones takes no more cores than that.
 const COMPARED: usize = 2;
 
