@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes what reads foreign bytes: tests/fuzz/run.sh [SECONDS [TARGET...]]; without targets all of fuzz_targets/, one after the other.
+# First inputs are made by the targets themselves (src/seeds.rs); SEALIFT_IMAGE_SETS may name a folder of further ImageSets.
 # Needs `cargo install cargo-fuzz` and a C++ compiler. The toolchain is the stable one, RUSTC_BOOTSTRAP lets it instrument.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
