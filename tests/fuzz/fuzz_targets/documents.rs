@@ -20,7 +20,7 @@ fuzz_target!(init: sealift_fuzz::seeds::write("documents"), |data: &[u8]| {
         2 => {
             let Ok(receipt) = Receipt::parse(&document(samples::receipt, &mut input)) else { return };
             let _ = receipt.to_bytes();
-            let target = Target { name: "registry.example:5000/p".into(), receipts: vec![receipt], insecure: false };
+            let target = Target { name: "registry.example:5000/p".into(), receipts: vec![receipt], insecure: false, authority: None };
             let kinds = Kind::ALL.into_iter().collect();
             let _ = resources(std::slice::from_ref(&target), &kinds);
             let _ = mirror_instructions(&[target], Instructions::Idms);
