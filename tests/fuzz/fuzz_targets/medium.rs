@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sealift::archive::{self, OpenSet};
+use sealift::archive::{self, Decoders, OpenSet};
 use sealift::digest::Digest;
 use sealift::format::{self, Contents, Index, SetName, VolumeRef, volume};
 use sealift::fs::Dir;
@@ -134,9 +134,10 @@ fn used(set: Arc<OpenSet>, temp: &Path) {
     let _ = set.check(true, &Silent::new());
     let _ = set.check(false, &Silent::new());
     set.images_with(&set.blobs_in(&BTreeSet::from([1])));
+    let decoders = Decoders::new();
     for blob in 0..set.contents().blobs.len().min(8) {
         set.blob_lacks(blob, 1);
-        if let Some(reader) = set.blob_reader(blob, 0) {
+        if let Some(reader) = set.blob_reader(blob, 0, &decoders) {
             let _ = std::io::copy(&mut reader.take(1 << 20), &mut std::io::sink());
         }
     }
