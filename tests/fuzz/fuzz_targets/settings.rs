@@ -4,7 +4,7 @@
 use libfuzzer_sys::fuzz_target;
 use sealift::lookaside::Folders;
 use sealift::oci::Reference;
-use sealift::policy::{Evidence, Key, Policy, judge};
+use sealift::policy::{Evidence, Key, Policy, judge, plain_folders};
 use sealift::registry::credentials::{AuthFile, AuthFiles, CredentialLookup as _, FileKind};
 use sealift::registry::hosts::HostTable;
 use sealift::registry::mirrors::Conf;
@@ -56,11 +56,7 @@ fuzz_target!(init: sealift_fuzz::seeds::write("settings"), |data: &[u8]| {
 fn policy(bytes: &[u8]) {
     let Ok(policy) = Policy::parse(bytes, &|_| Err("none".into())) else { return };
     let Ok(image) = serde_json::from_value(samples::set().contents["images"][0].clone()) else { return };
-    let evidence = Evidence {
-        payload: &|_, _| Err("none".into()),
-        signatures: &|_, _| Ok(vec![b"x".to_vec()]),
-        folder: &|text| Some(text.to_owned()),
-        now: 0,
-    };
+    let evidence =
+        Evidence { payload: &|_, _| Err("none".into()), signatures: &|_, _| Ok(vec![b"x".to_vec()]), folder: &plain_folders, now: 0 };
     judge(&policy, &[image], &Default::default(), &evidence);
 }
